@@ -1,0 +1,7 @@
+//! Shared words: the terms that every other crate speaks in. No I/O.
+
+mod dialect;
+mod precision;
+
+pub use dialect::Dialect;
+pub use precision::Precision;
