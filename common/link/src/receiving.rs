@@ -1,0 +1,1 @@
+//! What an air-gap receiver decides about one connection.

@@ -1,0 +1,1 @@
+//! What an air-gap sender decides about one lane.
