@@ -1,1 +1,16 @@
-//! Being written.
+//! Bytes to values and back: a bounded reader, a writer and IoTDB's five pipe compressors. No I/O.
+//!
+//! Nothing in this crate panics on what it reads, and nothing that is read decides how much memory
+//! is taken: lengths are checked against what is really there and against a cap first.
+
+#![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+mod compress;
+mod error;
+mod reader;
+mod writer;
+
+pub use compress::{CompressError, PipeCompression};
+pub use error::Error;
+pub use reader::Reader;
+pub use writer::{TooLong, Writer};
