@@ -6,6 +6,6 @@
 
 pub mod receiving;
 pub mod sending;
-mod time;
 
-pub use time::Time;
+pub use tidegate_model::Time;
+

@@ -2,6 +2,8 @@
 
 mod dialect;
 mod precision;
+mod time;
 
 pub use dialect::Dialect;
 pub use precision::Precision;
+pub use time::Time;

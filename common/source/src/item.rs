@@ -1,0 +1,172 @@
+//! What flows from a source to a connector, and what comes back.
+
+use core::fmt;
+use std::sync::Arc;
+
+use tidegate_tsfile::ModsKind;
+
+use crate::identity::FileIdentity;
+use crate::identity::Place;
+use crate::identity::RegionKey;
+use crate::identity::Space;
+use crate::identity::TsFileName;
+
+/// One unit of delivery: acknowledged whole or not at all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Item {
+    /// Names this item in every later call about it.
+    pub token: Token,
+    /// The stream whose replay, last arrival wins, equals the source's values.
+    pub stream: RegionKey,
+    /// Position in the stream, from 1. A retry keeps its number.
+    pub sequence: u64,
+    /// Which of two items wins where they overlap: the greater one.
+    pub precedence: Precedence,
+    /// What the item may touch.
+    pub extent: Extent,
+    /// What it is.
+    pub kind: ItemKind,
+}
+
+/// Names an item between [`crate::Source::poll_item`] and its outcome.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Token(pub(crate) u64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How IoTDB decides which of two values of one cell is read.
+///
+/// The unsequence space beats the sequence space; within a space the larger version wins, then the
+/// larger time.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[allow(clippy::exhaustive_structs)] // the order of the fields is the order of comparison
+pub struct Precedence {
+    /// Space, sequence first.
+    pub space: Space,
+    /// Version, then time, then compaction counts.
+    pub name: TsFileName,
+}
+
+/// Devices and times an item may touch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Extent {
+    /// Not known: overlaps everything. So it is until `.resource` files are read.
+    Unknown,
+}
+
+/// The kinds of items.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ItemKind {
+    /// A sealed TsFile with the deletions that lie beside it.
+    File(FileItem),
+}
+
+/// A TsFile on its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FileItem {
+    /// Where it lies.
+    pub place: Place,
+    /// Its name there.
+    pub name: TsFileName,
+    /// What must still hold when it is opened.
+    pub identity: FileIdentity,
+    /// Folder that holds it, as the catalog listed it.
+    pub folder: Arc<str>,
+    /// Deletions beside it when it was last listed.
+    pub mods: Option<ModsSeen>,
+}
+
+impl FileItem {
+    /// The name on the wire: unique over regions, partitions and spaces, which the file's own name
+    /// is not, and plain ASCII without separators.
+    ///
+    /// Stock receivers store the file under a name of their own, ours keeps it.
+    pub fn wire_name(&self) -> String {
+        let Place { region, partition, space } = &self.place;
+        let TsFileName { version, time_ms, inner, cross } = self.name;
+        let mark = match space {
+            Space::Sequence => 's',
+            Space::Unsequence => 'u',
+        };
+        let database = escape(&region.database);
+        format!(
+            "{time_ms}-{version}-{inner}-{cross}-{mark}.{database}.{}.{partition}.tsfile",
+            region.region
+        )
+    }
+}
+
+/// A mods file as the catalog saw it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // facts of one stat(2)
+pub struct ModsSeen {
+    /// Text or binary.
+    pub kind: ModsKind,
+    /// Its length at that moment.
+    pub length_bytes: u64,
+}
+
+/// What became of an item, as far as the link can tell.
+///
+/// The air gap is the poor case: it knows no more than the verdict. Links that carry a status fill
+/// in the rest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Status code of the peer, where the link carries one.
+    pub status_code: Option<i32>,
+    /// Offset from which the peer wants the file, where the link carries one.
+    pub offset_bytes: Option<u64>,
+    /// Endpoint the peer redirects to, where the link carries one.
+    pub redirect: Option<String>,
+    /// The peer's words, or ours.
+    pub message: String,
+}
+
+impl Outcome {
+    /// An outcome that is no more than its verdict.
+    pub fn bare(verdict: Verdict, message: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            status_code: None,
+            offset_bytes: None,
+            redirect: None,
+            message: message.into(),
+        }
+    }
+}
+
+/// The three things that can become of an item.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // a reply is one of these or there is no reply
+pub enum Verdict {
+    /// The peer has it and promises what its OK promises.
+    Accepted,
+    /// The peer answered that it will not take it as it came.
+    Refused,
+    /// Nobody knows: closed, timed out, illegal byte. It must be sent again.
+    Unknown,
+}
+
+/// Percent-escapes what is not a letter, a digit, `_` or a dot, injectively.
+fn escape(database: &str) -> String {
+    let mut out = String::with_capacity(database.len());
+    for &byte in database.as_bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    out
+}
