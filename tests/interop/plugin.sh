@@ -23,7 +23,7 @@ make_jar() {
 
 main() {
   [ $# -ge 2 ] || die "usage: plugin.sh PIPE NODE_URLS [key=value...]"
-  local pipe=$1 urls=$2 jar=$iotdb_home/air-gap-plugin.jar kv source="" sink="'sink'='$SINK_NAME','sink.node-urls'='$urls'"
+  local pipe=$1 jar=$iotdb_home/air-gap-plugin.jar kv source='' sink="'sink'='$SINK_NAME','sink.node-urls'='$2'"
   shift 2
   for kv in "$@"; do
     case $kv in
