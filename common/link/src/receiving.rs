@@ -43,6 +43,9 @@ pub use action::SealedFile;
 pub use action::Submit;
 pub use action::SubmitKind;
 pub use action::Token;
+pub use handshake::TIDEGATE_EPOCH;
+pub use handshake::TIDEGATE_SENDER;
+pub use handshake::TIDEGATE_STREAM;
 pub use origin::Origin;
 pub use refusal::HandshakeFault;
 pub use refusal::NameFault;
@@ -392,8 +395,7 @@ impl ReceivingSession {
 
     /// The frame is whole and its checksum was right.
     fn end_payload(&mut self, now: Time) {
-        let payload =
-            core::mem::replace(&mut self.payload, Payload::Gather { bytes: Vec::new() });
+        let payload = core::mem::replace(&mut self.payload, Payload::Gather { bytes: Vec::new() });
         match payload {
             Payload::Piece { file, length_bytes, .. } => self.end_piece(now, file, length_bytes),
             Payload::Gather { bytes } => self.dispatch(now, bytes, 0),
@@ -433,7 +435,9 @@ impl ReceivingSession {
             Ok(Request::Compressed(_) | Request::Slice(_)) => {
                 (AnswerTo::Unknown, Err(Refusal::Damaged(String::from("layers within layers"))))
             }
-            Ok(Request::Piece(piece, bytes)) => (AnswerTo::Piece, self.whole_piece(now, &piece, bytes)),
+            Ok(Request::Piece(piece, bytes)) => {
+                (AnswerTo::Piece, self.whole_piece(now, &piece, bytes))
+            }
             Ok(Request::Seal(seal)) => (AnswerTo::Seal, self.seal(now, seal)),
             Ok(Request::Submit(submit)) => {
                 self.slices.clear();
@@ -449,11 +453,7 @@ impl ReceivingSession {
         }
     }
 
-    fn greet(
-        &mut self,
-        now: Time,
-        checked: Result<Hello, HandshakeFault>,
-    ) -> Result<(), Refusal> {
+    fn greet(&mut self, now: Time, checked: Result<Hello, HandshakeFault>) -> Result<(), Refusal> {
         // as at IoTDB, a handshake begins anew: whatever the one before allowed is over
         self.identity = None;
         self.slices.clear();

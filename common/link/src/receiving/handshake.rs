@@ -4,6 +4,9 @@
 //! edge, which gets the [`Hello`].
 
 use tidegate_model::Precision;
+use tidegate_wire::request::HandshakeV1;
+use tidegate_wire::request::HandshakeV2;
+use tidegate_wire::request::keys;
 
 use super::ReceivingConfig;
 use super::action::HandshakeForm;
@@ -11,8 +14,21 @@ use super::action::Hello;
 use super::origin::Origin;
 use super::refusal::HandshakeFault;
 
+/// Which sender it is, from a Tidegate.
+pub const TIDEGATE_SENDER: &str = "tidegate.sender";
+/// Which of the sender's streams the connection carries.
+pub const TIDEGATE_STREAM: &str = "tidegate.stream";
+/// Which run of the stream it is, a number that only grows.
+pub const TIDEGATE_EPOCH: &str = "tidegate.epoch";
+
+/// What user and password are for senders that do not name them, as at IoTDB.
+const DEFAULT_CREDENTIAL: &str = "root";
+
 /// A V1 handshake: nothing but a precision.
-pub(super) fn check_v1(config: &ReceivingConfig, precision: &str) -> Result<Hello, HandshakeFault> {
+pub(super) fn check_v1(
+    config: &ReceivingConfig,
+    hello: &HandshakeV1<'_>,
+) -> Result<Hello, HandshakeFault> {
     if !config.accept_v1 {
         return Err(HandshakeFault::V1NotAccepted);
     }
@@ -20,7 +36,7 @@ pub(super) fn check_v1(config: &ReceivingConfig, precision: &str) -> Result<Hell
         origin: Origin::escape(&config.listener_name),
         stream: None,
         epoch: None,
-        precision: parse_precision(precision)?,
+        precision: parse_precision(hello.precision)?,
         form: HandshakeForm::V1,
     })
 }
@@ -28,34 +44,32 @@ pub(super) fn check_v1(config: &ReceivingConfig, precision: &str) -> Result<Hell
 /// A V2 handshake: a map of which unknown keys are ignored.
 pub(super) fn check_v2(
     config: &ReceivingConfig,
-    map: &[(String, Option<String>)],
+    hello: &HandshakeV2<'_>,
 ) -> Result<Hello, HandshakeFault> {
-    let value = |wanted: &str| {
-        map.iter().find(|(key, _)| key == wanted).and_then(|(_, value)| value.as_deref())
-    };
-    let cluster_id = value("clusterID").ok_or(HandshakeFault::ClusterIdMissing)?;
+    let value = |key: &str| hello.value(key);
+    let cluster_id = value(keys::CLUSTER_ID).ok_or(HandshakeFault::ClusterIdMissing)?;
     if cluster_id == config.own_cluster_id {
         return Err(HandshakeFault::OwnClusterId);
     }
-    let precision =
-        parse_precision(value("timestampPrecision").ok_or(HandshakeFault::PrecisionMissing)?)?;
-    let user = value("username").unwrap_or("root");
-    let password = value("password").unwrap_or("root");
+    let precision = value(keys::TIMESTAMP_PRECISION).ok_or(HandshakeFault::PrecisionMissing)?;
+    let precision = parse_precision(precision)?;
+    let user = value(keys::USERNAME).unwrap_or(DEFAULT_CREDENTIAL);
+    let password = value(keys::PASSWORD).unwrap_or(DEFAULT_CREDENTIAL);
     let known = same(user, &config.user) & same(password, &config.password);
     if !known {
         return Err(HandshakeFault::Credentials { user: user.to_owned() });
     }
-    let epoch = value("tidegate.epoch")
+    let epoch = value(TIDEGATE_EPOCH)
         .map(|text| text.parse().map_err(|_| HandshakeFault::EpochMalformed(text.to_owned())))
         .transpose()?;
-    let name = match (value("tidegate.sender"), cluster_id) {
+    let name = match (value(TIDEGATE_SENDER), cluster_id) {
         (Some(sender), _) if !sender.is_empty() => sender,
         (_, "") => config.listener_name.as_str(),
         (_, cluster_id) => cluster_id,
     };
     Ok(Hello {
         origin: Origin::escape(name),
-        stream: value("tidegate.stream").map(str::to_owned),
+        stream: value(TIDEGATE_STREAM).map(str::to_owned),
         epoch,
         precision,
         form: HandshakeForm::V2,

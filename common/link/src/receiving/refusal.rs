@@ -119,10 +119,9 @@ impl fmt::Display for Refusal {
             Self::UnknownVersion(version) => {
                 write!(f, "unknown request version {version}, expected 1")
             }
-            Self::WrongOffset { name, found_bytes, expected_bytes } => write!(
-                f,
-                "piece of {name} at offset {found_bytes}, expected 0 or {expected_bytes}"
-            ),
+            Self::WrongOffset { name, found_bytes, expected_bytes } => {
+                write!(f, "piece of {name} at offset {found_bytes}, expected 0 or {expected_bytes}")
+            }
         }
     }
 }
