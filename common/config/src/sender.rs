@@ -1,0 +1,235 @@
+//! The keys of `sender.properties`.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use tidegate_model::Precision;
+
+use crate::error::ConfigError;
+use crate::error::Reason;
+use crate::iotdb_conf::IotdbConf;
+use crate::table::KeyTable;
+use crate::table::Reading;
+use crate::value::DirTiers;
+use crate::value::IotdbVersion;
+use crate::value::Kind;
+use crate::value::LOG_LEVELS;
+use crate::value::LogLevel;
+use crate::value::Setting;
+
+/// The keys of tidegate-sender.
+pub static SENDER_TABLE: KeyTable = KeyTable {
+    daemon: "tidegate-sender",
+    file: "sender.properties",
+    prefix: "sender_",
+    other: ("receiver.properties", "receiver_"),
+    keys: SENDER_KEYS,
+};
+
+/// How the sender learns of new files.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // with hints or without
+pub enum Watch {
+    /// inotify as a hint, the rescan as the truth.
+    Auto,
+    /// Rescans only.
+    Off,
+}
+
+impl Setting for Watch {
+    fn read(_: &Kind, text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+config_table! {
+    /// Values of `sender.properties`.
+    SenderConfig, SENDER_KEYS, SENDER_TABLE, check;
+
+    section "Keys of IoTDB";
+
+    /// Directory of plugin libraries. A relative path is below the state directory.
+    pipe_lib_dir: PathBuf = "pipe_lib_dir",
+    "ext/pipe", Kind::Path, Restart, Unused;
+
+    /// The maximum number of threads that execute pipe subtasks. 0 means the default of IoTDB.
+    pipe_subtask_executor_max_thread_num: u32 = "pipe_subtask_executor_max_thread_num",
+    "5", Kind::Integer { min: 0, max: 1024 }, Restart, Unused;
+
+    /// How long the reply to a request is waited for before the connection is given up.
+    /// Keep it above what the slowest receiver needs to load a file.
+    pipe_connector_timeout_ms: u64 = "pipe_connector_timeout_ms" | "pipe_sink_timeout_ms",
+    "900000", Kind::Millis { min: 1_000, max: 86_400_000 }, Live, Used;
+
+    /// The maximum number of selectors of an asynchronous connector.
+    /// The air-gap connector has none: all its sockets are in one event loop.
+    pipe_async_connector_selector_number: u32 =
+        "pipe_async_connector_selector_number" | "pipe_sink_selector_number",
+    "1", Kind::Integer { min: 0, max: 1024 }, Restart, Unused;
+
+    /// The core number of clients of an asynchronous connector.
+    pipe_async_connector_core_client_number: u32 = "pipe_async_connector_core_client_number",
+    "8", Kind::Integer { min: 0, max: 65_536 }, Restart, Unused;
+
+    /// The maximum number of clients of an asynchronous connector.
+    pipe_async_connector_max_client_number: u32 =
+        "pipe_async_connector_max_client_number" | "pipe_sink_max_client_number",
+    "16", Kind::Integer { min: 0, max: 65_536 }, Restart, Unused;
+
+    /// Whether to receive pipe data through an air gap.
+    /// The sender never listens: receiving is what tidegate-receiver and its own file do.
+    pipe_air_gap_receiver_enabled: bool = "pipe_air_gap_receiver_enabled",
+    "false", Kind::Boolean, Restart, Unused;
+
+    /// The port on which pipe data is received through an air gap; see the key before.
+    pipe_air_gap_receiver_port: u16 = "pipe_air_gap_receiver_port",
+    "9780", Kind::Integer { min: 0, max: 65_535 }, Restart, Unused;
+
+    /// What all pipes together may send. A pipe's own limit is rate-limit-bytes-per-second.
+    all_sinks_rate_limit_bytes_per_second: Option<u64> =
+        "pipe_all_sinks_rate_limit_bytes_per_second",
+    "-1", Kind::ByteRate, Live, Used;
+
+    section "Source";
+
+    /// Data directories of the IoTDB to read, as dn_data_dirs in its own configuration: a comma
+    /// between directories, a semicolon between tiers. Nothing is ever written there.
+    /// Needed unless sender_iotdb_conf_dir is given, and used before what stands there.
+    dn_data_dirs: DirTiers = "dn_data_dirs",
+    "", Kind::DirTiers, Restart, Used;
+
+    /// System directory of that DataNode. Its system.properties tells version and cluster.
+    dn_system_dir: Option<PathBuf> = "dn_system_dir",
+    "", Kind::OptionalPath, Restart, Used;
+
+    /// Directory conf of that IoTDB. The directories are read there, relative ones are below the
+    /// directory that holds conf.
+    iotdb_conf_dir: Option<PathBuf> = "sender_iotdb_conf_dir",
+    "", Kind::OptionalPath, Restart, Used;
+
+    /// System directory of a ConfigNode of that cluster. Its system.properties is the only place
+    /// that tells the unit of the time stamps.
+    confignode_system_dir: Option<PathBuf> = "sender_confignode_system_dir",
+    "", Kind::OptionalPath, Restart, Used;
+
+    /// Unit of the time stamps. Needed where no ConfigNode's system directory can be read.
+    timestamp_precision: Option<Precision> = "sender_timestamp_precision",
+    "auto", Kind::Choice(&["auto", "ms", "us", "ns"]), Restart, Used;
+
+    /// Version of the IoTDB. Needed where the DataNode's system directory cannot be read.
+    iotdb_version: Option<IotdbVersion> = "sender_iotdb_version",
+    "auto", Kind::VersionOrAuto, Restart, Used;
+
+    /// How often the directories are read again for new files.
+    rescan_interval_ms: u64 = "sender_rescan_interval_ms",
+    "5000", Kind::Millis { min: 100, max: 3_600_000 }, Live, Used;
+
+    /// Whether inotify may hint at new files between two rescans. It is never relied upon.
+    watch: Watch = "sender_watch",
+    "auto", Kind::Choice(&["auto", "off"]), Restart, Used;
+
+    /// Source files that may be open at the same time.
+    open_files_max: usize = "sender_open_files_max",
+    "64", Kind::Integer { min: 4, max: 65_536 }, Restart, Used;
+
+    /// The largest mods file that is sent with its TsFile. A larger one is left behind with a gap
+    /// record.
+    mods_bytes_max: u64 = "sender_mods_max_bytes",
+    "64MiB", Kind::Bytes { min: 1024, max: GIB }, Restart, Used;
+
+    section "Daemon";
+
+    /// Where the sender keeps what it must not forget.
+    state_dir: PathBuf = "sender_state_dir",
+    "/var/lib/tidegate/sender", Kind::Path, Restart, Used;
+
+    /// Where the pipe definitions are. Nothing means the directory pipes in the state directory.
+    pipe_dir: Option<PathBuf> = "sender_pipe_dir",
+    "", Kind::OptionalPath, Restart, Used;
+
+    /// Unix socket on which the sender answers its own commands.
+    control_socket: PathBuf = "sender_control_socket",
+    "/run/tidegate/sender.sock", Kind::SocketPath, Restart, Used;
+
+    /// The shortest time between two connections to one peer. Some gateways punish more.
+    reconnect_interval_min_ms: u64 = "sender_reconnect_min_interval_ms",
+    "1000", Kind::Millis { min: 10, max: 600_000 }, Live, Used;
+
+    /// What is written to the log.
+    log_level: LogLevel = "sender_log_level",
+    "info", Kind::Choice(LOG_LEVELS), Live, Used;
+}
+
+/// Where the source's files are, after the properties and IoTDB's own configuration are joined.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // three paths
+pub struct SourceLocation {
+    /// Data directories.
+    pub data_dirs: DirTiers,
+    /// The DataNode's system directory.
+    pub dn_system_dir: Option<PathBuf>,
+    /// The ConfigNode's system directory.
+    pub confignode_system_dir: Option<PathBuf>,
+}
+
+impl SenderConfig {
+    /// Directory of the pipe definitions.
+    pub fn pipe_dir(&self) -> PathBuf {
+        self.pipe_dir.clone().unwrap_or_else(|| self.state_dir.join("pipes"))
+    }
+
+    /// Joins the properties with IoTDB's own configuration, which the caller reads if
+    /// [`SenderConfig::iotdb_conf_dir`] is set. What the properties say comes first.
+    ///
+    /// # Errors
+    /// Neither of them names a data directory.
+    pub fn source_location(
+        &self,
+        iotdb: Option<&IotdbConf>,
+    ) -> Result<SourceLocation, ConfigError> {
+        let data_dirs = match (&self.dn_data_dirs, iotdb) {
+            (own, _) if !own.is_empty() => own.clone(),
+            (_, Some(iotdb)) => iotdb.dn_data_dirs.clone(),
+            (_, None) => {
+                let demand = "either dn_data_dirs or sender_iotdb_conf_dir must be given";
+                let reason = Reason::Missing { demand: demand.to_owned() };
+                return Err(ConfigError::new(SENDER_TABLE.file, None, reason));
+            }
+        };
+        let or = |own: &Option<PathBuf>, other: Option<&Path>| {
+            own.clone().or_else(|| other.map(Path::to_owned))
+        };
+        Ok(SourceLocation {
+            data_dirs,
+            dn_system_dir: or(&self.dn_system_dir, iotdb.map(|it| it.dn_system_dir.as_path())),
+            confignode_system_dir: or(
+                &self.confignode_system_dir,
+                iotdb.map(|it| it.confignode_system_dir.as_path()),
+            ),
+        })
+    }
+}
+
+/// What no single key can tell.
+fn check(config: &SenderConfig, reading: &mut Reading) {
+    if config.dn_data_dirs.dirs().any(|dir| dir.starts_with(&config.state_dir)) {
+        let reason = Reason::Contradiction {
+            message: "dn_data_dirs lies inside sender_state_dir; the source is never written to, \
+                      so the state must be elsewhere"
+                .to_owned(),
+        };
+        reading.fault(reading.line("dn_data_dirs"), reason);
+    }
+    if config.mods_bytes_max > 512 * MIB {
+        let text =
+            "sender_mods_max_bytes is large: so many bytes are read again after each failure";
+        reading.notice(reading.line("sender_mods_max_bytes"), text.to_owned());
+    }
+}
