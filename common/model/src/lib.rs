@@ -3,7 +3,9 @@
 mod dialect;
 mod precision;
 mod time;
+mod verdict;
 
 pub use dialect::Dialect;
 pub use precision::Precision;
 pub use time::Time;
+pub use verdict::Verdict;

@@ -117,7 +117,12 @@ impl Gap {
         };
         let place = decode_place(&mut reader)?;
         let name = decode_name(&mut reader)?;
-        let gap = Self { place, name, reason, bytes: (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned()) };
+        let gap = Self {
+            place,
+            name,
+            reason,
+            bytes: (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned()),
+        };
         match reader.remaining() {
             0 => Ok(gap),
             n_bytes => Err(RecordError::Surplus(n_bytes)),
@@ -155,6 +160,12 @@ pub(crate) fn encode_name(name: &TsFileName, out: &mut Writer<'_>) {
 }
 
 pub(crate) fn decode_name(reader: &mut Reader<'_>) -> Result<TsFileName, RecordError> {
-    let (time_ms, version) = (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned());
-    Ok(TsFileName { version, time_ms, inner: reader.i32("number")?.cast_unsigned(), cross: reader.i32("number")?.cast_unsigned() })
+    let (time_ms, version) =
+        (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned());
+    Ok(TsFileName {
+        version,
+        time_ms,
+        inner: reader.i32("number")?.cast_unsigned(),
+        cross: reader.i32("number")?.cast_unsigned(),
+    })
 }

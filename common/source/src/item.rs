@@ -3,6 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
+use tidegate_model::Verdict;
 use tidegate_tsfile::ModsKind;
 
 use crate::identity::FileIdentity;
@@ -144,18 +145,6 @@ impl Outcome {
             message: message.into(),
         }
     }
-}
-
-/// The three things that can become of an item.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_enums)] // a reply is one of these or there is no reply
-pub enum Verdict {
-    /// The peer has it and promises what its OK promises.
-    Accepted,
-    /// The peer answered that it will not take it as it came.
-    Refused,
-    /// Nobody knows: closed, timed out, illegal byte. It must be sent again.
-    Unknown,
 }
 
 /// Percent-escapes what is not a letter, a digit, `_` or a dot, injectively.

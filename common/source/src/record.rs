@@ -89,15 +89,13 @@ impl Record {
             return Err(RecordError::Form(form));
         }
         let record = match kind {
-            KIND_SENT => {
-                Self::Sent(Sent {
-                    place: decode_place(&mut reader)?,
-                    name: decode_name(&mut reader)?,
-                    identity: FileIdentity::decode(&mut reader)?,
-                    sequence: reader.i64("number")?.cast_unsigned(),
-                    mods: decode_mods(&mut reader)?,
-                })
-            }
+            KIND_SENT => Self::Sent(Sent {
+                place: decode_place(&mut reader)?,
+                name: decode_name(&mut reader)?,
+                identity: FileIdentity::decode(&mut reader)?,
+                sequence: reader.i64("number")?.cast_unsigned(),
+                mods: decode_mods(&mut reader)?,
+            }),
             KIND_MODS_SETTLED => {
                 let identity = FileIdentity::decode(&mut reader)?;
                 let mods = decode_mods(&mut reader)?.ok_or(RecordError::NoMods)?;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate_model::Time;
+use tidegate_model::Verdict;
 
 use crate::gap::Gap;
 use crate::gap::GapReason;
@@ -22,7 +23,6 @@ use crate::item::ModsSeen;
 use crate::item::Outcome;
 use crate::item::Precedence;
 use crate::item::Token;
-use crate::item::Verdict;
 use crate::listing::Listing;
 use crate::listing::Scan;
 use crate::listing::SealedFile;
@@ -286,7 +286,8 @@ impl Source {
     ) -> Option<Item> {
         let mut best: Option<(u64, RegionKey, OrderKey)> = None;
         for (region, stream) in &mut self.streams {
-            if best.as_ref().is_some_and(|(turn, ..)| *turn <= stream.served_in_turn) || !may(region)
+            if best.as_ref().is_some_and(|(turn, ..)| *turn <= stream.served_in_turn)
+                || !may(region)
             {
                 continue;
             }
@@ -388,7 +389,8 @@ impl Source {
     }
 
     fn take_in_flight(&mut self, token: Token) -> (RegionKey, OrderKey) {
-        let (region, key) = self.in_flight.remove(&token).expect("an outcome names an item in flight");
+        let (region, key) =
+            self.in_flight.remove(&token).expect("an outcome names an item in flight");
         let stream = self.streams.get_mut(&region).expect("an item in flight has a stream");
         assert_eq!(stream.in_flight.take(), Some((token, key)), "one item of a stream is out");
         (region, key)
@@ -410,11 +412,8 @@ impl Source {
         stream.sent_files += 1;
         stream.sent_bytes += key.identity.length_bytes;
         let (_, sequence) = stream.numbered.take().expect("an item in flight has a number");
-        let place = Place {
-            region: tracked.region.clone(),
-            partition: key.partition,
-            space: key.space,
-        };
+        let place =
+            Place { region: tracked.region.clone(), partition: key.partition, space: key.space };
         if let Some(mods) = departed.mods.filter(|_| !departed.mods_carried) {
             self.effects.push_back(Effect::Gap(Gap {
                 place: place.clone(),
@@ -423,13 +422,8 @@ impl Source {
                 bytes: (0, mods.length_bytes),
             }));
         }
-        let sent = Sent {
-            place,
-            name: key.name,
-            identity: key.identity,
-            sequence,
-            mods: departed.mods,
-        };
+        let sent =
+            Sent { place, name: key.name, identity: key.identity, sequence, mods: departed.mods };
         self.effects.push_back(Effect::Cursor(Record::Sent(sent.clone())));
         tracked.state = State::Sent(sent);
         self.settle_mods(key.identity);

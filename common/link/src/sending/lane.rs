@@ -1,0 +1,671 @@
+//! One lane: a connection at a time towards one of a pipe's peers, one frame in flight.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use tidegate_codec::TooLong;
+use tidegate_model::Dialect;
+use tidegate_model::Precision;
+use tidegate_model::Verdict;
+use tidegate_wire::Request;
+use tidegate_wire::request::HandshakeV1;
+use tidegate_wire::request::HandshakeV2;
+use tidegate_wire::request::keys;
+
+use super::answer::Answer;
+use super::answer::Heard;
+use super::answer::interpret;
+use super::delivery::Delivery;
+use super::delivery::PieceFrame;
+use super::delivery::Progress;
+use super::delivery::Step;
+use super::delivery::payload_of;
+use super::jitter::Jitter;
+use super::peers::Peers;
+use crate::Time;
+
+/// What a lane must know from the start.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct LaneConfig {
+    /// Number of peers of the pipe.
+    pub n_peers: usize,
+    /// The peer to call first; the others only when it is dead.
+    pub first_peer: usize,
+    /// What to say of ourselves.
+    pub introduction: Introduction,
+    /// In which form requests leave.
+    pub dialect: DialectRule,
+    /// Most data bytes in one piece.
+    pub piece_bytes: u32,
+    /// For connecting, and again for each answer to a handshake.
+    pub handshake_timeout: Duration,
+    /// For the answer to any other frame, counted from its last byte's leaving.
+    pub reply_timeout: Duration,
+    /// An idle connection is closed after this; the peer's 15-minute timer must never run out.
+    pub idle_close: Duration,
+    /// First pause after a failure.
+    pub backoff_min: Duration,
+    /// Longest pause.
+    pub backoff_max: Duration,
+    /// Seed of the jitter, so that a run can be repeated.
+    pub seed: u64,
+}
+
+/// What the sender says of itself in a handshake.
+#[derive(Clone)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct Introduction {
+    /// Our own stable id, sent as `clusterID`: a peer refuses its own.
+    pub cluster_id: String,
+    /// Unit of all time stamps.
+    pub precision: Precision,
+    /// User at the peer.
+    pub user: String,
+    /// Password at the peer; it crosses in clear, as IoTDB's own senders do.
+    pub password: String,
+    /// `tidegate.sender`.
+    pub sender: String,
+    /// `tidegate.stream`: pipe and lane.
+    pub stream: String,
+    /// `tidegate.epoch`: grows with every start of the sender.
+    pub epoch: u64,
+}
+
+/// Key of our sender's id in a V2 handshake; stock receivers ignore it.
+const KEY_SENDER: &str = "tidegate.sender";
+/// Key of the stream: older connections of it are dropped by our receiver.
+const KEY_STREAM: &str = "tidegate.stream";
+/// Key of the epoch.
+const KEY_EPOCH: &str = "tidegate.epoch";
+
+/// In which form requests leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // `connector.tidegate.dialect`
+pub enum DialectRule {
+    /// `auto`: the source's own generation, 1.3 forms if a 1.2 source meets a peer that knows V2.
+    Auto(Dialect),
+    /// As the user said.
+    Fixed(Dialect),
+}
+
+/// Which handshake a peer took.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // IoTDB has these two
+pub enum HandshakeForm {
+    /// Precision only.
+    V1,
+    /// Named parameters.
+    V2,
+}
+
+/// What a lane wants done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // the edge must do each of them
+pub enum Command {
+    /// Open a connection to this peer; answer with `handle_connected` or `handle_connect_failed`.
+    Connect {
+        /// Index into the pipe's peers.
+        peer: usize,
+    },
+    /// Read what is readable and hand it in (`handle_heard`); if the lane [is still
+    /// sending](Lane::is_sending), write the frame, in one write where the send buffer takes it.
+    /// Then `handle_sent`.
+    Send(Frame),
+    /// Throw the connection away by RST: nothing more may come from it.
+    Abandon,
+    /// Close in order.
+    Close,
+    /// An item came to something.
+    Outcome {
+        /// The item.
+        token: u64,
+        /// What it came to.
+        verdict: Verdict,
+        /// What was heard, for logs and status.
+        message: String,
+    },
+}
+
+/// A frame to be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // the edge must be able to send each of them
+pub enum Frame {
+    /// These bytes are the payload.
+    Whole(Vec<u8>),
+    /// The payload is this head and bytes of the file.
+    Piece(PieceFrame),
+}
+
+/// Where a lane stands, for `status`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // shown by name
+pub enum Phase {
+    /// No connection, nothing to send.
+    Resting,
+    /// No connection, waiting before the next call.
+    Pausing,
+    /// A call is under way.
+    Connecting,
+    /// A handshake is out.
+    Greeting,
+    /// Connected, nothing out.
+    Ready,
+    /// A frame is out.
+    Awaiting,
+}
+
+/// How often what was heard.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // shown field by field
+pub struct LaneCounters {
+    /// Answers 00.
+    pub ok: u64,
+    /// Answers ff.
+    pub fail: u64,
+    /// Closed in order without an answer.
+    pub closed: u64,
+    /// Broken off without an answer.
+    pub broken: u64,
+    /// No answer within the time.
+    pub timed_out: u64,
+    /// Anything else that came back.
+    pub illegal: u64,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that led to no connection.
+    pub calls_failed: u64,
+}
+
+/// One air-gap lane: frames out, one byte back.
+///
+/// Methods come in four kinds:
+///
+/// - A. getters, taking `&self`
+/// - B. `handle_*`: something happened outside
+/// - C. commands: [`want`](Self::want), [`begin`](Self::begin), [`withdraw`](Self::withdraw)
+/// - D. `poll_*`: what the caller must do next
+///
+/// After every B or C, call [`poll_command`](Self::poll_command) until it is empty, then
+/// [`poll_timeout`](Self::poll_timeout). A lane takes a delivery only while it is
+/// [ready](Self::is_ready), so an item is opened when it can leave and not before.
+///
+/// Never two frames are in flight, and after anything but OK the connection is thrown away: a reply
+/// that comes late then finds no connection to come back on. The one exception is a FAIL to a V2
+/// handshake, which V1 may follow on the same connection.
+#[derive(Debug)]
+pub struct Lane {
+    config: LaneConfig,
+    state: State,
+    peer: usize,
+    wanted: bool,
+    progress: Option<Progress>,
+    commands: VecDeque<Command>,
+    counters: LaneCounters,
+    jitter: Jitter,
+    /// Failures since something was last accepted.
+    failures: u32,
+    /// Connections lost in succession while a piece was out.
+    piece_deaths: u32,
+    piece_bytes: u32,
+    /// The peer closed on V2 in order: greet it with V1 at the next call.
+    v1_next: bool,
+    last_answer: Option<String>,
+    /// Dialect and handshake of the present or last connection.
+    agreed: Option<(HandshakeForm, Dialect)>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Resting,
+    Pausing { until: Time },
+    Connecting { deadline: Time },
+    Greeting { form: HandshakeForm, left: Left, deadline: Time },
+    Ready { since: Time },
+    Awaiting { n_bytes: Option<u32>, left: Left, deadline: Time },
+}
+
+/// How much of a frame has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    Nothing,
+    Some,
+    All,
+}
+
+/// Pieces are halved after so many connections lost in succession with a piece out.
+const PIECE_DEATHS_MAX: u32 = 3;
+/// Pieces are never made smaller than this.
+const PIECE_BYTES_MIN: u32 = 64 * 1024;
+/// A receiver may take this long per byte to load a sealed file: 5 MB/s, the slowest disk we know.
+const LOAD_BYTES_PER_SECOND_MIN: u64 = 5_000_000;
+
+impl Lane {
+    /// A lane without a connection.
+    pub fn new(config: LaneConfig) -> Self {
+        assert!(config.piece_bytes > 0, "a piece holds at least a byte");
+        assert!(config.first_peer < config.n_peers, "the first peer is one of the pipe's");
+        Self {
+            state: State::Resting,
+            peer: config.first_peer,
+            wanted: false,
+            progress: None,
+            commands: VecDeque::new(),
+            counters: LaneCounters::default(),
+            jitter: Jitter::new(config.seed),
+            failures: 0,
+            piece_deaths: 0,
+            piece_bytes: config.piece_bytes,
+            v1_next: false,
+            last_answer: None,
+            agreed: None,
+            config,
+        }
+    }
+
+    /// Whether a delivery can begin.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. }) && self.progress.is_none()
+    }
+
+    /// Whether a frame is to be written, or is being written: the bytes of an earlier
+    /// [`Command::Send`] still count only as long as this holds.
+    pub fn is_sending(&self) -> bool {
+        let (State::Awaiting { left, .. } | State::Greeting { left, .. }) = self.state else {
+            return false;
+        };
+        left != Left::All
+    }
+
+    /// Where the lane stands.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Awaiting { .. } => Phase::Awaiting,
+            State::Connecting { .. } => Phase::Connecting,
+            State::Greeting { .. } => Phase::Greeting,
+            State::Pausing { .. } => Phase::Pausing,
+            State::Ready { .. } => Phase::Ready,
+            State::Resting => Phase::Resting,
+        }
+    }
+
+    /// The peer of the present, last or next connection.
+    pub fn peer(&self) -> usize {
+        self.peer
+    }
+
+    /// The handshake that the peer took and the forms that follow from it.
+    pub fn agreed(&self) -> Option<(HandshakeForm, Dialect)> {
+        self.agreed
+    }
+
+    /// How often what was heard.
+    pub fn counters(&self) -> LaneCounters {
+        self.counters
+    }
+
+    /// What went wrong last, until something is accepted.
+    pub fn last_trouble(&self) -> Option<&str> {
+        self.last_answer.as_deref()
+    }
+
+    /// Most data bytes in a piece at present: less than configured after repeated breaks.
+    pub fn piece_bytes(&self) -> u32 {
+        self.piece_bytes
+    }
+
+    /// The connection that was asked for is there.
+    pub fn handle_connected(&mut self, now: Time) {
+        if !matches!(self.state, State::Connecting { .. }) {
+            return;
+        }
+        let form =
+            if core::mem::take(&mut self.v1_next) { HandshakeForm::V1 } else { HandshakeForm::V2 };
+        self.greet(now, form);
+    }
+
+    /// The connection that was asked for could not be had.
+    pub fn handle_connect_failed(&mut self, now: Time, why: &str) {
+        if matches!(self.state, State::Connecting { .. }) {
+            self.counters.calls_failed += 1;
+            self.fail(now, format!("no connection: {why}"), NextPeer::Another);
+        }
+    }
+
+    /// Bytes came back, or the connection ended.
+    pub fn handle_heard(&mut self, now: Time, heard: Heard<'_>) {
+        let left = match self.state {
+            State::Awaiting { left, .. } | State::Greeting { left, .. } => left,
+            State::Ready { .. } => Left::Nothing,
+            State::Connecting { .. } | State::Pausing { .. } | State::Resting => return,
+        };
+        let answer = interpret(heard, left != Left::Nothing, left == Left::All);
+        self.count(&answer);
+        match self.state {
+            State::Greeting { form, .. } => self.greeted(now, form, &answer),
+            State::Awaiting { n_bytes, .. } => self.answered(now, n_bytes, &answer),
+            _ => self.surprised(now, &answer),
+        }
+    }
+
+    /// Bytes of the frame have left: the peer is alive.
+    pub fn handle_progress(&mut self, now: Time) {
+        match &mut self.state {
+            State::Awaiting { left, deadline, .. } => {
+                *deadline = (*deadline).max(now + self.config.reply_timeout);
+                *left = Left::Some;
+            }
+            State::Greeting { left, .. } => *left = Left::Some,
+            _ => (),
+        }
+    }
+
+    /// The last byte of the frame has left.
+    pub fn handle_sent(&mut self, now: Time) {
+        self.handle_progress(now);
+        if let State::Awaiting { left, .. } | State::Greeting { left, .. } = &mut self.state {
+            *left = Left::All;
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        match self.state {
+            State::Connecting { deadline } if deadline <= now => {
+                self.counters.calls_failed += 1;
+                self.abandon();
+                let within = self.config.handshake_timeout.as_millis();
+                self.fail(now, format!("no connection within {within} ms"), NextPeer::Another);
+            }
+            State::Greeting { deadline, .. } | State::Awaiting { deadline, .. }
+                if deadline <= now =>
+            {
+                self.handle_heard(now, Heard::Silence);
+            }
+            State::Ready { since } if since + self.config.idle_close <= now => {
+                self.commands.push_back(Command::Close);
+                self.state = State::Resting;
+            }
+            _ => (),
+        }
+    }
+
+    /// Whether there is something to send over this lane.
+    pub fn want(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// Begins a delivery.
+    ///
+    /// # Panics
+    ///
+    /// When the lane is not [ready](Self::is_ready).
+    pub fn begin(&mut self, now: Time, delivery: Delivery) {
+        assert!(self.is_ready(), "a delivery begins on a lane that is ready");
+        let (_, dialect) = self.agreed.expect("a ready lane has agreed on a dialect");
+        let token = delivery.token;
+        let has_mods = delivery.mods.is_some();
+        assert!(!has_mods || dialect > Dialect::V1_2, "1.2 has no form for mods");
+        self.progress = Some(Progress::new(delivery, dialect));
+        if let Err(TooLong) = self.send_next(now) {
+            self.progress = None;
+            self.report(token, Verdict::Refused, "a name is too long for the wire".to_owned());
+        }
+    }
+
+    /// Gives up a delivery whose file vanished or changed under it, without an outcome. What the
+    /// peer has of it so far goes with the connection.
+    pub fn withdraw(&mut self, now: Time, token: u64) {
+        if self.progress.as_ref().is_some_and(|progress| progress.token() == token) {
+            self.progress = None;
+            self.abandon();
+            self.state = State::Pausing { until: now };
+        }
+    }
+
+    /// What the caller must do next.
+    pub fn poll_command(&mut self, now: Time, peers: &mut Peers) -> Option<Command> {
+        if let Some(command) = self.commands.pop_front() {
+            return Some(command);
+        }
+        let may_call = match self.state {
+            State::Resting => true,
+            State::Pausing { until } => until <= now,
+            _ => false,
+        };
+        if !may_call || !self.wanted {
+            return None;
+        }
+        if let Err(until) = peers.call(self.peer, now) {
+            self.state = State::Pausing { until };
+            return None;
+        }
+        self.counters.calls += 1;
+        self.state = State::Connecting { deadline: now + self.config.handshake_timeout };
+        Some(Command::Connect { peer: self.peer })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout), or [`poll_command`](Self::poll_command) after
+    /// a pause, has something to do.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        match self.state {
+            State::Resting => None,
+            State::Pausing { until } => self.wanted.then_some(until),
+            State::Awaiting { deadline, .. }
+            | State::Connecting { deadline }
+            | State::Greeting { deadline, .. } => Some(deadline),
+            State::Ready { since } => Some(since + self.config.idle_close),
+        }
+    }
+
+    fn greet(&mut self, now: Time, form: HandshakeForm) {
+        let who = &self.config.introduction;
+        let epoch = who.epoch.to_string();
+        let payload = match form {
+            HandshakeForm::V1 => payload_of(Request::HandshakeV1(HandshakeV1::new(who.precision))),
+            HandshakeForm::V2 => payload_of(Request::HandshakeV2(HandshakeV2::new(&[
+                (keys::CLUSTER_ID, &who.cluster_id),
+                (keys::TIMESTAMP_PRECISION, who.precision.as_str()),
+                (keys::USERNAME, &who.user),
+                (keys::PASSWORD, &who.password),
+                (KEY_SENDER, &who.sender),
+                (KEY_STREAM, &who.stream),
+                (KEY_EPOCH, &epoch),
+            ]))),
+        };
+        let payload = payload.expect("names from the configuration are far below 2 GiB");
+        let deadline = now + self.config.handshake_timeout;
+        self.state = State::Greeting { form, left: Left::Nothing, deadline };
+        self.commands.push_back(Command::Send(Frame::Whole(payload)));
+    }
+
+    /// A handshake was answered, or not.
+    fn greeted(&mut self, now: Time, form: HandshakeForm, answer: &Answer) {
+        let dialect_rule = self.config.dialect;
+        match (form, answer) {
+            (_, Answer::Ok) => {
+                self.agreed = Some((form, dialect_rule.agreed(form)));
+                self.state = State::Ready { since: now };
+            }
+            (HandshakeForm::V2, Answer::Fail) if dialect_rule.allows_v1() => {
+                self.greet(now, HandshakeForm::V1);
+            }
+            (_, answer) => {
+                self.v1_next = form == HandshakeForm::V2
+                    && *answer == Answer::Closed
+                    && dialect_rule.allows_v1();
+                let next = if self.v1_next { NextPeer::Same } else { NextPeer::Another };
+                self.abandon();
+                self.fail(now, handshake_trouble(form, answer), next);
+            }
+        }
+    }
+
+    /// A piece or a seal was answered, or not.
+    fn answered(&mut self, now: Time, n_bytes: Option<u32>, answer: &Answer) {
+        let progress = self.progress.as_mut().expect("a frame in flight belongs to a delivery");
+        let token = progress.token();
+        if *answer != Answer::Ok {
+            self.progress = None;
+            self.note_piece_death(n_bytes, answer);
+            self.abandon();
+            self.report(token, answer.verdict(), answer.to_string());
+            // The peer answered, or was alive a moment ago: it is called again before another.
+            return self.fail(now, answer.to_string(), NextPeer::Same);
+        }
+        self.piece_deaths = 0;
+        match n_bytes {
+            Some(n_bytes) => {
+                progress.acknowledge(n_bytes);
+                if let Err(TooLong) = self.send_next(now) {
+                    self.withdraw(now, token);
+                    self.report(token, Verdict::Refused, "a name is too long".to_owned());
+                }
+            }
+            None => {
+                self.progress = None;
+                self.failures = 0;
+                self.last_answer = None;
+                self.state = State::Ready { since: now };
+                self.report(token, Verdict::Accepted, answer.to_string());
+            }
+        }
+    }
+
+    /// Something came while nothing was out: whatever it is, the connection is not to be trusted.
+    fn surprised(&mut self, now: Time, answer: &Answer) {
+        self.abandon();
+        match answer {
+            // A peer may close an idle connection; that is no trouble.
+            Answer::Closed => self.state = State::Resting,
+            _ => self.fail(now, answer.to_string(), NextPeer::Same),
+        }
+        if let Some(progress) = self.progress.take() {
+            let token = progress.token();
+            self.report(token, Verdict::Unknown, answer.to_string());
+        }
+    }
+
+    fn send_next(&mut self, now: Time) -> Result<(), TooLong> {
+        let progress = self.progress.as_ref().expect("there is a delivery under way");
+        let (frame, n_bytes, patience) = match progress.next(self.piece_bytes)? {
+            Step::Piece(piece) => {
+                let n_bytes = piece.n_bytes;
+                (Frame::Piece(piece), Some(n_bytes), Duration::ZERO)
+            }
+            Step::Seal(payload) => {
+                let load_seconds = progress.total_bytes() / LOAD_BYTES_PER_SECOND_MIN;
+                (Frame::Whole(payload), None, Duration::from_secs(load_seconds))
+            }
+        };
+        let deadline = now + self.config.reply_timeout + patience;
+        self.state = State::Awaiting { n_bytes, left: Left::Nothing, deadline };
+        self.commands.push_back(Command::Send(frame));
+        Ok(())
+    }
+
+    /// Smaller pieces after repeated breaks: some gateways drop what is too large without a word.
+    /// A refusal says nothing about sizes.
+    fn note_piece_death(&mut self, n_bytes: Option<u32>, answer: &Answer) {
+        if n_bytes.is_none() || *answer == Answer::Fail {
+            return;
+        }
+        self.piece_deaths += 1;
+        if self.piece_deaths >= PIECE_DEATHS_MAX {
+            self.piece_deaths = 0;
+            let floor = PIECE_BYTES_MIN.min(self.config.piece_bytes);
+            self.piece_bytes = (self.piece_bytes / 2).max(floor);
+        }
+    }
+
+    /// Throws the connection away, with what was still to be written to it.
+    fn abandon(&mut self) {
+        self.commands.retain(|command| !matches!(command, Command::Send(_)));
+        self.commands.push_back(Command::Abandon);
+    }
+
+    fn report(&mut self, token: u64, verdict: Verdict, message: String) {
+        self.commands.push_back(Command::Outcome { token, verdict, message });
+    }
+
+    fn fail(&mut self, now: Time, trouble: String, next: NextPeer) {
+        self.last_answer = Some(trouble);
+        if next == NextPeer::Another {
+            self.peer = (self.peer + 1) % self.config.n_peers;
+        }
+        let doubled = self.config.backoff_min * 2u32.saturating_pow(self.failures.min(16));
+        self.failures = self.failures.saturating_add(1);
+        let pause = self.jitter.spread(doubled.min(self.config.backoff_max));
+        self.state = State::Pausing { until: now + pause };
+    }
+
+    fn count(&mut self, answer: &Answer) {
+        let counters = &mut self.counters;
+        let counter = match answer {
+            Answer::Ok => &mut counters.ok,
+            Answer::Fail => &mut counters.fail,
+            Answer::Closed => &mut counters.closed,
+            Answer::Broken(_) => &mut counters.broken,
+            Answer::TimedOut => &mut counters.timed_out,
+            Answer::Illegal { .. } | Answer::Premature | Answer::Unsolicited { .. } => {
+                &mut counters.illegal
+            }
+        };
+        *counter += 1;
+    }
+}
+
+/// Which peer to call next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NextPeer {
+    Another,
+    Same,
+}
+
+impl DialectRule {
+    /// V1 proves nothing about the peer and skips its login; only 1.2 needs it.
+    fn allows_v1(self) -> bool {
+        matches!(self, Self::Auto(Dialect::V1_2) | Self::Fixed(Dialect::V1_2))
+    }
+
+    fn agreed(self, form: HandshakeForm) -> Dialect {
+        match (self, form) {
+            (Self::Auto(Dialect::V1_2), HandshakeForm::V2) => Dialect::V1_3,
+            (Self::Auto(dialect) | Self::Fixed(dialect), _) => dialect,
+        }
+    }
+}
+
+impl fmt::Debug for Introduction {
+    /// Leaves the password out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introduction")
+            .field("cluster_id", &self.cluster_id)
+            .field("precision", &self.precision)
+            .field("user", &self.user)
+            .field("sender", &self.sender)
+            .field("stream", &self.stream)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+fn handshake_trouble(form: HandshakeForm, answer: &Answer) -> String {
+    let form = match form {
+        HandshakeForm::V1 => "V1",
+        HandshakeForm::V2 => "V2",
+    };
+    let hint = match answer {
+        Answer::Fail => {
+            " (is the precision the peer's own, are user and password right, and is an IoTDB \
+             receiver switched on with pipe_air_gap_receiver_enabled=true?)"
+        }
+        Answer::TimedOut => " (does the gateway reach the receiver? a gateway answers by itself)",
+        Answer::Closed | Answer::Broken(_) => {
+            " (is the receiver up behind the gateway, and is our address on its allow-list?)"
+        }
+        _ => " (does something other than a receiver answer on this port?)",
+    };
+    format!("handshake {form}: {answer}{hint}")
+}
