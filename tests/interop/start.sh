@@ -134,7 +134,7 @@ watch_owner() {
 }
 
 main() {
-  local fresh=no owner='' offset home cn_pid dn_pid started
+  local fresh=no owner='' offset home cn_pid dn_pid started kv
   while :; do
     case ${1:-} in
       --fresh) fresh=yes; shift ;;
@@ -176,6 +176,9 @@ main() {
   launch "$home" datanode "$dn_mb" "$dn_direct_mb" org.apache.iotdb.db.service.DataNode
   dn_pid=$pid
   await_port "$rpc_port" "$dn_pid" datanode "$home"
+  for kv in "$@"; do
+    if [ "$kv" = pipe_air_gap_receiver_enabled=true ]; then await_port "$air_gap_port" "$dn_pid" datanode "$home"; fi
+  done
   if [ -n "$owner" ]; then watch_owner "$owner" "$home" "$dn_pid"; fi
   echo "instance=$instance offset=$offset rpc=$rpc_port air_gap=$air_gap_port cn_pid=$cn_pid dn_pid=$dn_pid home=$home start_ms=$(($(now_ms) - started))"
 }

@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -29,12 +30,13 @@ import org.apache.tsfile.write.schema.MeasurementSchema;
  * tpoints FILE|-|digest DB.TABLE       every row of a table, sorted
  * sum SQL                              tsum; the sum of all numbers of the result
  * wait SUM TIMEOUT_MS SQL              twait; until the sum is reached; an error after the timeout
- * tablet DEVICE ALIGNED START ROWS NULLS [SEED [TYPES]]
- *                                      ALIGNED true|false; every NULLS-th cell is null (0: none); TYPES all (default),
+ * tablet DEVICE[,DEVICE...] ALIGNED START ROWS NULLS [SEED [TYPES]]
+ *                                      to all devices in one request; ALIGNED true|false; every NULLS-th cell is null (0: none); TYPES all (default),
  *                                      basic, or names joined by commas; another SEED gives other values
  * bulk PREFIX ALIGNED DEVICES MEASUREMENTS START ROWS BATCH TYPE
  *                                      much data fast; TYPE as DOUBLE or BLOB:4096 (bytes of a value)
- * load PATH...                         LOAD of files or directories, which stay where they are
+ * load PATH...                         LOAD of files or directories, which stay where they are (.resource files appear there)
+ * tload DATABASE PATH...               the same for table-model files
  * quit
  * </pre>
  */
@@ -134,7 +136,11 @@ public final class Drive {
       case "bulk":
         return bulk(need(rest, 8, "PREFIX ALIGNED DEVICES MEASUREMENTS START ROWS BATCH TYPE"));
       case "load":
-        return load(rest.split("\\s+"));
+        return load(false, "", rest.split("\\s+"));
+      case "tload": {
+        String[] words = need(rest, 2, "DATABASE PATH...");
+        return load(true, ",'database-name'='" + words[0] + "'", words[1].split("\\s+"));
+      }
       default:
         throw new IllegalArgumentException("unknown command " + name);
     }
@@ -209,34 +215,58 @@ public final class Drive {
 
   private String tablet(String[] words) throws Exception {
     if (words.length < 5 || words.length > 7) {
-      throw new IllegalArgumentException("expected DEVICE ALIGNED START ROWS NULLS [SEED [TYPES]]");
+      throw new IllegalArgumentException("expected DEVICE[,DEVICE...] ALIGNED START ROWS NULLS [SEED [TYPES]]");
     }
     long start = Long.parseLong(words[2]);
     int rows = Integer.parseInt(words[3]);
     int nulls = Integer.parseInt(words[4]);
     long seed = words.length > 5 ? Long.parseLong(words[5]) : 0;
     TSDataType[] types = types(words.length > 6 ? words[6] : "all");
+    boolean aligned = Boolean.parseBoolean(words[1]);
+    Map<String, Tablet> tablets = new LinkedHashMap<>();
+    int points = 0;
+    for (String device : words[0].split(",")) {
+      Tablet tablet = new Tablet(device, schemas(types), rows);
+      points += fill(tablet, types, start, rows, nulls, seed);
+      tablets.put(device, tablet);
+    }
+    if (tablets.size() == 1) {
+      Tablet only = tablets.values().iterator().next();
+      if (aligned) {
+        server.tree().insertAlignedTablet(only);
+      } else {
+        server.tree().insertTablet(only);
+      }
+    } else if (aligned) {
+      server.tree().insertAlignedTablets(tablets);
+    } else {
+      server.tree().insertTablets(tablets);
+    }
+    return "points=" + points;
+  }
+
+  private static List<IMeasurementSchema> schemas(TSDataType[] types) {
     List<IMeasurementSchema> schemas = new ArrayList<>();
     for (TSDataType type : types) {
       schemas.add(new MeasurementSchema("s_" + type.name().toLowerCase(), type));
     }
-    Tablet tablet = new Tablet(words[0], schemas, rows);
+    return schemas;
+  }
+
+  /** Returns how many cells got a value. */
+  private static int fill(Tablet tablet, TSDataType[] types, long start, int rows, int nulls, long seed) {
     tablet.initBitMaps();
     int points = 0;
     for (int row = 0; row < rows; row++) {
       tablet.addTimestamp(row, start + row);
       for (int column = 0; column < types.length; column++) {
         boolean empty = nulls > 0 && (row + column) % nulls == 0;
-        tablet.addValue(schemas.get(column).getMeasurementName(), row, empty ? null : Values.of(types[column], Math.floorMod(start + row, VALUE_CYCLE) + seed * SEED_STEP));
+        long number = Math.floorMod(start + row, VALUE_CYCLE) + seed * SEED_STEP;
+        tablet.addValue(tablet.getSchemas().get(column).getMeasurementName(), row, empty ? null : Values.of(types[column], number));
         points += empty ? 0 : 1;
       }
     }
-    if (Boolean.parseBoolean(words[1])) {
-      server.tree().insertAlignedTablet(tablet);
-    } else {
-      server.tree().insertTablet(tablet);
-    }
-    return "points=" + points;
+    return points;
   }
 
   private static TSDataType[] types(String names) {
@@ -262,9 +292,9 @@ public final class Drive {
     return "points=" + points + " points_per_s=" + points * 1000 / ms;
   }
 
-  private String load(String[] paths) throws Exception {
+  private String load(boolean table, String options, String[] paths) throws Exception {
     for (String path : paths) {
-      server.execute(false, "LOAD '" + path.replace("'", "''") + "' WITH ('on-success'='none')");
+      server.execute(table, "LOAD '" + path.replace("'", "''") + "' WITH ('on-success'='none'" + options + ")");
     }
     return "loads=" + paths.length;
   }
