@@ -328,9 +328,9 @@ impl Edge {
             let device = &mut self.device;
             link.crossing.handle_time(device, now);
             while let Some(action) = link.crossing.poll_action(device, now) {
-                if link.act(action, device, now, self.poll.registry(), self.target, key)
-                    == Flow::Stop
-                {
+                let token = Token(FIRST_LINK + 2 * key + 1);
+                let call_outer = || Port::connect(self.poll.registry(), self.target, token);
+                if link.act(action, device, now, call_outer) == Flow::Stop {
                     self.links.remove(key);
                     return;
                 }
@@ -407,19 +407,14 @@ impl Link {
         action: Action,
         device: &mut Device,
         now: Duration,
-        registry: &Registry,
-        target: SocketAddr,
-        key: usize,
+        call_outer: impl FnOnce() -> io::Result<Port>,
     ) -> Flow {
         match action {
             Action::Close => return Flow::Stop,
-            Action::Connect => {
-                let token = Token(FIRST_LINK + 2 * key + 1);
-                match Port::connect(registry, target, token) {
-                    Ok(port) => self.outer = Some(port),
-                    Err(_) => self.crossing.handle_outer_failed(device, now),
-                }
-            }
+            Action::Connect => match call_outer() {
+                Ok(port) => self.outer = Some(port),
+                Err(_) => self.crossing.handle_outer_failed(device, now),
+            },
             // A socket that cannot be shut down is dead, which reading it will tell.
             Action::FinishInner => drop(self.inner.stream.shutdown(Shutdown::Write)),
             Action::FinishOuter => {
