@@ -35,7 +35,7 @@ progress() {
 
 assemble() {
   local home=$1 attempt
-  rm -rf "$home/lib" "$home/lib.new"
+  rm -rf "${home:?}/lib" "${home:?}/lib.new"
   write_pom >"$home/pom.xml"
   for ((attempt = 1; attempt <= ATTEMPTS; attempt++)); do
     # -U: a download that failed once is remembered as missing otherwise.

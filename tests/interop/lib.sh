@@ -14,6 +14,8 @@ run_dir=${TIDEGATE_IOTDB_RUN:-$repo_dir/target/iotdb-run}
 # The server and its tools run in other directories than the caller's.
 case $iotdb_home in /*) ;; *) iotdb_home=$PWD/$iotdb_home ;; esac
 case $run_dir in /*) ;; *) run_dir=$PWD/$run_dir ;; esac
+# Read by the scripts that run Java.
+# shellcheck disable=SC2034
 lib_dir=$iotdb_home/$IOTDB_VERSION/lib
 
 say() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; }

@@ -80,8 +80,7 @@ final class Samples {
     return tablet;
   }
 
-  static MeasurementSchema[] schemas(TSDataType[] types) {
-    String[] names = names(types);
+  private static MeasurementSchema[] schemas(String[] names, TSDataType[] types) {
     MeasurementSchema[] schemas = new MeasurementSchema[types.length];
     for (int i = 0; i < types.length; i++) {
       schemas[i] = new MeasurementSchema(names[i], types[i], TSEncoding.PLAIN, CompressionType.LZ4);
@@ -102,7 +101,7 @@ final class Samples {
     InsertRowNode node =
         new InsertRowNode(id(), new PartialPath(device), aligned, names(types), types, FIRST_TIME + n, values, false);
     if (schemas) {
-      node.setMeasurementSchemas(schemas(types));
+      node.setMeasurementSchemas(schemas(names(types), types));
     }
     return node;
   }
@@ -129,7 +128,7 @@ final class Samples {
             id(), new PartialPath(device), aligned, names(types), types, times(rows), bitMaps(types.length, rows, nulls),
             columns(types, rows, nulls), rows);
     if (schemas) {
-      node.setMeasurementSchemas(schemas(types));
+      node.setMeasurementSchemas(schemas(names(types), types));
     }
     return node;
   }
@@ -137,6 +136,7 @@ final class Samples {
   private static final TSDataType[] TABLE_TYPES = {
     TSDataType.STRING, TSDataType.STRING, TSDataType.DOUBLE, TSDataType.INT32, TSDataType.DATE
   };
+  private static final String[] TABLE_NAMES = {"plant", "maker", "temperature", "state", "day"};
   private static final TsTableColumnCategory[] TABLE_CATEGORIES = {
     TsTableColumnCategory.TAG, TsTableColumnCategory.ATTRIBUTE, TsTableColumnCategory.FIELD, TsTableColumnCategory.FIELD,
     TsTableColumnCategory.FIELD
@@ -144,7 +144,7 @@ final class Samples {
 
   static RelationalInsertTabletNode tableTabletNode(String table, int rows, boolean nulls) throws Exception {
     return new RelationalInsertTabletNode(
-        id(), new PartialPath(table, false), true, names(TABLE_TYPES), TABLE_TYPES, schemas(TABLE_TYPES), times(rows),
+        id(), new PartialPath(table, false), true, TABLE_NAMES, TABLE_TYPES, schemas(TABLE_NAMES, TABLE_TYPES), times(rows),
         bitMaps(TABLE_TYPES.length, rows, nulls), columns(TABLE_TYPES, rows, nulls), rows, TABLE_CATEGORIES);
   }
 
@@ -154,7 +154,7 @@ final class Samples {
       values[i] = nulls && i % 3 == 1 ? null : Values.inNode(TABLE_TYPES[i], n);
     }
     return new RelationalInsertRowNode(
-        id(), new PartialPath(table, false), true, names(TABLE_TYPES), TABLE_TYPES, schemas(TABLE_TYPES), FIRST_TIME + n,
+        id(), new PartialPath(table, false), true, TABLE_NAMES, TABLE_TYPES, schemas(TABLE_NAMES, TABLE_TYPES), FIRST_TIME + n,
         values, false, TABLE_CATEGORIES);
   }
 
