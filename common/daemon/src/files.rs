@@ -1,0 +1,43 @@
+//! Reading files that others wrote, without trusting their size.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+
+/// The first `bytes_max` bytes of a file and one more if there are more, so that whoever judges the
+/// content also sees that it is too large.
+///
+/// # Errors
+/// The file cannot be opened or read; the error names the path.
+pub fn read_at_most(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let with_path =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(with_path)?;
+    file.take(limit).read_to_end(&mut bytes).map_err(with_path)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_over_the_cap_is_cut_one_byte_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        for (len, expected) in [(0, 0), (9, 9), (10, 10), (11, 11), (1000, 11)] {
+            std::fs::write(&path, vec![b'x'; len]).unwrap();
+            assert_eq!(read_at_most(&path, 10).unwrap().len(), expected, "file of {len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read_at_most(Path::new("no/such/file"), 10).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().starts_with("no/such/file: "), "{error}");
+    }
+}
