@@ -164,6 +164,7 @@ public final class Golden {
     TSDataType[] one = {TSDataType.INT64};
     write(3, "one-row", PipeTransferTabletRawReq.toTPipeTransferBytes(Samples.tablet("root.g.d1", one, 1, false), false));
     write(3, "no-rows", PipeTransferTabletRawReq.toTPipeTransferBytes(new Tablet("root.g.d1", Samples.tablet("root.g.d1", one, 1, false).getSchemas(), 4), false));
+    // What later versions write; 2.0.1-beta takes any database for the table model.
     write(11, "tree-with-database", PipeTransferTabletRawReqV2.toTPipeTransferBytes(Samples.tablet("root.g.d1", one, 3, false), false, "root.g"));
     write(11, "table", PipeTransferTabletRawReqV2.toTPipeTransferBytes(Samples.tableTablet("sensor", 5, false), true, "plant_db"));
     write(11, "table-nulls", PipeTransferTabletRawReqV2.toTPipeTransferBytes(Samples.tableTablet("sensor", 9, true), true, "plant_db"));
@@ -254,12 +255,12 @@ public final class Golden {
 
     write(13, "empty", payload(PipeTransferTabletBatchReqV2.toTPipeTransferReq(none, none, none, List.of(), List.of(), List.of())));
     write(13, "tree-tablets", payload(PipeTransferTabletBatchReqV2.toTPipeTransferReq(
-        none, none, buffers(plain, aligned), List.of(), List.of(), Arrays.asList(null, "root.g"))));
+        none, none, buffers(plain, aligned), List.of(), List.of(), Arrays.asList(null, null))));
     write(13, "table", payload(PipeTransferTabletBatchReqV2.toTPipeTransferReq(
         none, buffers(tableNode), buffers(table), List.of(), List.of("plant_db"), List.of("plant_db"))));
     write(13, "mixed", payload(PipeTransferTabletBatchReqV2.toTPipeTransferReq(
         buffers(ByteBuffer.wrap(row), ByteBuffer.wrap(wal)), buffers(rowsNode, tabletNode, tableNode), buffers(plain, aligned, table),
-        Arrays.asList(null, "root.g"), Arrays.asList(null, null, "plant_db"), Arrays.asList(null, "root.g", "plant_db"))));
+        Arrays.asList(null, null), Arrays.asList(null, null, "plant_db"), Arrays.asList(null, null, "plant_db"))));
   }
 
   /** A tablet as a batch holds it: followed by its alignment. */
@@ -322,11 +323,11 @@ public final class Golden {
   // --- snapshots: 101, 102, 201, 202
 
   private void snapshots() throws Exception {
-    write(101, "piece", PipeTransferSchemaSnapshotPieceReq.toTPipeTransferBytes("mtree.snapshot.bin", 0, PIECE));
+    write(101, "piece", PipeTransferSchemaSnapshotPieceReq.toTPipeTransferBytes("mtree.snapshot", 0, PIECE));
     write(102, "mtree-only", PipeTransferSchemaSnapshotSealReq.toTPipeTransferBytes(
-        "root.**", "mtree.snapshot.bin", PIECE.length, null, 0, "root.g", "create_timeseries"));
+        "root.**", "mtree.snapshot", PIECE.length, null, 0, "root.g", "create_timeseries"));
     write(102, "with-tag-log", PipeTransferSchemaSnapshotSealReq.toTPipeTransferBytes(
-        "root.**", "mtree.snapshot.bin", PIECE.length, "tlog.txt", 640, "root.g", "create_timeseries,set_template"));
+        "root.**", "mtree.snapshot", PIECE.length, "tlog.txt", 640, "root.g", "create_timeseries,set_template"));
     write(201, "piece", PipeTransferConfigSnapshotPieceReq.toTPipeTransferBytes("user.profile", 4, PIECE));
     write(202, "users", PipeTransferConfigSnapshotSealReq.toTPipeTransferBytes(
         "root.**", "user.profile", 27, null, 0, CNSnapshotFileType.USER, "create_user"));
