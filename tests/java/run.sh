@@ -2,6 +2,7 @@
 # run.sh PROGRAM [ARGUMENT...]: builds if needed and runs one of the Java programs beside it:
 #   run.sh Golden common/wire/tests/golden     writes the golden request payloads
 #   run.sh Drive 127.0.0.1 6667                talks to an IoTDB, one command a line on stdin
+#   run.sh Corpus DIR 1 20 1000 4096           fills a data directory without a server
 # The JVM replaces this shell, so the caller's child process is the program itself.
 # shellcheck source=tests/interop/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../interop/lib.sh"
