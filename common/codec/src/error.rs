@@ -65,7 +65,7 @@ pub enum Error {
         /// What was found.
         found: i64,
     },
-    /// A variable-length number does not end within five bytes or exceeds 32 bits.
+    /// A variable-length number exceeds 32 bits, or is longer than it needs to be.
     VarTooLong {
         /// Where the number began.
         offset: usize,
@@ -115,7 +115,7 @@ impl fmt::Display for Error {
             }
             Self::VarTooLong { offset, what } => write!(
                 f,
-                "{what} at byte {offset}: expected a variable-length number of at most 32 bits, but found a longer one"
+                "{what} at byte {offset}: expected the shortest form of a number of at most 32 bits, but found a longer one"
             ),
         }
     }

@@ -141,13 +141,16 @@ impl<'a> Reader<'a> {
         self.utf8(length, what).map(Some)
     }
 
-    /// Unsigned LEB128 of 32 bits.
+    /// Unsigned LEB128 of 32 bits, in the shortest form: another would not come back as it was.
     pub fn uvar(&mut self, what: &'static str) -> Result<u32, Error> {
         let offset = self.position;
         let mut value = 0u64;
         for shift in [0u32, 7, 14, 21, 28] {
             let byte = self.u8(what)?;
             value |= u64::from(byte & 0x7f) << shift;
+            if byte == 0 && shift > 0 {
+                break;
+            }
             if byte & 0x80 == 0 {
                 return u32::try_from(value).map_err(|_| Error::VarTooLong { offset, what });
             }
@@ -310,7 +313,7 @@ mod tests {
                 assert_eq!(reader.finish(), Ok(()));
             }
         }
-        for bad in [&[0xff; 5][..], &[0x80, 0x80, 0x80, 0x80, 0x10], &[0x80; 9]] {
+        for bad in [&[0xff; 5][..], &[0x80, 0x80, 0x80, 0x80, 0x10], &[0x80; 9], &[0x80, 0]] {
             assert_eq!(Reader::new(bad).uvar("u"), Err(Error::VarTooLong { offset: 0, what: "u" }));
         }
         // A zigzag length: the four bytes of "root" begin with 8.

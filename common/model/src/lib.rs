@@ -1,11 +1,14 @@
 //! Shared words: the terms that every other crate speaks in. No I/O.
 
+mod data_type;
 mod dialect;
 mod precision;
-mod time;
-mod verdict;
+mod tablet;
 
+pub use data_type::DataType;
 pub use dialect::Dialect;
 pub use precision::Precision;
-pub use time::Time;
-pub use verdict::Verdict;
+pub use tablet::Category;
+pub use tablet::Column;
+pub use tablet::Tablet;
+pub use tablet::Value;
