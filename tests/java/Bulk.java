@@ -33,16 +33,14 @@ final class Bulk {
       int count = (int) Math.min(batch, rows - from);
       for (int device = 0; device < devices; device++) {
         Tablet tablet = new Tablet(prefix + device, schemas, count);
-        tablet.initBitMaps();
         for (int row = 0; row < count; row++) {
           tablet.addTimestamp(row, start + from + row);
         }
         for (Object column : tablet.getValues()) {
           fill(column, count, from, random);
         }
-        // addTimestamp counts the rows, but only addValue tells the bit maps that a cell is set.
+        // addTimestamp has made bit maps that call every cell empty; only addValue would clear them.
         tablet.setBitMaps(null);
-        tablet.setRowSize(count);
         if (aligned) {
           session.insertAlignedTablet(tablet);
         } else {
