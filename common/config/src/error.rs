@@ -85,7 +85,7 @@ impl fmt::Display for ConfigErrors {
         }
         match self.cut {
             Cut::Complete => Ok(()),
-            Cut::More => write!(f, "\nthere are more faults, the first {ERRORS_MAX} are shown"),
+            Cut::More => write!(f, "\nthere may be more faults, the first {ERRORS_MAX} are shown"),
         }
     }
 }
@@ -106,16 +106,20 @@ impl Faults {
     }
 
     pub(crate) fn push(&mut self, line: Option<u32>, reason: Reason) {
-        if self.is_full() {
-            self.cut = Cut::More;
+        if self.gives_up() {
             return;
         }
         self.errors.push(ConfigError::new(&self.file, line, reason));
     }
 
-    /// True when looking for more faults only costs time.
-    pub(crate) fn is_full(&self) -> bool {
-        self.errors.len() >= ERRORS_MAX
+    /// Asked before each further step: true when looking for more faults only costs time. What is
+    /// then left out is remembered.
+    pub(crate) fn gives_up(&mut self) -> bool {
+        let full = self.errors.len() >= ERRORS_MAX;
+        if full {
+            self.cut = Cut::More;
+        }
+        full
     }
 
     /// `Ok` when there was no fault.

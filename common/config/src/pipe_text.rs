@@ -18,6 +18,9 @@ use crate::text;
 /// Nested tables of one key; the longest key of IoTDB has four parts.
 const DEPTH_MAX: usize = 16;
 
+/// Keys of one section, more than IoTDB has. Looking for repeated ones is quadratic.
+const KEYS_MAX: usize = 256;
+
 /// Characters of a line shown around a fault.
 const EXCERPT_CHARS: usize = 30;
 
@@ -79,7 +82,7 @@ impl Section {
     /// Notes every key that this release does not have.
     pub(crate) fn check_keys(&self, rules: KeyRules, faults: &mut Faults) {
         for given in &self.keys {
-            if faults.is_full() {
+            if faults.gives_up() {
                 return;
             }
             let reason = match rules.iter().find(|(key, _)| *key == given.key) {
@@ -127,9 +130,31 @@ impl Section {
         key.to_owned()
     }
 
-    fn insert(&mut self, key: &str, line: u32, value: String, faults: &mut Faults) {
+    fn insert(
+        &mut self,
+        key: &str,
+        line: u32,
+        value: Result<String, &'static str>,
+        faults: &mut Faults,
+    ) {
+        if faults.gives_up() {
+            return;
+        }
+        if self.keys.len() >= KEYS_MAX {
+            let message = format!("{}: expected at most {KEYS_MAX} keys", self.heading);
+            faults.push(Some(line), Reason::Contradiction { message });
+            return;
+        }
         let key = self.without_prefix(key);
         let shown_key = self.shown_key(&key);
+        let value = match value {
+            Ok(value) => value,
+            Err(found) => {
+                let expected = "a text, a whole number, true or false";
+                faults.push(Some(line), bad_type(&shown_key, expected, found));
+                return;
+            }
+        };
         if let Some(first) = self.given(&key) {
             let first_key = first.shown_key.clone();
             let reason = Reason::Repeated { key: shown_key, first_key, first_line: first.line };
@@ -162,7 +187,12 @@ impl PipeText {
             processor: Section::new(&["processor"]),
             connector: Section::new(&["connector", "sink"]),
         };
-        for (key, value) in root.get_ref() {
+        let mut tables: Vec<_> = root.get_ref().iter().collect();
+        tables.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in tables {
+            if faults.gives_up() {
+                break;
+            }
             let line = lines.at(key.span().start);
             it.sort_in(key.get_ref(), value, line, &lines, faults);
         }
@@ -180,7 +210,9 @@ impl PipeText {
         if key == "name" {
             match value.get_ref().as_str() {
                 Some(name) => self.name = Some((name.to_owned(), line)),
-                None => faults.push(Some(line), bad_type("name", "a text", value.get_ref())),
+                None => {
+                    faults.push(Some(line), bad_type("name", "a text", value.get_ref().type_str()))
+                }
             }
             return;
         }
@@ -190,7 +222,7 @@ impl PipeText {
                 continue;
             };
             let DeValue::Table(table) = value.get_ref() else {
-                faults.push(Some(line), bad_type(key, "a table", value.get_ref()));
+                faults.push(Some(line), bad_type(key, "a table", value.get_ref().type_str()));
                 return;
             };
             if let Some(first_line) = section.line {
@@ -201,7 +233,13 @@ impl PipeText {
             }
             section.heading = heading;
             section.line = Some(line);
-            flatten(section, "", table, lines, faults, 0);
+            let mut flat = Vec::new();
+            flatten("", table, 0, &mut flat);
+            // TOML's tables are sorted by name; "first" means first in the file.
+            flat.sort_by_key(|it| it.offset);
+            for it in flat {
+                section.insert(&it.name, lines.at(it.offset), it.value, faults);
+            }
             return;
         }
         let names = ["name", "extractor", "source", "processor", "connector", "sink"];
@@ -210,52 +248,43 @@ impl PipeText {
     }
 }
 
+/// One key of a section, before its prefix is judged.
+struct Flat {
+    offset: usize,
+    name: String,
+    value: Result<String, &'static str>,
+}
+
 /// `history.enable = true` without quotes is a table in TOML and the same key here.
-fn flatten(
-    section: &mut Section,
-    prefix: &str,
-    table: &DeTable<'_>,
-    lines: &Lines<'_>,
-    faults: &mut Faults,
-    depth: usize,
-) {
+fn flatten(prefix: &str, table: &DeTable<'_>, depth: usize, flat: &mut Vec<Flat>) {
     for (key, value) in table {
-        if faults.is_full() {
-            return;
-        }
-        let line = lines.at(key.span().start);
         let name: Cow<'_, str> = match prefix {
             "" => Cow::Borrowed(key.get_ref()),
             _ => Cow::Owned(format!("{prefix}.{}", key.get_ref())),
         };
-        let text = match value.get_ref() {
+        let value = match value.get_ref() {
             DeValue::Table(inner) if depth < DEPTH_MAX => {
-                flatten(section, &name, inner, lines, faults, depth.saturating_add(1));
+                flatten(&name, inner, depth.saturating_add(1), flat);
                 continue;
             }
-            DeValue::String(text) => text.to_string(),
-            DeValue::Boolean(value) => value.to_string(),
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Boolean(value) => Ok(value.to_string()),
             DeValue::Integer(value) => match i64::from_str_radix(value.as_str(), value.radix()) {
-                Ok(value) => value.to_string(),
+                Ok(value) => Ok(value.to_string()),
                 // Left as it is: the key's own check will name what it expects.
-                Err(_) => value.to_string(),
+                Err(_) => Ok(value.to_string()),
             },
-            other => {
-                let shown = section.shown_key(&section.without_prefix(&name));
-                let expected = "a text, a whole number, true or false";
-                faults.push(Some(line), bad_type(&shown, expected, other));
-                continue;
-            }
+            other => Err(other.type_str()),
         };
-        section.insert(&name, line, text, faults);
+        flat.push(Flat { offset: key.span().start, name: name.into_owned(), value });
     }
 }
 
-fn bad_type(key: &str, expected: &str, found: &DeValue<'_>) -> Reason {
+fn bad_type(key: &str, expected: &str, found: &str) -> Reason {
     Reason::BadValue {
         key: key.to_owned(),
         expected: expected.to_owned(),
-        found: format!("a TOML {}", found.type_str()),
+        found: format!("a TOML {found}"),
     }
 }
 

@@ -50,7 +50,7 @@ impl Properties {
         let mut entries: Vec<Entry> = Vec::new();
         let mut by_key: HashMap<String, usize> = HashMap::new();
         for logical in LogicalLines::new(text) {
-            if faults.is_full() {
+            if faults.gives_up() {
                 break;
             }
             let entry = match read_entry(&logical) {

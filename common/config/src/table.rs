@@ -121,9 +121,8 @@ impl KeyTable {
             "# Configuration of {}.\n#\n\
              # Every key stands here with its meaning and its default. A line that begins with # is\n\
              # a comment: remove the # to change the value. The names of the first keys are those of\n\
-             # Apache IoTDB; other pipe_* keys of IoTDB are accepted and have no effect here.\n\
-             # Check a changed file before a restart: {} check-conf --conf FILE\n",
-            self.daemon, self.daemon,
+             # Apache IoTDB; other pipe_* keys of IoTDB are accepted and have no effect here.\n",
+            self.daemon,
         );
         let mut section = "";
         for spec in self.keys {
@@ -259,7 +258,7 @@ impl Reading {
             notices: Vec::new(),
         };
         for entry in properties.entries() {
-            if it.faults.is_full() {
+            if it.faults.gives_up() {
                 break;
             }
             it.sort_in(entry);

@@ -297,9 +297,10 @@ pub struct DirTiers(Vec<Vec<PathBuf>>);
 
 impl DirTiers {
     /// Reads `a,b;c`: two directories in the first tier, one in the second. The empty text is no
-    /// directory at all.
+    /// directory at all. As for IoTDB, separators at the end mean nothing.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.trim().is_empty() {
+        let text = text.trim().trim_end_matches([',', ';']);
+        if text.is_empty() {
             return Some(Self::default());
         }
         if text.split([',', ';']).count() > DIRS_MAX {
