@@ -20,6 +20,9 @@ pub(crate) const FILE_HEADER_BYTES: u64 = 2 * HEADER_COPY_BYTES as u64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 32;
 /// No frame is larger, whatever options say: lengths stay far from any integer's edge.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 30;
+/// No number is higher, so adding to one never overflows. At a million records a second it lasts
+/// 146 thousand years.
+pub(crate) const SEQ_MAX: u64 = u64::MAX / 4;
 pub(crate) const FRAME_MAGIC: [u8; 4] = *b"TgRc";
 
 const HEADER_CRC_AT: usize = HEADER_COPY_BYTES - 4;
@@ -110,12 +113,9 @@ impl FileHeader {
         if version > FORMAT_VERSION {
             return Some(Err(version));
         }
-        Some(Ok(Self {
-            kind,
-            salt: u32_at(copy, 12)?,
-            first_seq: u64_at(copy, 16)?,
-            previous_first_seq: u64_at(copy, 24)?,
-        }))
+        let first_seq = u64_at(copy, 16).filter(|first| (1..=SEQ_MAX).contains(first))?;
+        let previous_first_seq = u64_at(copy, 24)?;
+        Some(Ok(Self { kind, salt: u32_at(copy, 12)?, first_seq, previous_first_seq }))
     }
 }
 
@@ -160,7 +160,8 @@ impl FrameHeader {
             synced_seq: u64_at(bytes, 16)?,
             body_crc: u32_at(bytes, 24)?,
         };
-        let sane = body_bytes <= BODY_BYTES_MAX && header.synced_seq < header.seq;
+        let sane =
+            body_bytes <= BODY_BYTES_MAX && header.synced_seq < header.seq && header.seq <= SEQ_MAX;
         sane.then_some(header)
     }
 

@@ -99,6 +99,9 @@ pub struct Recovery {
     pub lost: Vec<LostRange>,
     /// The unacknowledged rest that was cut off.
     pub torn_tail: Option<TornTail>,
+    /// Small files of which one slot is damaged: torn by a power cut while it was written, or gone
+    /// bad, in which case the value before the last one serves.
+    pub damaged_slots: Vec<FileName>,
     /// Other damage.
     pub damage: Vec<SpoolDamage>,
 }

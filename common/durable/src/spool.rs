@@ -33,6 +33,7 @@ use crate::frame::BODY_BYTES_MAX;
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::frame::FileHeader;
 use crate::frame::FileKind;
+use crate::frame::SEQ_MAX;
 use crate::log_writer::LogWriter;
 use crate::log_writer::create_log;
 use crate::spool_open;
@@ -56,7 +57,6 @@ pub enum Verify {
 
 /// The bounds of a spool.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct SpoolOptions {
     /// A segment that would grow beyond this is followed by a new one; a larger record gets a
     /// segment of its own. Default 64 MiB.
@@ -118,7 +118,8 @@ impl<S: Storage> Spool<S> {
     /// Opens the spool in `storage`, or makes one.
     ///
     /// Cuts off what a power cut has torn, reports what is damaged, and makes durable whatever it
-    /// found intact. Numbers never go back behind anything that is known to have been synced.
+    /// found intact. Segments that every consumer is done with are removed, as by [`Spool::retain`].
+    /// Numbers never go back behind anything that is known to have been synced.
     pub fn open(storage: S, options: SpoolOptions) -> Result<(Self, Recovery), OpenError> {
         spool_open::open(storage, options)
     }
@@ -200,23 +201,26 @@ impl<S: Storage> Spool<S> {
     /// Takes consumer `name` off the list, so that it no longer holds back [`Spool::retain`].
     pub fn forget_consumer(&mut self, name: &str) -> Result<(), ConsumerError> {
         self.active.refuse_if_failed()?;
-        let Some(index) = self.consumers.iter().position(|consumer| consumer.name == name) else {
-            return Ok(());
-        };
-        if self.consumers.get(index).is_some_and(|c| Arc::strong_count(&c.synced) > 1) {
-            return Err(ConsumerError::InUse);
-        }
         let file = cursor_file(name)?;
+        if let Some(index) = self.consumers.iter().position(|consumer| consumer.name == name) {
+            if self.consumers.get(index).is_some_and(|c| Arc::strong_count(&c.synced) > 1) {
+                return Err(ConsumerError::InUse);
+            }
+            // First the mark: a name in the mark without a file would be a lost position.
+            let forgotten = self.consumers.remove(index);
+            if let Err(error) = self.write_mark() {
+                self.consumers.insert(index, forgotten);
+                return Err(error.into());
+            }
+        }
         match self.storage.remove(&file) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Ok(()) => self.sync_dir()?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => {
                 let error = Failure::new(Operation::Remove, &file, cause).into();
                 return Err(self.note(error).into());
             }
-            _ => {}
         }
-        self.sync_dir()?;
-        self.consumers.remove(index);
-        self.write_mark()?;
         Ok(())
     }
 
@@ -370,7 +374,8 @@ pub(crate) fn segment_name(first_seq: u64) -> FileName {
 pub(crate) fn segment_first_seq(name: &FileName) -> Option<u64> {
     let digits = name.as_str().strip_suffix(SEGMENT_SUFFIX)?;
     let first_seq = digits.parse().ok()?;
-    (first_seq > 0 && segment_name(first_seq) == *name).then_some(first_seq)
+    let range = 1..=SEQ_MAX;
+    (range.contains(&first_seq) && segment_name(first_seq) == *name).then_some(first_seq)
 }
 
 const SEGMENT_SUFFIX: &str = ".seg";

@@ -52,6 +52,7 @@ struct Found<F> {
     bytes: u64,
     /// `None` when both copies are damaged.
     head: Option<FileHeader>,
+    is_copy_damaged: bool,
 }
 
 /// What the small files say.
@@ -64,9 +65,9 @@ struct Known<S: Storage> {
 }
 
 impl<S: Storage> Known<S> {
-    /// Everything up to here is done with, as far as anybody knows.
-    fn slowest(&self) -> u64 {
-        self.cursors.values().map(|position| position.unwrap_or(0)).min().unwrap_or(0)
+    /// Everything up to here is done with; `None` when no position is known.
+    fn slowest(&self) -> Option<u64> {
+        self.cursors.values().flatten().copied().min()
     }
 }
 
@@ -78,8 +79,11 @@ pub(crate) fn open<S: Storage>(
     let mut recovery = Recovery::default();
     let names = storage.list().map_err(|e| Failure::of_directory(Operation::List, e))?;
     let mut known = read_small_files(&storage, &names, &mut recovery)?;
-    let mut found = read_heads(&storage, &names, &mut recovery)?;
+    let mut found = read_heads(&storage, &names)?;
     drop_unborn(&storage, &mut found, known.synced_seq)?;
+    for segment in found.iter().filter(|segment| segment.is_copy_damaged) {
+        recovery.damage.push(SpoolDamage::HeaderCopy { file: segment.name.clone() });
+    }
     let last = found.pop();
     if let Some(last) = &last {
         known.synced_seq = known.synced_seq.max(least_synced(last));
@@ -101,7 +105,7 @@ pub(crate) fn open<S: Storage>(
         }
         None => {
             let next_seq = known.synced_seq + 1;
-            note_missing(known.slowest() + 1, known.synced_seq, &mut recovery);
+            note_missing(known.slowest().unwrap_or(0) + 1, known.synced_seq, &mut recovery);
             create_segment(&storage, &options, next_seq, 0).map_err(into_open_error)?
         }
     };
@@ -124,6 +128,9 @@ pub(crate) fn open<S: Storage>(
         durable: Arc::new(AtomicU64::new(durable)),
     };
     spool.write_mark().map_err(into_open_error)?;
+    // A removed segment may be back after a power cut while one behind it is not: without this the
+    // oldest records would begin with a hole that nobody misses.
+    spool.retain().map_err(into_open_error)?;
     Ok((spool, recovery))
 }
 
@@ -158,10 +165,14 @@ fn read_small_files<S: Storage>(
     let is_used = names
         .iter()
         .any(|name| segment_first_seq(name).is_some() || name.as_str().ends_with(CURSOR_SUFFIX));
-    let (mark, payload) = open_or_remove(storage, FileName::new(MARK_FILE)?)?;
+    let (mut mark, payload) = open_or_remove(storage, FileName::new(MARK_FILE)?, recovery)?;
     let content = payload.as_deref().and_then(decode_mark);
     if content.is_none() && (is_used || payload.is_some()) {
         recovery.damage.push(SpoolDamage::MarkLost);
+    }
+    if payload.is_none() && !is_used {
+        // Before anything else, so that a spool without a mark is one that has lost it.
+        mark.write(&encode_mark(0, [].into_iter())).map_err(into_open_error)?;
     }
     let (mut synced_seq, listed) = content.unwrap_or_default();
     let mut cursors: BTreeMap<String, Option<u64>> =
@@ -170,7 +181,7 @@ fn read_small_files<S: Storage>(
         cursors.insert(name.to_owned(), None);
     }
     for (name, position) in &mut cursors {
-        let (_, payload) = open_or_remove(storage, cursor_file(name)?)?;
+        let (_, payload) = open_or_remove(storage, cursor_file(name)?, recovery)?;
         match payload.as_deref().and_then(decode_cursor) {
             Some((found, durable)) => {
                 *position = Some(found);
@@ -186,9 +197,15 @@ fn read_small_files<S: Storage>(
 fn open_or_remove<S: Storage>(
     storage: &S,
     name: FileName,
+    recovery: &mut Recovery,
 ) -> Result<(TwoSlot<S>, Option<Vec<u8>>), OpenError> {
     match TwoSlot::open(storage.clone(), name.clone()) {
-        Ok((slot, content)) => Ok((slot, content.payload)),
+        Ok((slot, content)) => {
+            if content.is_other_slot_damaged {
+                recovery.damaged_slots.push(name);
+            }
+            Ok((slot, content.payload))
+        }
         Err(OpenError::BothSlotsDamaged { .. }) => {
             storage.remove(&name).map_err(|e| Failure::new(Operation::Remove, &name, e))?;
             let (slot, _) = TwoSlot::open(storage.clone(), name)?;
@@ -202,7 +219,6 @@ fn open_or_remove<S: Storage>(
 fn read_heads<S: Storage>(
     storage: &S,
     names: &[FileName],
-    recovery: &mut Recovery,
 ) -> Result<Vec<Found<S::File>>, OpenError> {
     let mut found = Vec::new();
     for name in names {
@@ -211,20 +227,18 @@ fn read_heads<S: Storage>(
         let file = storage.open(name).map_err(failure(Operation::Open))?;
         let bytes = file.len_bytes().map_err(failure(Operation::Length))?;
         let head = FileHeader::read(&file, FileKind::Segment).map_err(failure(Operation::Read))?;
-        let head = match head {
+        let (head, damaged_copies) = match head {
             FoundHeader::Intact { header, damaged_copies } if header.first_seq == first_seq => {
-                if damaged_copies > 0 {
-                    recovery.damage.push(SpoolDamage::HeaderCopy { file: name.clone() });
-                }
-                Some(header)
+                (Some(header), damaged_copies)
             }
-            FoundHeader::Intact { .. } | FoundHeader::Damaged => None,
+            FoundHeader::Intact { .. } | FoundHeader::Damaged => (None, 0),
             FoundHeader::Newer { version } => {
                 let (file, newest) = (name.clone(), FORMAT_VERSION);
                 return Err(OpenError::Version { file, found: version, newest });
             }
         };
-        found.push(Found { first_seq, name: name.clone(), file, bytes, head });
+        let (name, is_copy_damaged) = (name.clone(), damaged_copies > 0);
+        found.push(Found { first_seq, name, file, bytes, head, is_copy_damaged });
     }
     found.sort_by_key(|segment| segment.first_seq);
     Ok(found)
@@ -238,7 +252,8 @@ fn drop_unborn<S: Storage>(
     synced_seq: u64,
 ) -> Result<(), OpenError> {
     let is_unborn = |last: &Found<S::File>| {
-        last.head.is_none() && last.bytes <= FILE_HEADER_BYTES && last.first_seq > synced_seq
+        let is_head_damaged = last.head.is_none() || last.is_copy_damaged;
+        is_head_damaged && last.bytes <= FILE_HEADER_BYTES && last.first_seq > synced_seq
     };
     while let Some(last) = found.pop_if(|last| is_unborn(last)) {
         storage.remove(&last.name).map_err(|e| Failure::new(Operation::Remove, &last.name, e))?;
@@ -266,7 +281,7 @@ fn verify_sealed<S: Storage>(
     recovery: &mut Recovery,
 ) -> Result<(), OpenError> {
     let slowest = known.slowest();
-    if let Some(first) = sealed.first().or(last).filter(|_| !known.cursors.is_empty()) {
+    if let (Some(first), Some(slowest)) = (sealed.first().or(last), slowest) {
         note_missing(slowest + 1, first.first_seq - 1, recovery);
     }
     let behind = sealed.iter().skip(1).chain(last);
@@ -287,7 +302,8 @@ fn verify_sealed<S: Storage>(
             // Removed segments may come back after a power cut, in any order: what every consumer
             // is done with is not missed.
             let is_removed = hole.last_seq == last_seq && !hole.has_bytes() && !follows;
-            let first_seq = if is_removed { slowest + 1 } else { 0 }.max(hole.first_seq);
+            let first_seq =
+                if is_removed { slowest.map_or(0, |seq| seq + 1) } else { 0 }.max(hole.first_seq);
             note_lost(first_seq, hole.last_seq, reason_of(hole), recovery);
         }
     }
