@@ -48,7 +48,7 @@ pub struct Batch<'a> {
     /// Insert plans.
     pub inserts: Seq<'a, InsertPlan<'a>>,
     /// Raw tablets, all of one form.
-    pub tablets: Seq<'a, Tablet<'a>>,
+    pub tablets: Seq<'a, Tablet<'a>, TabletForm>,
 }
 
 /// Type 13.
@@ -60,7 +60,7 @@ pub struct BatchV2<'a> {
     /// Insert plans.
     pub inserts: Seq<'a, WithDatabase<'a, InsertPlan<'a>>>,
     /// Raw tablets, all of one form.
-    pub tablets: Seq<'a, WithDatabase<'a, Tablet<'a>>>,
+    pub tablets: Seq<'a, WithDatabase<'a, Tablet<'a>>, TabletForm>,
 }
 
 macro_rules! batch {

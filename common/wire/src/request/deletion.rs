@@ -120,7 +120,7 @@ impl<'a> Element<'a> for Deletion<'a> {
 #[allow(clippy::exhaustive_enums)] // the file has these
 pub enum Predicate<'a> {
     /// 3: those for which all of these hold.
-    And(Seq<'a, Self>),
+    And(Seq<'a, Self, u8>),
     /// 0: any.
     Any,
     /// 1: the one with exactly these segments, the table's name first.
@@ -222,7 +222,10 @@ fn var_count(
     })
 }
 
-fn encode_var_seq<'a, T: Element<'a>>(seq: &Seq<'a, T>, writer: &mut Writer<'_>) {
+fn encode_var_seq<'a, C: Copy, T: Element<'a, Context = C>>(
+    seq: &Seq<'a, T, C>,
+    writer: &mut Writer<'_>,
+) {
     writer.var(i32::try_from(seq.len()).unwrap_or(i32::MAX));
     seq.encode_counted(writer);
 }

@@ -45,7 +45,8 @@ impl<'a> InsertPlan<'a> {
 
 impl<'a> Element<'a> for InsertPlan<'a> {
     type Context = ();
-    const BYTES_MIN: usize = 20;
+    /// No row at all: type, count, id, children.
+    const BYTES_MIN: usize = 14;
 
     fn decode(reader: &mut Reader<'a>, (): ()) -> Result<Self, Error> {
         let offset = reader.position();
@@ -138,7 +139,7 @@ pub enum InsertRows<'a> {
     /// Rows of any devices, and the place of each in the statement they came from.
     Several {
         /// The rows.
-        rows: Seq<'a, Row<'a>>,
+        rows: Seq<'a, Row<'a>, Form>,
         /// As many places; the log has none.
         places: Option<Seq<'a, i32>>,
     },
@@ -440,7 +441,7 @@ pub struct TabletNode<'a> {
     pub categories: &'a [u8],
     /// Plans only: the types once more, by which the columns are read.
     types: Option<&'a [u8]>,
-    bitmaps: Option<Seq<'a, NodeBitmap<'a>>>,
+    bitmaps: Option<Seq<'a, NodeBitmap<'a>, usize>>,
     values: &'a [u8],
 }
 

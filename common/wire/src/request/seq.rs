@@ -22,9 +22,12 @@ pub trait Element<'a>: Clone + Sized {
 }
 
 /// A list of elements, as read from a payload or as made to be sent.
+///
+/// `C` is [`Element::Context`]. It is a parameter because a list that named it through the trait could
+/// not be used where one of a shorter life is expected.
 #[derive(Clone)]
-pub struct Seq<'a, T: Element<'a>> {
-    context: T::Context,
+pub struct Seq<'a, T, C = ()> {
+    context: C,
     items: Items<'a, T>,
 }
 
@@ -36,18 +39,14 @@ enum Items<'a, T> {
     Made(Vec<T>),
 }
 
-impl<'a, T: Element<'a>> Seq<'a, T> {
+impl<'a, C: Copy, T: Element<'a, Context = C>> Seq<'a, T, C> {
     /// A list to be sent.
-    pub fn new(items: Vec<T>, context: T::Context) -> Self {
+    pub fn new(items: Vec<T>, context: C) -> Self {
         Self { context, items: Items::Made(items) }
     }
 
     /// Reads an `i32` count and the elements.
-    pub fn decode(
-        reader: &mut Reader<'a>,
-        what: &'static str,
-        context: T::Context,
-    ) -> Result<Self, Error> {
+    pub fn decode(reader: &mut Reader<'a>, what: &'static str, context: C) -> Result<Self, Error> {
         let count = reader.count(what, T::BYTES_MIN)?;
         Self::decode_counted(reader, count, context)
     }
@@ -56,7 +55,7 @@ impl<'a, T: Element<'a>> Seq<'a, T> {
     pub fn decode_counted(
         reader: &mut Reader<'a>,
         count: usize,
-        context: T::Context,
+        context: C,
     ) -> Result<Self, Error> {
         let start = reader.clone();
         for _ in 0..count {
@@ -81,7 +80,7 @@ impl<'a, T: Element<'a>> Seq<'a, T> {
     }
 
     /// The elements in their order.
-    pub fn iter(&self) -> SeqIter<'_, 'a, T> {
+    pub fn iter(&self) -> SeqIter<'_, 'a, T, C> {
         let source = match &self.items {
             Items::Checked { count, bytes, position } => {
                 Source::Checked { left: *count, reader: Reader::at(bytes, *position) }
@@ -105,13 +104,13 @@ impl<'a, T: Element<'a>> Seq<'a, T> {
     }
 }
 
-impl<'a, T: Element<'a> + PartialEq> PartialEq for Seq<'a, T> {
+impl<'a, C: Copy, T: Element<'a, Context = C> + PartialEq> PartialEq for Seq<'a, T, C> {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())
     }
 }
 
-impl<'a, T: Element<'a> + fmt::Debug> fmt::Debug for Seq<'a, T> {
+impl<'a, C: Copy, T: Element<'a, Context = C> + fmt::Debug> fmt::Debug for Seq<'a, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
@@ -123,9 +122,9 @@ impl<'a, T: Element<'a, Context = ()>> From<Vec<T>> for Seq<'a, T> {
     }
 }
 
-impl<'s, 'a, T: Element<'a>> IntoIterator for &'s Seq<'a, T> {
+impl<'s, 'a, C: Copy, T: Element<'a, Context = C>> IntoIterator for &'s Seq<'a, T, C> {
     type Item = T;
-    type IntoIter = SeqIter<'s, 'a, T>;
+    type IntoIter = SeqIter<'s, 'a, T, C>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
@@ -134,8 +133,8 @@ impl<'s, 'a, T: Element<'a>> IntoIterator for &'s Seq<'a, T> {
 
 /// Iterates over a [`Seq`].
 #[derive(Clone)]
-pub struct SeqIter<'s, 'a, T: Element<'a>> {
-    context: T::Context,
+pub struct SeqIter<'s, 'a, T, C = ()> {
+    context: C,
     source: Source<'s, 'a, T>,
 }
 
@@ -145,7 +144,7 @@ enum Source<'s, 'a, T> {
     Made(core::slice::Iter<'s, T>),
 }
 
-impl<'a, T: Element<'a>> Iterator for SeqIter<'_, 'a, T> {
+impl<'a, C: Copy, T: Element<'a, Context = C>> Iterator for SeqIter<'_, 'a, T, C> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {

@@ -47,7 +47,7 @@ pub struct Tablet<'a> {
     /// How many rows.
     pub rows: usize,
     /// One schema per column.
-    pub schemas: Option<Seq<'a, TabletSchema<'a>>>,
+    pub schemas: Option<Seq<'a, TabletSchema<'a>, TabletForm>>,
     /// One time stamp per row.
     pub times: Option<Times<'a>>,
     /// One bitmap of nulls per column.

@@ -129,7 +129,7 @@ pub fn from_hex(text: &str) -> Vec<u8> {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).unwrap_or_else(|| panic!("{c:?} is no hex digit")) as u8)
         .collect();
-    assert!(digits.len() % 2 == 0, "half a byte in {text:?}");
+    assert!(digits.len().is_multiple_of(2), "half a byte in {text:?}");
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
