@@ -4,6 +4,8 @@ mod data_type;
 mod dialect;
 mod precision;
 mod tablet;
+mod time;
+mod verdict;
 
 pub use data_type::DataType;
 pub use dialect::Dialect;
@@ -12,3 +14,5 @@ pub use tablet::Category;
 pub use tablet::Column;
 pub use tablet::Tablet;
 pub use tablet::Value;
+pub use time::Time;
+pub use verdict::Verdict;
