@@ -1,1 +1,81 @@
-fn main() {}
+//! `tidegate-sender`: reads a live IoTDB's files from outside and ships them through a gateway that
+//! lets one byte come back.
+
+mod catalog;
+mod commands;
+mod daemon;
+mod drive;
+mod edge;
+mod lane_slot;
+mod ledger;
+mod line;
+mod manager;
+mod message;
+mod pipe;
+mod pipes;
+mod reader;
+mod resolver;
+mod scanner;
+mod settings;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+/// Ships Apache IoTDB time series through a one-way security gateway.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-sender", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground; SIGTERM ends it, SIGHUP rereads configuration and pipes
+    Run(Conf),
+    /// Say what each pipe has sent, what waits, and what is wrong
+    Status(Ask),
+    /// List what could not be delivered, with the reason
+    Gaps(Ask),
+    /// Check sender.properties and all pipe definitions without starting
+    CheckConf(Conf),
+    /// Print sender.properties with every key, its default and its meaning
+    PrintDefaultConf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Conf {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/tidegate/sender.properties")]
+    conf: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Ask {
+    #[command(flatten)]
+    conf: Conf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(conf) => daemon::run(&conf.conf),
+        Command::Status(ask) => commands::status(&ask.conf.conf, ask.json),
+        Command::Gaps(ask) => commands::gaps(&ask.conf.conf, ask.json),
+        Command::CheckConf(conf) => commands::check_conf(&conf.conf),
+        Command::PrintDefaultConf => commands::print_default_conf(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate-sender: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -323,6 +323,11 @@ impl Source {
         })
     }
 
+    /// Whether [`poll_item`](Self::poll_item) would find something.
+    pub fn has_item(&mut self, now: Time, mut may: impl FnMut(&RegionKey) -> bool) -> bool {
+        self.streams.iter_mut().any(|(region, stream)| may(region) && stream.next(now).is_some())
+    }
+
     /// When [`Source::poll_item`] may find something new without anything happening.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.streams.values().filter_map(Stream::wake_at).min()

@@ -391,6 +391,11 @@ impl Lane {
         }
     }
 
+    /// Changes the time-out of all later answers.
+    pub fn set_reply_timeout(&mut self, reply_timeout: Duration) {
+        self.config.reply_timeout = reply_timeout;
+    }
+
     /// Whether there is something to send over this lane.
     pub fn want(&mut self, wanted: bool) {
         self.wanted = wanted;

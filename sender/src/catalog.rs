@@ -1,0 +1,394 @@
+//! Reads the source's directories: which sealed TsFiles lie where.
+//!
+//! The truth is the rescan. A folder whose modification time did not change since it was last read
+//! is not read again; only the lengths of the mods files in it are, since IoTDB appends to them.
+//! Nothing is opened here, and nothing is ever written.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_source::FileIdentity;
+use tidegate_source::Listing;
+use tidegate_source::ModsSeen;
+use tidegate_source::Place;
+use tidegate_source::RegionKey;
+use tidegate_source::Scan;
+use tidegate_source::SealedFile;
+use tidegate_source::Space;
+use tidegate_source::TsFileName;
+use tidegate_source::Unread;
+use tidegate_tsfile::ModsKind;
+
+/// The data directories of one IoTDB and what they held when they were last read.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    data_dirs: Vec<PathBuf>,
+    folders: HashMap<PathBuf, Folder>,
+    n_scans: u64,
+}
+
+#[derive(Debug)]
+struct Folder {
+    /// Modification time of the folder, when it was too old to hide a later change.
+    settled_mtime_ns: Option<i64>,
+    listing: Arc<Listing>,
+    seen_in_scan: u64,
+}
+
+/// A folder that changed less than this before it was read may change again within the same tick of
+/// the file system's clock; it is read once more.
+const MTIME_SETTLES_NS: i64 = 2_000_000_000;
+/// More than this in one folder is refused with an error: a listing cut short would make files look
+/// as if they had vanished.
+const ENTRIES_PER_FOLDER_MAX: usize = 1_000_000;
+
+impl Catalog {
+    pub(crate) fn new(data_dirs: Vec<PathBuf>) -> Self {
+        Self { data_dirs, folders: HashMap::new(), n_scans: 0 }
+    }
+
+    /// Why a directory cannot be an IoTDB data directory, if so.
+    pub(crate) fn check_data_dir(dir: &Path) -> Result<(), String> {
+        let shown = dir.display();
+        let entries = fs::read_dir(dir).map_err(|error| {
+            format!("dn_data_dirs: {shown}: expected a readable IoTDB data directory: {error}")
+        })?;
+        let names: Vec<String> = entries
+            .take(64)
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect();
+        let is_known = |name: &String| name == "sequence" || name == "unsequence";
+        if names.is_empty() || names.iter().any(is_known) {
+            return Ok(());
+        }
+        Err(format!(
+            "dn_data_dirs: {shown}: expected sequence/ or unsequence/ in an IoTDB data directory, \
+             but found {} (give the directory that holds them, such as data/datanode/data)",
+            names[..names.len().min(5)].join(", ")
+        ))
+    }
+
+    /// Reads all directories.
+    ///
+    /// # Arguments
+    ///
+    /// - `now_ns`: wall clock in nanoseconds since 1970, on the clock of the file system
+    pub(crate) fn scan(&mut self, now_ns: i64) -> Scan {
+        self.n_scans += 1;
+        let mut scan = Scan::default();
+        // Unsequence before sequence: see `Scan`.
+        for space in [Space::Unsequence, Space::Sequence] {
+            for data_dir in self.data_dirs.clone() {
+                self.scan_space(&data_dir.join(space.as_str()), space, now_ns, &mut scan);
+            }
+        }
+        let n_scans = self.n_scans;
+        self.folders.retain(|_, folder| folder.seen_in_scan == n_scans);
+        scan
+    }
+
+    /// Folders in which files may appear, for hints: partitions and all their parents.
+    pub(crate) fn watchable(&self) -> HashSet<PathBuf> {
+        let mut dirs = HashSet::new();
+        for data_dir in &self.data_dirs {
+            dirs.insert(data_dir.clone());
+            for space in [Space::Sequence, Space::Unsequence] {
+                dirs.insert(data_dir.join(space.as_str()));
+            }
+        }
+        for folder in self.folders.keys() {
+            let mut dir = folder.as_path();
+            while dirs.insert(dir.to_owned()) {
+                let Some(parent) = dir.parent() else { break };
+                dir = parent;
+            }
+        }
+        dirs
+    }
+
+    fn scan_space(&mut self, dir: &Path, space: Space, now_ns: i64, scan: &mut Scan) {
+        let Some(databases) = read_dirs(dir, None, &mut scan.unread) else { return };
+        for database in databases {
+            let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
+                continue; // IoTDB's own names are UTF-8
+            };
+            let name = name.to_owned();
+            let Some(regions) = read_dirs(&database, None, &mut scan.unread) else { continue };
+            for region_dir in regions {
+                let Some(region) = number::<u32>(&region_dir) else { continue };
+                let key = RegionKey { database: name.clone(), region };
+                let partitions = read_dirs(&region_dir, Some(&key), &mut scan.unread);
+                for partition_dir in partitions.into_iter().flatten() {
+                    let Some(partition) = number::<i64>(&partition_dir) else { continue };
+                    let place = Place { region: key.clone(), partition, space };
+                    self.scan_folder(partition_dir, place, now_ns, scan);
+                }
+            }
+        }
+    }
+
+    fn scan_folder(&mut self, dir: PathBuf, place: Place, now_ns: i64, scan: &mut Scan) {
+        match self.look(&dir, &place, now_ns) {
+            Ok(folder) => {
+                scan.listings.push(Arc::clone(&folder.listing));
+                self.folders.insert(dir, folder);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => scan.unread.push(unread(&dir, Some(&place.region), &error)),
+        }
+    }
+
+    fn look(&self, dir: &Path, place: &Place, now_ns: i64) -> io::Result<Folder> {
+        let mtime_ns = mtime_ns(&fs::metadata(dir)?);
+        let known = self.folders.get(dir);
+        let listing = match known {
+            Some(known) if known.settled_mtime_ns == Some(mtime_ns) => grown_mods(dir, known),
+            _ => {
+                let listing = list(dir, place)?;
+                match known {
+                    Some(known) if *known.listing == listing => Arc::clone(&known.listing),
+                    _ => Arc::new(listing),
+                }
+            }
+        };
+        let settled = now_ns.saturating_sub(mtime_ns) > MTIME_SETTLES_NS;
+        Ok(Folder {
+            settled_mtime_ns: settled.then_some(mtime_ns),
+            listing,
+            seen_in_scan: self.n_scans,
+        })
+    }
+}
+
+/// Lists one partition folder.
+fn list(dir: &Path, place: &Place) -> io::Result<Listing> {
+    let mut names = HashSet::new();
+    for entry in fs::read_dir(dir)? {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.insert(name);
+        }
+        if names.len() > ENTRIES_PER_FOLDER_MAX {
+            return Err(too_many_entries());
+        }
+    }
+    let mut sealed = Vec::new();
+    let mut n_unsealed = 0;
+    for name in &names {
+        let Some(parsed) = TsFileName::parse(name) else { continue };
+        if !names.contains(&format!("{name}.resource")) {
+            n_unsealed += 1;
+            continue;
+        }
+        let facts = match fs::metadata(dir.join(name)) {
+            Ok(facts) if facts.is_file() => facts,
+            Ok(_) => continue,
+            // Compaction removes files while we look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let mods = [ModsKind::Binary, ModsKind::Text]
+            .into_iter()
+            .filter(|kind| names.contains(&format!("{name}{}", kind.suffix())))
+            .find_map(|kind| mods_seen(dir, name, kind));
+        sealed.push(SealedFile { name: parsed, identity: identity(&facts), mods });
+    }
+    sealed.sort_by_key(|file| file.name);
+    let folder = Arc::from(dir.to_string_lossy().as_ref());
+    Ok(Listing { place: place.clone(), folder, sealed, n_unsealed })
+}
+
+/// The same listing, unless one of its mods files grew: the folder itself does not tell.
+fn grown_mods(dir: &Path, known: &Folder) -> Arc<Listing> {
+    let mut grown: Option<Listing> = None;
+    for (at, file) in known.listing.sealed.iter().enumerate() {
+        let Some(mods) = file.mods else { continue };
+        let seen = mods_seen(dir, &file.name.to_string(), mods.kind);
+        if seen.is_some_and(|seen| seen != mods) {
+            grown.get_or_insert_with(|| Listing::clone(&known.listing)).sealed[at].mods = seen;
+        }
+    }
+    grown.map_or_else(|| Arc::clone(&known.listing), Arc::new)
+}
+
+fn mods_seen(dir: &Path, ts_file: &str, kind: ModsKind) -> Option<ModsSeen> {
+    let facts = fs::metadata(dir.join(format!("{ts_file}{}", kind.suffix()))).ok()?;
+    let length_bytes = facts.len();
+    (facts.is_file() && length_bytes > 0).then_some(ModsSeen { kind, length_bytes })
+}
+
+/// What a file is recognised by.
+pub(crate) fn identity(facts: &fs::Metadata) -> FileIdentity {
+    FileIdentity {
+        device: facts.dev(),
+        inode: facts.ino(),
+        length_bytes: facts.len(),
+        mtime_ns: mtime_ns(facts),
+    }
+}
+
+fn mtime_ns(facts: &fs::Metadata) -> i64 {
+    facts.mtime().saturating_mul(1_000_000_000).saturating_add(facts.mtime_nsec())
+}
+
+/// The directories in `dir`; `None` when there is no such directory or it cannot be read.
+fn read_dirs(
+    dir: &Path,
+    region: Option<&RegionKey>,
+    problems: &mut Vec<Unread>,
+) -> Option<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            problems.push(unread(dir, region, &error));
+            return None;
+        }
+    };
+    let mut dirs = Vec::new();
+    for entry in entries {
+        if dirs.len() > ENTRIES_PER_FOLDER_MAX {
+            problems.push(unread(dir, region, &too_many_entries()));
+            return None;
+        }
+        match entry {
+            Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
+                dirs.push(entry.path());
+            }
+            Ok(_) => (),
+            Err(error) => {
+                problems.push(unread(dir, region, &error));
+                return None;
+            }
+        }
+    }
+    dirs.sort();
+    Some(dirs)
+}
+
+fn unread(dir: &Path, region: Option<&RegionKey>, error: &io::Error) -> Unread {
+    let reason = format!("{}: cannot be read: {error}", dir.display());
+    Unread { region: region.cloned(), reason }
+}
+
+fn too_many_entries() -> io::Error {
+    io::Error::other(format!("expected at most {ENTRIES_PER_FOLDER_MAX} entries"))
+}
+
+fn number<N: std::str::FromStr>(dir: &Path) -> Option<N> {
+    dir.file_name()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::time::Duration;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    struct Tree {
+        dir: tempfile::TempDir,
+        catalog: Catalog,
+    }
+
+    impl Tree {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().expect("a directory");
+            let catalog = Catalog::new(vec![dir.path().to_owned()]);
+            Self { dir, catalog }
+        }
+
+        fn write(&self, path: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.dir.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+            fs::write(&path, bytes).expect("a file");
+            path
+        }
+
+        fn age(&self, path: &str) {
+            let dir = File::open(self.dir.path().join(path)).expect("a directory");
+            dir.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("an older time");
+        }
+
+        fn scan(&mut self) -> Scan {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+            self.catalog.scan(i64::try_from(now.as_nanos()).expect("before 2262"))
+        }
+    }
+
+    #[test]
+    fn only_files_with_a_resource_are_sealed_and_foreign_things_are_passed_over() {
+        let mut tree = Tree::new();
+        let folder = "sequence/root.sg/3/-1";
+        tree.write(&format!("{folder}/7-1-0-0.tsfile"), b"x");
+        tree.write(&format!("{folder}/7-1-0-0.tsfile.resource"), b"r");
+        tree.write(&format!("{folder}/7-1-0-0.tsfile.mods"), b"m\n");
+        tree.write(&format!("{folder}/8-2-0-0.tsfile"), b"open");
+        tree.write(&format!("{folder}/9-3-1-0.inner"), b"target");
+        tree.write(&format!("{folder}/9-3-1-0.inner.resource"), b"target");
+        tree.write(&format!("{folder}/10-4-0-0.tsfile.resource"), b"alone");
+        tree.write("sequence/root.sg/not-a-region/0/7-1-0-0.tsfile", b"x");
+        tree.write("load/7-1-0-0.tsfile", b"x");
+        let scan = tree.scan();
+        assert!(scan.unread.is_empty(), "{:?}", scan.unread);
+        let [listing] = &scan.listings[..] else { panic!("{:?}", scan.listings) };
+        assert_eq!(listing.place.region.to_string(), "root.sg[3]");
+        assert_eq!((listing.place.partition, listing.place.space), (-1, Space::Sequence));
+        assert_eq!(listing.n_unsealed, 1);
+        let [file] = &listing.sealed[..] else { panic!("{listing:?}") };
+        assert_eq!(file.name.to_string(), "7-1-0-0.tsfile");
+        let mods = ModsSeen { kind: ModsKind::Text, length_bytes: 2 };
+        assert_eq!(file.mods, Some(mods));
+    }
+
+    #[test]
+    fn a_folder_without_changes_comes_as_the_same_listing_and_growing_mods_are_seen() {
+        let mut tree = Tree::new();
+        let folder = "sequence/root.sg/3/0";
+        tree.write(&format!("{folder}/7-1-0-0.tsfile"), b"x");
+        tree.write(&format!("{folder}/7-1-0-0.tsfile.resource"), b"r");
+        let mods = tree.write(&format!("{folder}/7-1-0-0.tsfile.mods2"), b"m");
+        tree.age(folder);
+        let (first, second) = (tree.scan(), tree.scan());
+        assert!(Arc::ptr_eq(&first.listings[0], &second.listings[0]));
+        let mut file = File::options().append(true).open(mods).expect("the mods file");
+        file.write_all(b"more").expect("more mods");
+        let third = tree.scan();
+        let grown = third.listings[0].sealed[0].mods.expect("mods");
+        assert_eq!(grown, ModsSeen { kind: ModsKind::Binary, length_bytes: 5 });
+        tree.write(&format!("{folder}/8-2-0-0.tsfile"), b"x");
+        assert_eq!(tree.scan().listings[0].n_unsealed, 1, "a new file changes the folder");
+    }
+
+    #[test]
+    fn unsequence_folders_are_listed_before_sequence_folders() {
+        let mut tree = Tree::new();
+        for space in ["sequence", "unsequence"] {
+            tree.write(&format!("{space}/root.a/1/0/7-1-0-0.tsfile"), b"x");
+            tree.write(&format!("{space}/root.b/2/0/7-1-0-0.tsfile"), b"x");
+        }
+        let scan = tree.scan();
+        let spaces: Vec<Space> = scan.listings.iter().map(|it| it.place.space).collect();
+        use Space::Sequence as S;
+        use Space::Unsequence as U;
+        assert_eq!(spaces, [U, U, S, S]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_a_data_directory_is_named_with_what_it_holds() {
+        let tree = Tree::new();
+        assert_eq!(Catalog::check_data_dir(tree.dir.path()), Ok(()), "a new one may be empty");
+        tree.write("conf/iotdb.properties", b"");
+        let error = Catalog::check_data_dir(tree.dir.path()).expect_err("no data directory");
+        assert!(error.contains("expected sequence/ or unsequence/") && error.contains("conf"));
+        let error = Catalog::check_data_dir(Path::new("/nowhere")).expect_err("no directory");
+        assert!(error.contains("/nowhere"), "{error}");
+    }
+}

@@ -1,0 +1,511 @@
+//! Carries out what the lanes decide: calls, frames, outcomes.
+
+use std::time::Duration;
+
+use tidegate_link::Time;
+use tidegate_link::sending::Command;
+use tidegate_link::sending::Delivery;
+use tidegate_link::sending::DeliveryPart;
+use tidegate_link::sending::Frame;
+use tidegate_link::sending::Heard;
+use tidegate_link::sending::PieceFrame;
+use tidegate_model::Verdict;
+use tidegate_source::Departed;
+use tidegate_source::Item;
+use tidegate_source::ItemKind;
+use tidegate_source::Outcome;
+use tidegate_source::Stall;
+use tidegate_wire::PieceHead;
+use tidegate_wire::frame;
+
+use crate::edge::Edge;
+use crate::lane_slot::Cargo;
+use crate::lane_slot::LaneSlot;
+use crate::lane_slot::Waiting;
+use crate::line::Line;
+use crate::line::LineHeard;
+use crate::line::Outgoing;
+use crate::line::Wrote;
+use crate::pipe::EFFECTS_PENDING_MAX;
+use crate::pipe::lane_of;
+use crate::reader::OpenFile;
+use crate::reader::PieceData;
+use crate::reader::ReadReport;
+use crate::reader::ReadRequest;
+use crate::resolver;
+use crate::resolver::LookedUp;
+use crate::resolver::Lookup;
+
+impl Edge {
+    /// When the loop must wake up without being woken.
+    pub(crate) fn time_to_next_deadline(&self) -> Option<Duration> {
+        let lanes = self.state.lanes.iter().flatten().filter_map(|slot| {
+            let rate = match &slot.waiting {
+                Waiting::Rate { until, .. } => Some(*until),
+                Waiting::Data(_) | Waiting::Nothing => None,
+            };
+            slot.lane.poll_timeout().into_iter().chain(rate).min()
+        });
+        let sources = self.state.pipes.values().filter_map(|pipe| pipe.source.poll_timeout());
+        let next = lanes.chain(sources).min()?;
+        Some(next.since(self.now()))
+    }
+
+    /// Lets everything happen that is due.
+    pub(crate) fn handle_timeouts(&mut self) {
+        let now = self.now();
+        for at in 0..self.state.lanes.len() {
+            let Some(slot) = self.slot(at) else { continue };
+            slot.lane.handle_timeout(now);
+            if matches!(&slot.waiting, Waiting::Rate { until, .. } if *until <= now) {
+                let waiting = std::mem::replace(&mut slot.waiting, Waiting::Nothing);
+                if let Waiting::Rate { outgoing, .. } = waiting {
+                    self.launch(at, outgoing);
+                }
+            }
+        }
+    }
+
+    /// Carries out commands and begins deliveries until nothing more can be done.
+    pub(crate) fn drive(&mut self) {
+        for at in 0..self.state.lanes.len() {
+            while self.step(at) {}
+        }
+    }
+
+    /// A socket is ready for something.
+    pub(crate) fn handle_line(&mut self, at: usize) {
+        let now = self.now();
+        let Some(slot) = self.slot(at) else { return };
+        let Some(line) = &slot.line else { return };
+        if slot.lane.phase() == tidegate_link::sending::Phase::Connecting {
+            match line.connected() {
+                None => return,
+                Some(Ok(())) => slot.lane.handle_connected(now),
+                Some(Err(error)) => {
+                    self.drop_line(at);
+                    let Some(slot) = self.slot(at) else { return };
+                    slot.lane.handle_connect_failed(now, &error.to_string());
+                    return self.note_trouble(at);
+                }
+            }
+        }
+        self.write(at);
+        self.hear(at);
+    }
+
+    /// A name was looked up.
+    pub(crate) fn handle_looked_up(&mut self, found: LookedUp) {
+        let now = self.now();
+        let Some(slot) = self.slot(found.lane) else { return };
+        if slot.call != found.call || !std::mem::take(&mut slot.is_looking_up) {
+            return;
+        }
+        match found.result {
+            Ok(address) => self.connect(found.lane, address),
+            Err(reason) => {
+                slot.lane.handle_connect_failed(now, &reason);
+                self.note_trouble(found.lane);
+            }
+        }
+    }
+
+    /// A reader got somewhere.
+    pub(crate) fn handle_read(&mut self, at: usize, pipe: u64, report: ReadReport) {
+        let now = self.now();
+        let Some(slot) = self.slot(at).filter(|slot| slot.pipe == pipe) else { return };
+        let expected = slot.cargo.as_ref().map(|cargo| cargo.token.as_u64());
+        match report {
+            ReadReport::Piece(piece) => {
+                if expected != Some(piece.token) {
+                    return slot.give_back(piece.bytes);
+                }
+                slot.pieces.push_back(piece);
+                if let Waiting::Data(wanted) = &slot.waiting {
+                    let wanted = wanted.clone();
+                    slot.waiting = Waiting::Nothing;
+                    self.send_piece(at, wanted);
+                }
+            }
+            ReadReport::Opened { token, mods_bytes, mods_seen } if expected == Some(token) => {
+                self.begin(at, now, mods_bytes, mods_seen);
+            }
+            ReadReport::Stalled { token, stall } if expected == Some(token) => {
+                slot.lane.withdraw(now, token);
+                self.set_aside(at, stall);
+            }
+            ReadReport::Opened { .. } | ReadReport::Stalled { .. } => (),
+        }
+    }
+
+    /// Carries out one command, or begins a delivery; says whether there may be more to do.
+    fn step(&mut self, at: usize) -> bool {
+        let now = self.now();
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return false };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return false };
+        let (number, n_lanes) = (slot.number, pipe.lanes.len());
+        let may_send = pipe.n_effects_pending < EFFECTS_PENDING_MAX;
+        let wanted = may_send
+            && slot.cargo.is_none()
+            && pipe.source.has_item(now, |region| lane_of(region, n_lanes) == number);
+        slot.lane.want(wanted);
+        if let Some(command) = slot.lane.poll_command(now, &mut pipe.peers) {
+            self.carry_out(at, command);
+            return true;
+        }
+        if !wanted || !slot.lane.is_ready() {
+            return false;
+        }
+        let item = pipe.source.poll_item(now, |region| lane_of(region, n_lanes) == number);
+        match item {
+            Some(item) => self.open(at, now, item),
+            None => false,
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, command: Command) {
+        match command {
+            Command::Abandon => {
+                self.drop_line(at);
+                self.note_trouble(at);
+            }
+            Command::Close => self.close_line(at),
+            Command::Connect { peer } => self.call(at, peer),
+            Command::Outcome { token, verdict, message } => {
+                self.settle(at, token, verdict, message);
+            }
+            Command::Send(Frame::Whole(payload)) => {
+                let Some(wrap) = self.wrap(at) else { return };
+                let mut head = Vec::new();
+                match frame::encode_frame(&payload, wrap, &mut head) {
+                    Ok(()) => {
+                        let suffix: &[u8] = &[];
+                        self.launch(at, Outgoing { head, data: Vec::new(), suffix, written: 0 });
+                    }
+                    Err(error) => tracing::error!("a request cannot be sent: {error}"),
+                }
+            }
+            Command::Send(Frame::Piece(piece)) => self.send_piece(at, piece),
+        }
+    }
+
+    /// Hands an item to the lane's reader.
+    fn open(&mut self, at: usize, now: Time, item: Item) -> bool {
+        let mods_bytes_max = self.config.mods_bytes_max;
+        let Some(slot) = self.slot(at) else { return false };
+        let ItemKind::File(file) = item.kind else { unreachable!("this release emits files only") };
+        let (_, dialect) = slot.lane.agreed().expect("a ready lane has agreed on a dialect");
+        let request = ReadRequest::Open(OpenFile {
+            token: item.token.as_u64(),
+            file: file.clone(),
+            dialect,
+            piece_bytes: slot.lane.piece_bytes(),
+            mods_bytes_max,
+        });
+        slot.cargo = Some(Cargo {
+            token: item.token,
+            file,
+            sequence: item.sequence,
+            mods_seen: None,
+            mods_carried: false,
+            began: now,
+        });
+        // A reader that is gone has been reported by the supervisor, and the daemon ends.
+        slot.reader.send(request).is_ok()
+    }
+
+    /// A file is open: its delivery begins, if the connection is still there.
+    fn begin(
+        &mut self,
+        at: usize,
+        now: Time,
+        mods_bytes: Option<u64>,
+        mods_seen: Option<tidegate_source::ModsSeen>,
+    ) {
+        let Some(slot) = self.slot(at) else { return };
+        let Some(cargo) = &mut slot.cargo else { return };
+        cargo.mods_seen = mods_seen;
+        cargo.mods_carried = mods_bytes.is_some();
+        let token = cargo.token.as_u64();
+        if !slot.lane.is_ready() {
+            let message = "the connection ended before the file was open".to_owned();
+            return self.settle(at, token, Verdict::Unknown, message);
+        }
+        let name = cargo.file.wire_name();
+        let region = &cargo.file.place.region;
+        let mods = mods_bytes.zip(mods_seen).map(|(length_bytes, seen)| DeliveryPart {
+            name: format!("{name}{}", seen.kind.suffix()),
+            length_bytes,
+        });
+        let delivery = Delivery {
+            token,
+            mods,
+            database: region.is_table_model().then(|| region.database.clone()),
+            ts_file: DeliveryPart { name, length_bytes: cargo.file.identity.length_bytes },
+        };
+        slot.lane.begin(now, delivery);
+    }
+
+    /// Sends a piece, or waits for its bytes.
+    fn send_piece(&mut self, at: usize, wanted: PieceFrame) {
+        let Some(wrap) = self.wrap(at) else { return };
+        let Some(slot) = self.slot(at) else { return };
+        let Some(piece) = slot.pieces.pop_front() else {
+            slot.waiting = Waiting::Data(wanted);
+            return;
+        };
+        let PieceData { from_mods, offset, ref bytes, crc32, .. } = piece;
+        assert_eq!(
+            (from_mods, offset, bytes.len()),
+            (wanted.from_mods, wanted.offset, wanted.n_bytes as usize),
+            "pieces are read in the order in which they leave"
+        );
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        let data_bytes = wanted.n_bytes;
+        let head = PieceHead { kind: wanted.kind, file_name: &wanted.name, offset, data_bytes };
+        let mut start = Vec::with_capacity(256);
+        match head.encode_frame_start(crc32, wrap, &mut start) {
+            Ok(()) => self.launch(
+                at,
+                Outgoing { head: start, data: piece.bytes, suffix: wrap.suffix(), written: 0 },
+            ),
+            Err(error) => tracing::error!("a piece cannot be sent: {error}"),
+        }
+    }
+
+    /// Writes a frame, unless a byte that nobody waits for is there, or a rate limit says later.
+    fn launch(&mut self, at: usize, outgoing: Outgoing) {
+        let now = self.now();
+        self.hear(at);
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
+        let Some(line) = slot.line.as_mut().filter(|_| slot.lane.is_sending()) else {
+            return slot.give_back(outgoing.data);
+        };
+        let limits = [&mut pipe.rate, &mut state.rate];
+        let until = limits.iter().filter_map(|limit| Some(limit.as_ref()?.ready_at())).max();
+        if let Some(until) = until.filter(|until| now < *until) {
+            slot.waiting = Waiting::Rate { outgoing, until };
+            return;
+        }
+        for limit in limits.into_iter().flatten() {
+            limit.charge(now, outgoing.data.len() as u64);
+        }
+        slot.bytes_sent += outgoing.data.len() as u64;
+        line.put(outgoing);
+        self.write(at);
+    }
+
+    /// Writes as much of the frame as the socket takes.
+    fn write(&mut self, at: usize) {
+        let now = self.now();
+        let Some(slot) = self.slot(at) else { return };
+        let Some(line) = slot.line.as_mut().filter(|line| line.is_writing()) else { return };
+        match line.write() {
+            Ok(Wrote::Nothing) => (),
+            Ok(Wrote::Some) => slot.lane.handle_progress(now),
+            Ok(Wrote::All) => {
+                let buffer = line.take_back();
+                slot.lane.handle_sent(now);
+                slot.give_back(buffer.unwrap_or_default());
+            }
+            Err(error) => {
+                // The peer may have answered before it broke off.
+                self.hear(at);
+                let Some(slot) = self.slot(at) else { return };
+                slot.lane.handle_heard(now, Heard::Broken(&error.to_string()));
+            }
+        }
+    }
+
+    /// Reads what came back.
+    fn hear(&mut self, at: usize) {
+        let now = self.now();
+        let Some(slot) = self.slot(at) else { return };
+        let Some(line) = &mut slot.line else { return };
+        if slot.lane.phase() == tidegate_link::sending::Phase::Connecting {
+            return;
+        }
+        loop {
+            match line.hear() {
+                LineHeard::Nothing => return,
+                LineHeard::Bytes(bytes) => slot.lane.handle_heard(now, Heard::Bytes(&bytes)),
+                LineHeard::Eof => return slot.lane.handle_heard(now, Heard::Eof),
+                LineHeard::Broken(how) => {
+                    return slot.lane.handle_heard(now, Heard::Broken(&how));
+                }
+            }
+        }
+    }
+
+    /// Calls a peer.
+    fn call(&mut self, at: usize, peer: usize) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        slot.call += 1;
+        let url = pipe.definition.connector.node_urls[peer].clone();
+        match resolver::literal(&url) {
+            Some(address) => self.connect(at, address),
+            None => {
+                slot.is_looking_up = true;
+                let lookup = Lookup { lane: at, call: slot.call, url };
+                // A resolver that is gone has been reported by the supervisor.
+                let _ = self.resolver.send(lookup);
+            }
+        }
+    }
+
+    /// Connects from the first allowed source port that is free.
+    fn connect(&mut self, at: usize, address: std::net::SocketAddr) {
+        let now = self.now();
+        let token = mio::Token(at + 1);
+        let state = &mut self.state;
+        let in_use: Vec<u16> = state
+            .lanes
+            .iter()
+            .flatten()
+            .filter_map(|slot| slot.line.as_ref()?.local_port())
+            .collect();
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        let bind_address = pipe.definition.connector.bind_address;
+        let candidates: Vec<Option<u16>> = match &pipe.ports {
+            None => vec![None],
+            Some(ports) => {
+                let (tried, first) = ports.split_at(slot.next_port % ports.len());
+                let order = first.iter().chain(tried).copied();
+                order.filter(|port| !in_use.contains(port)).map(Some).collect()
+            }
+        };
+        slot.next_port += 1;
+        let mut trouble = "all allowed source ports are in use".to_owned();
+        for port in candidates {
+            match Line::connect(self.poll.registry(), token, address, bind_address, port) {
+                Ok(line) => {
+                    slot.line = Some(line);
+                    return;
+                }
+                Err(error) => {
+                    trouble = match port {
+                        Some(port) => format!("from source port {port}: {error}"),
+                        None => error.to_string(),
+                    };
+                }
+            }
+        }
+        slot.lane.handle_connect_failed(now, &trouble);
+        self.note_trouble(at);
+    }
+
+    /// An item came to something.
+    fn settle(&mut self, at: usize, token: u64, verdict: Verdict, message: String) {
+        let now = self.now();
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
+        if slot.cargo.as_ref().is_none_or(|cargo| cargo.token.as_u64() != token) {
+            return;
+        }
+        let Some(cargo) = slot.cargo.take() else { return };
+        slot.drop_reading();
+        let departed = Departed { mods: cargo.mods_seen, mods_carried: cargo.mods_carried };
+        if verdict == Verdict::Accepted {
+            let took_ms = u64::try_from(now.since(cargo.began).as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(
+                pipe = %pipe.definition.name, item = cargo.file.wire_name(),
+                sequence = cargo.sequence, bytes = cargo.file.identity.length_bytes, took_ms,
+                "accepted"
+            );
+        }
+        let outcome = Outcome::bare(verdict, message);
+        pipe.source.handle_outcome(now, cargo.token, &outcome, departed);
+        let id = slot.pipe;
+        if verdict != Verdict::Accepted {
+            let name = pipe.definition.name.to_string();
+            let text = format!(
+                "pipe {name}: {} is {verdict}: {}; it will be sent again from its start",
+                cargo.file.wire_name(),
+                outcome.message
+            );
+            self.warn(&format!("{name} {verdict}"), &text);
+        }
+        self.persist(id);
+    }
+
+    /// A file cannot leave as it is.
+    fn set_aside(&mut self, at: usize, stall: Stall) {
+        let now = self.now();
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
+        let Some(cargo) = slot.cargo.take() else { return };
+        slot.drop_reading();
+        let reason = match &stall {
+            Stall::Unfit(reason) => Some(reason.clone()),
+            _ => None,
+        };
+        pipe.source.handle_stall(now, cargo.token, stall);
+        let id = slot.pipe;
+        match reason {
+            Some(reason) => self.warn(&reason, &format!("set aside: {reason}")),
+            // Gone or changed: a look at the directories tells more.
+            None => self.scanner.scan_now(),
+        }
+        self.persist(id);
+    }
+
+    /// Logs why a lane has no connection, if that is news.
+    fn note_trouble(&mut self, at: usize) {
+        let state = &self.state;
+        let Some(slot) = state.lanes.get(at).and_then(Option::as_ref) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        let Some(trouble) = slot.lane.last_trouble() else { return };
+        let peers = &pipe.definition.connector.node_urls;
+        let text = format!(
+            "pipe {} lane {}: {trouble}; next call to {}",
+            pipe.definition.name,
+            slot.number,
+            peers[slot.lane.peer()]
+        );
+        let kind = format!("{} {} {trouble}", pipe.definition.name, slot.number);
+        self.warn(&kind, &text);
+    }
+
+    fn drop_line(&mut self, at: usize) {
+        let Some(slot) = self.slot(at) else { return };
+        slot.is_looking_up = false;
+        let Some(mut line) = slot.line.take() else { return };
+        let buffer = line.take_back().unwrap_or_default();
+        slot.give_back(buffer);
+        if let Waiting::Rate { outgoing, .. } =
+            std::mem::replace(&mut slot.waiting, Waiting::Nothing)
+        {
+            slot.give_back(outgoing.data);
+        }
+        line.reset(self.poll.registry());
+    }
+
+    /// Closes an idle connection. From a restricted source port by RST: a port in TIME_WAIT could
+    /// not call again for a minute.
+    fn close_line(&mut self, at: usize) {
+        let Some(slot) = self.slot(at) else { return };
+        let Some(line) = slot.line.take() else { return };
+        if line.local_port().is_some() {
+            line.reset(self.poll.registry());
+        } else {
+            line.close(self.poll.registry());
+        }
+    }
+
+    fn wrap(&self, at: usize) -> Option<tidegate_wire::Wrap> {
+        let slot = self.state.lanes.get(at)?.as_ref()?;
+        Some(self.state.pipes.get(&slot.pipe)?.wrap)
+    }
+
+    fn slot(&mut self, at: usize) -> Option<&mut LaneSlot> {
+        self.state.lanes.get_mut(at)?.as_mut()
+    }
+}

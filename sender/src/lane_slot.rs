@@ -1,0 +1,85 @@
+//! One lane as the loop holds it: its state machine, its socket, its reader, its item.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
+
+use tidegate_link::Time;
+use tidegate_link::sending::Lane;
+use tidegate_link::sending::PieceFrame;
+use tidegate_source::FileItem;
+use tidegate_source::ModsSeen;
+use tidegate_source::Token;
+
+use crate::line::Line;
+use crate::line::Outgoing;
+use crate::reader::PieceData;
+use crate::reader::ReadRequest;
+
+/// A lane and everything that belongs to it.
+#[derive(Debug)]
+pub(crate) struct LaneSlot {
+    pub(crate) pipe: u64,
+    /// Which of its pipe's lanes.
+    pub(crate) number: usize,
+    pub(crate) lane: Lane,
+    pub(crate) line: Option<Line>,
+    /// Counts calls, so that an answer of the resolver can be matched.
+    pub(crate) call: u64,
+    pub(crate) is_looking_up: bool,
+    pub(crate) reader: Sender<ReadRequest>,
+    pub(crate) cargo: Option<Cargo>,
+    /// Pieces that were read and are not yet wanted.
+    pub(crate) pieces: VecDeque<PieceData>,
+    pub(crate) waiting: Waiting,
+    /// Next of the allowed source ports to try.
+    pub(crate) next_port: usize,
+    pub(crate) bytes_sent: u64,
+}
+
+/// What keeps a frame that was asked for from leaving.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Nothing,
+    /// Its bytes are still being read.
+    Data(PieceFrame),
+    /// A rate limit.
+    Rate {
+        outgoing: Outgoing,
+        until: Time,
+    },
+}
+
+/// The item on its way.
+#[derive(Debug)]
+pub(crate) struct Cargo {
+    pub(crate) token: Token,
+    pub(crate) file: FileItem,
+    pub(crate) sequence: u64,
+    /// Deletions beside the file when it was opened.
+    pub(crate) mods_seen: Option<ModsSeen>,
+    pub(crate) mods_carried: bool,
+    pub(crate) began: Time,
+}
+
+impl LaneSlot {
+    /// Lets go of what is being read; buffers go back to the reader.
+    pub(crate) fn drop_reading(&mut self) {
+        // A reader that is gone is noticed by the supervisor.
+        let _ = self.reader.send(ReadRequest::Cancel);
+        for piece in self.pieces.drain(..) {
+            let _ = self.reader.send(ReadRequest::Return(piece.bytes));
+        }
+        if let Waiting::Rate { outgoing, .. } =
+            std::mem::replace(&mut self.waiting, Waiting::Nothing)
+        {
+            self.give_back(outgoing.data);
+        }
+    }
+
+    /// Gives a piece's buffer back. Frames that are no pieces carry none.
+    pub(crate) fn give_back(&self, buffer: Vec<u8>) {
+        if buffer.capacity() > 0 {
+            let _ = self.reader.send(ReadRequest::Return(buffer));
+        }
+    }
+}

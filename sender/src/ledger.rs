@@ -1,0 +1,240 @@
+//! The thread that makes what the sources decided durable: cursors and gaps of all pipes.
+//!
+//! Effects are appended as they come and synced together; a pipe's gap records are durable before
+//! the cursor records that follow them.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
+use tidegate_durable::Journal;
+use tidegate_durable::WriteError;
+use tidegate_source::Effect;
+use tidegate_source::Gap;
+use tidegate_source::Record;
+
+/// What the loop asks of the ledger.
+#[derive(Debug)]
+pub(crate) enum LedgerRequest {
+    /// Take charge of a pipe's journals.
+    Adopt { pipe: u64, journals: Box<Journals> },
+    /// Make these durable, in this order.
+    Append { pipe: u64, effects: Vec<Effect> },
+    /// Replace the cursor journal by these records.
+    Rewrite { pipe: u64, records: Vec<Record> },
+    /// Sync, close, and say when that is done.
+    Release { pipe: u64, done: Sender<()> },
+    /// Sync and close everything, then end.
+    Stop,
+}
+
+/// What the ledger tells the loop.
+#[derive(Debug)]
+pub(crate) enum LedgerReport {
+    /// So many effects of a pipe are durable now.
+    Durable { pipe: u64, n_effects: usize, cursor_bytes: u64 },
+    /// The disk is full; tried again until there is room.
+    DiskFull { reason: String },
+    /// The disk cannot be trusted: the daemon must end.
+    Fatal { reason: String },
+}
+
+/// A pipe's two journals.
+#[derive(Debug)]
+pub(crate) struct Journals {
+    pub(crate) cursor: Journal<DirStorage>,
+    pub(crate) gaps: Journal<DirStorage>,
+}
+
+/// A gap and when it was recorded, in milliseconds since 1970.
+#[derive(Clone, Debug)]
+pub(crate) struct DatedGap {
+    pub(crate) recorded_ms: u64,
+    pub(crate) gap: Gap,
+}
+
+/// What a pipe's journals held.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) records: Vec<Record>,
+    pub(crate) gaps: Vec<DatedGap>,
+    /// Damage that was found, for the log and `status`. What is lost is sent again.
+    pub(crate) damage: Vec<String>,
+}
+
+/// Kind byte of a gap record.
+const KIND_GAP: u8 = 1;
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
+/// Effects of this many requests are synced together at most.
+const REQUESTS_PER_SYNC_MAX: usize = 256;
+
+impl Journals {
+    /// Opens the journals in a pipe's runtime directory and reads what they hold.
+    pub(crate) fn open(dir: &Path, salt: u32) -> Result<(Self, Past), String> {
+        let storage = DirStorage::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let open = |name: &str| {
+            let name = FileName::new(name).expect("a plain name");
+            Journal::open(storage.clone(), name, salt)
+                .map_err(|error| format!("{}: {error}", dir.display()))
+        };
+        let (cursor, cursor_past) = open("cursor")?;
+        let (gaps, gaps_past) = open("gaps")?;
+        let mut past = Past::default();
+        for damage in cursor_past.damage.iter().chain(&gaps_past.damage) {
+            past.damage.push(format!("{}: {damage}", dir.display()));
+        }
+        for record in &cursor_past.records {
+            match Record::decode(record.kind, &record.bytes) {
+                Ok(record) => past.records.push(record),
+                Err(error) => past.damage.push(format!("{}: {error}", dir.display())),
+            }
+        }
+        for record in &gaps_past.records {
+            match decode_gap(&record.bytes) {
+                Some(gap) => past.gaps.push(gap),
+                None => past.damage.push(format!("{}: a gap record is unreadable", dir.display())),
+            }
+        }
+        Ok((Self { cursor, gaps }, past))
+    }
+
+    fn append_gaps(&mut self, effects: &[Effect]) -> Result<(), WriteError> {
+        for effect in effects {
+            if let Effect::Gap(gap) = effect {
+                self.gaps.append(KIND_GAP, &encode_gap(gap))?;
+            }
+        }
+        self.gaps.sync()
+    }
+
+    fn append_records(&mut self, effects: &[Effect]) -> Result<(), WriteError> {
+        for effect in effects {
+            if let Effect::Cursor(record) = effect {
+                let (kind, body) = record.encode();
+                self.cursor.append(kind, &body)?;
+            }
+        }
+        self.cursor.sync()
+    }
+}
+
+/// Runs the ledger until it is told to stop or the loop is gone.
+pub(crate) fn run(requests: &Receiver<LedgerRequest>, mut report: impl FnMut(LedgerReport)) {
+    let mut pipes: HashMap<u64, Journals> = HashMap::new();
+    while let Ok(first) = requests.recv() {
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        let mut last = None;
+        while let Some(request) = next.take() {
+            match request {
+                LedgerRequest::Append { pipe, effects } => {
+                    batch.add(pipe, effects);
+                    if batch.n_requests < REQUESTS_PER_SYNC_MAX {
+                        next = requests.try_recv().ok();
+                    }
+                }
+                other => last = Some(other),
+            }
+        }
+        for (pipe, effects) in batch.effects {
+            let Some(journals) = pipes.get_mut(&pipe) else { continue };
+            let has_gaps = effects.iter().any(|effect| matches!(effect, Effect::Gap(_)));
+            if (has_gaps && !persist(|| journals.append_gaps(&effects), &mut report))
+                || !persist(|| journals.append_records(&effects), &mut report)
+            {
+                return;
+            }
+            let cursor_bytes = journals.cursor.bytes();
+            report(LedgerReport::Durable { pipe, n_effects: effects.len(), cursor_bytes });
+        }
+        match last {
+            None | Some(LedgerRequest::Append { .. }) => (),
+            Some(LedgerRequest::Adopt { pipe, journals }) => {
+                pipes.insert(pipe, *journals);
+            }
+            Some(LedgerRequest::Rewrite { pipe, records }) => {
+                let Some(journals) = pipes.get_mut(&pipe) else { continue };
+                let encoded: Vec<(u8, Vec<u8>)> = records.iter().map(Record::encode).collect();
+                let rewrite = || {
+                    let records = encoded.iter().map(|(kind, body)| (*kind, body.as_slice()));
+                    journals.cursor.rewrite(records)
+                };
+                if !persist(rewrite, &mut report) {
+                    return;
+                }
+            }
+            Some(LedgerRequest::Release { pipe, done }) => {
+                if let Some(journals) = pipes.remove(&pipe) {
+                    close(journals);
+                }
+                // Who asked may have given up waiting.
+                let _ = done.send(());
+            }
+            Some(LedgerRequest::Stop) => break,
+        }
+    }
+    pipes.into_values().for_each(close);
+}
+
+#[derive(Default)]
+struct Batch {
+    /// In order of first appearance, so that a busy pipe cannot starve another.
+    effects: Vec<(u64, Vec<Effect>)>,
+    n_requests: usize,
+}
+
+impl Batch {
+    fn add(&mut self, pipe: u64, effects: Vec<Effect>) {
+        self.n_requests += 1;
+        match self.effects.iter_mut().find(|(known, _)| *known == pipe) {
+            Some((_, known)) => known.extend(effects),
+            None => self.effects.push((pipe, effects)),
+        }
+    }
+}
+
+/// Tries until it is done or the disk fails for good; says whether it is done.
+fn persist(
+    mut write: impl FnMut() -> Result<(), WriteError>,
+    report: &mut impl FnMut(LedgerReport),
+) -> bool {
+    loop {
+        match write() {
+            Ok(()) => return true,
+            Err(WriteError::DiskFull(failure)) => {
+                report(LedgerReport::DiskFull { reason: failure.to_string() });
+                std::thread::sleep(RETRY_WHEN_FULL);
+            }
+            Err(error) => {
+                report(LedgerReport::Fatal { reason: format!("the pipe's state: {error}") });
+                return false;
+            }
+        }
+    }
+}
+
+/// Closing only tells a later start that the end is whole; everything is synced already.
+fn close(journals: Journals) {
+    for journal in [journals.cursor, journals.gaps] {
+        if let Err(error) = journal.close() {
+            tracing::warn!(%error, "closing a journal failed; what it holds is durable");
+        }
+    }
+}
+
+fn encode_gap(gap: &Gap) -> Vec<u8> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let recorded_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    [&recorded_ms.to_be_bytes()[..], &gap.encode()].concat()
+}
+
+fn decode_gap(bytes: &[u8]) -> Option<DatedGap> {
+    let (recorded_ms, body) = bytes.split_first_chunk()?;
+    let gap = Gap::decode(body).ok()?;
+    Some(DatedGap { recorded_ms: u64::from_be_bytes(*recorded_ms), gap })
+}

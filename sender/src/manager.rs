@@ -1,0 +1,66 @@
+//! The thread that touches configuration and pipe state, so that the loop need not.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use tidegate_config::PipeDefinition;
+
+use crate::message::Message;
+use crate::message::Outbox;
+use crate::pipes;
+use crate::settings;
+
+/// What the loop asks of the manager.
+#[derive(Debug)]
+pub(crate) enum Manage {
+    /// Read the pipe definitions.
+    ReadDefinitions,
+    /// Read the configuration and then the pipe definitions.
+    Reload,
+    /// Open a pipe's state, once the earlier pipe of that name has let go of it.
+    SetUp { id: u64, definition: Box<PipeDefinition>, released: Option<Receiver<()>> },
+}
+
+/// An earlier pipe's journals are closed within this, or the pipe is not set up.
+const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) conf: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) pipe_dir: PathBuf,
+}
+
+/// Runs until the loop is gone.
+pub(crate) fn run(places: &Places, requests: &Receiver<Manage>, outbox: &Outbox) {
+    while let Ok(request) = requests.recv() {
+        match request {
+            Manage::ReadDefinitions => read_definitions(places, outbox),
+            Manage::Reload => {
+                let loaded = settings::load(&places.conf).map(Box::new);
+                outbox.send(Message::Reloaded(loaded.map_err(|error| format!("{error:#}"))));
+                read_definitions(places, outbox);
+            }
+            Manage::SetUp { id, definition, released } => {
+                let name = definition.name.as_str().to_owned();
+                let released =
+                    released.is_none_or(|released| released.recv_timeout(RELEASE_TIME_MAX).is_ok());
+                let result = if released {
+                    pipes::set_up(&places.state_dir, id, *definition)
+                        .map(Box::new)
+                        .map_err(|error| format!("{error:#}"))
+                } else {
+                    Err("its state is still in use by the pipe that it replaces".to_owned())
+                };
+                outbox.send(Message::PipeReady(result.map_err(|reason| (name, reason))));
+            }
+        }
+    }
+}
+
+fn read_definitions(places: &Places, outbox: &Outbox) {
+    let read = pipes::read_definitions(&places.pipe_dir).map_err(|error| format!("{error:#}"));
+    outbox.send(Message::Definitions(read));
+}

@@ -1,0 +1,171 @@
+//! Pipe definitions on disk, and what each pipe must not forget.
+//!
+//! A definition is one TOML file in the pipe directory. Its runtime state is apart, in
+//! `<state>/runtime/<escaped name>/`: `pipe` (creation id and time), `cursor`, `gaps`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use anyhow::Result;
+use tidegate_config::CONFIG_TEXT_BYTES_MAX;
+use tidegate_config::PipeDefinition;
+use tidegate_config::PipeName;
+use tidegate_daemon::files::read_at_most;
+use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
+use tidegate_durable::TwoSlot;
+use tidegate_source::Source;
+use uuid::Uuid;
+
+use crate::ledger::DatedGap;
+use crate::ledger::Journals;
+
+/// A pipe ready to run.
+#[derive(Debug)]
+pub(crate) struct PipeSetup {
+    /// Names the pipe to the threads; never used twice in one run.
+    pub(crate) id: u64,
+    pub(crate) definition: PipeDefinition,
+    pub(crate) created_ms: u64,
+    pub(crate) source: Source,
+    pub(crate) gaps: Vec<DatedGap>,
+    pub(crate) journals: Box<Journals>,
+    pub(crate) damage: Vec<String>,
+}
+
+/// What a look at the pipe directory found.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub(crate) sound: BTreeMap<String, PipeDefinition>,
+    /// One text per definition that cannot be used.
+    pub(crate) faults: Vec<String>,
+}
+
+/// The sender's own identity and how often it was started.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: Uuid,
+    pub(crate) epoch: u64,
+}
+
+/// Pipe definitions that are read; more are a fault.
+const PIPES_MAX: usize = 256;
+
+impl Identity {
+    /// Reads the identity, or makes one; the epoch is one more than at the last start, durably.
+    pub(crate) fn open(state_dir: &Path) -> Result<Self> {
+        let doing = || format!("opening the identity in {}", state_dir.display());
+        let storage = DirStorage::open(state_dir).with_context(doing)?;
+        let name = FileName::new("identity").expect("a plain name");
+        let (mut slot, content) = TwoSlot::open(storage, name).with_context(doing)?;
+        let (id, last_epoch) = match content.payload.as_deref().map(parse_form_1) {
+            Some(Some(known)) => known,
+            Some(None) => anyhow::bail!(
+                "{}: the identity has an unknown form: written by a later version?",
+                state_dir.display()
+            ),
+            None => (Uuid::new_v4(), 0),
+        };
+        let epoch = last_epoch + 1;
+        let payload = [&[1][..], id.as_bytes(), &epoch.to_be_bytes()].concat();
+        slot.write(&payload).with_context(doing)?;
+        Ok(Self { id, epoch })
+    }
+}
+
+/// Reads all definitions; one that cannot be read stops none of the others.
+pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
+    let mut found = Definitions::default();
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading the pipes in {}", dir.display()));
+        }
+    };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("reading {}", dir.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    for path in paths {
+        if found.sound.len() >= PIPES_MAX {
+            found.faults.push(format!(
+                "{}: expected at most {PIPES_MAX} pipes, but found more",
+                path.display()
+            ));
+            break;
+        }
+        match read_definition(&path) {
+            Ok(definition) => {
+                found.sound.insert(definition.name.as_str().to_owned(), definition);
+            }
+            Err(error) => found.faults.push(format!("{error:#}")),
+        }
+    }
+    Ok(found)
+}
+
+fn read_definition(path: &Path) -> Result<PipeDefinition> {
+    let shown = path.display().to_string();
+    let file_name = path.file_name().and_then(|name| name.to_str());
+    let file_name = file_name.with_context(|| format!("{shown}: the name is not UTF-8"))?;
+    let bytes = read_at_most(path, CONFIG_TEXT_BYTES_MAX).context("reading a pipe definition")?;
+    Ok(PipeDefinition::parse(&shown, file_name, &bytes)?)
+}
+
+/// Opens a pipe's runtime state, or makes it.
+pub(crate) fn set_up(state_dir: &Path, id: u64, definition: PipeDefinition) -> Result<PipeSetup> {
+    let dir = runtime_dir(state_dir, &definition.name);
+    let doing = || format!("opening the state of pipe {} in {}", definition.name, dir.display());
+    let storage = DirStorage::open(&dir).with_context(doing)?;
+    let name = FileName::new("pipe").expect("a plain name");
+    let (mut slot, content) = TwoSlot::open(storage, name).with_context(doing)?;
+    let created_ms = match content.payload.as_deref().map(parse_form_1) {
+        Some(Some((_, created_ms))) => created_ms,
+        Some(None) => anyhow::bail!("{}: unknown form: written by a later version?", doing()),
+        None => {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let now_ms = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(0);
+            let creation_id = Uuid::new_v4();
+            let payload = [&[1][..], creation_id.as_bytes(), &now_ms.to_be_bytes()].concat();
+            slot.write(&payload).with_context(doing)?;
+            now_ms
+        }
+    };
+    let salt = u32::from_be_bytes(Uuid::new_v4().as_bytes()[..4].try_into().expect("4 bytes"));
+    let (journals, past) = Journals::open(&dir, salt).map_err(anyhow::Error::msg)?;
+    let mut source = Source::new(created_ms);
+    for record in past.records {
+        source.load(record);
+    }
+    Ok(PipeSetup {
+        id,
+        definition,
+        created_ms,
+        source,
+        gaps: past.gaps,
+        journals: Box::new(journals),
+        damage: past.damage,
+    })
+}
+
+/// Where a pipe keeps what it must not forget.
+pub(crate) fn runtime_dir(state_dir: &Path, name: &PipeName) -> PathBuf {
+    state_dir.join("runtime").join(name.escaped())
+}
+
+/// Form 1 of both records: form, UUID, number.
+fn parse_form_1(payload: &[u8]) -> Option<(Uuid, u64)> {
+    let [1, rest @ ..] = payload else { return None };
+    let (id, number) = rest.split_first_chunk::<16>()?;
+    Some((Uuid::from_bytes(*id), u64::from_be_bytes(number.try_into().ok()?)))
+}
