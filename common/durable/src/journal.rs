@@ -35,7 +35,7 @@ pub struct JournalRecord {
 /// Records in the middle that are lost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct JournalDamage {
-    /// How many records are lost.
+    /// How many records are lost; the mark behind a rewrite counts as one.
     pub records: u64,
     /// How many intact records stand before them.
     pub after_records: u64,
@@ -186,6 +186,9 @@ fn replace<S: Storage>(
     let header = FileHeader { kind: FileKind::Journal, salt, first_seq: 1, previous_first_seq: 0 };
     let log = create_log(storage, beside, header, BUFFER_BYTES, |log| {
         fill(log)?;
+        if log.is_empty() {
+            return Ok(());
+        }
         // The file gets its name only once it is synced whole, so it may say so in advance.
         log.vouch();
         log.append(|body| body.push(KIND_RESERVED)).map(drop)
@@ -217,7 +220,7 @@ fn recover<S: Storage>(
     .map_err(read)?;
     let keep_bytes = survey.damaged_tail_from_bytes.unwrap_or(survey.keep_bytes);
     settle(&mut file, name, survey.doubt_from_bytes.min(keep_bytes), keep_bytes)?;
-    found.retain(|(seq, _)| *seq <= survey.last_seq);
+    found.retain(|(seq, record)| *seq <= survey.last_seq && record.kind != KIND_RESERVED);
     let damage = survey.holes.iter().map(|hole| JournalDamage {
         records: hole.last_seq + 1 - hole.first_seq,
         after_records: found.iter().filter(|(seq, _)| *seq < hole.first_seq).count() as u64,
@@ -229,11 +232,7 @@ fn recover<S: Storage>(
         torn_bytes: survey.torn_bytes,
         torn_records: survey.torn_frames,
         is_header_copy_damaged: damaged_copies > 0,
-        records: found
-            .into_iter()
-            .map(|(_, record)| record)
-            .filter(|record| record.kind != KIND_RESERVED)
-            .collect(),
+        records: found.into_iter().map(|(_, record)| record).collect(),
     };
     let next_seq = survey.last_seq + 1;
     Ok((LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES), recovery))
