@@ -343,7 +343,7 @@ impl Lane {
         let answer = interpret(heard, left != Left::Nothing, left == Left::All);
         self.count(&answer);
         match self.state {
-            State::Greeting { form, .. } => self.greeted(now, form, &answer),
+            State::Greeting { form, .. } => self.greeted(now, form, left, &answer),
             State::Awaiting { n_bytes, .. } => self.answered(now, n_bytes, &answer),
             _ => self.surprised(now, &answer),
         }
@@ -486,14 +486,15 @@ impl Lane {
     }
 
     /// A handshake was answered, or not.
-    fn greeted(&mut self, now: Time, form: HandshakeForm, answer: &Answer) {
+    fn greeted(&mut self, now: Time, form: HandshakeForm, left: Left, answer: &Answer) {
         let dialect_rule = self.config.dialect;
         match (form, answer) {
             (_, Answer::Ok) => {
                 self.agreed = Some((form, dialect_rule.agreed(form)));
                 self.state = State::Ready { since: now };
             }
-            (HandshakeForm::V2, Answer::Fail) if dialect_rule.allows_v1() => {
+            // Within a frame that has not left, V1 would be taken for the rest of it.
+            (HandshakeForm::V2, Answer::Fail) if dialect_rule.allows_v1() && left == Left::All => {
                 self.greet(now, HandshakeForm::V1);
             }
             (_, answer) => {
