@@ -599,6 +599,8 @@ impl Lane {
         self.last_answer = Some(trouble);
         if next == NextPeer::Another {
             self.peer = (self.peer + 1) % self.config.n_peers;
+            // What one peer made of V2 says nothing about the next.
+            self.v1_next = false;
         }
         let doubled = self.config.backoff_min * 2u32.saturating_pow(self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
