@@ -254,16 +254,15 @@ impl Source {
     /// An item could not be tried.
     pub fn handle_stall(&mut self, now: Time, token: Token, stall: Stall) {
         let (region, key) = self.take_in_flight(token);
+        // It may have been renamed or removed while it was out.
+        self.requeue(key);
+        let tracked = self.files.get(&key.identity);
+        let Some(&State::Unsent(key)) = tracked.map(|tracked| &tracked.state) else { return };
         let stream = self.streams.entry(region).or_default();
+        stream.queue.remove(&key);
         match stall {
             Stall::Moved => {
-                let tracked = self.files.get(&key.identity);
-                let tracked = tracked.expect("an item in flight is tracked");
-                if tracked.locations.is_empty() {
-                    self.requeue(key);
-                } else {
-                    self.missing.insert(key.identity, self.n_scans);
-                }
+                self.missing.insert(key.identity, self.n_scans);
             }
             Stall::Unfit(reason) => {
                 stream.last_trouble = Some(reason.clone());
@@ -348,28 +347,24 @@ impl Source {
         self.n_scans
     }
 
-    /// What the cursor journal must still hold: the files that can be met again, and the last of
-    /// each stream, which carries its sequence number.
+    /// What the cursor journal must still hold: every file that was sent and not
+    /// [forgotten](Self::forget_departed), in the order of the streams.
     pub fn live_records(&self) -> Vec<Record> {
-        let mut sent: Vec<&Sent> = self
-            .files
-            .values()
-            .filter_map(|tracked| match &tracked.state {
-                State::Sent(sent) if !tracked.locations.is_empty() || self.is_last(sent) => {
-                    Some(sent)
-                }
-                _ => None,
-            })
-            .collect();
+        let sent = self.files.values().filter_map(|tracked| match &tracked.state {
+            State::Sent(sent) => Some(sent),
+            State::Unsent(_) => None,
+        });
+        let mut sent: Vec<&Sent> = sent.collect();
         sent.sort_by(|a, b| (&a.place.region, a.sequence).cmp(&(&b.place.region, b.sequence)));
         sent.into_iter().cloned().map(Record::Sent).collect()
     }
 
-    /// Forgets files that were sent and are no longer anywhere; returns how many.
+    /// Forgets files that were sent and are no longer anywhere, but for the last of each stream,
+    /// which carries its sequence number; returns how many.
     ///
-    /// To be called together with a rewrite of the cursor journal to
-    /// [`live_records`](Self::live_records), and only when the last scan could read everything: a
-    /// folder that cannot be read is not gone.
+    /// To be called before the cursor journal is rewritten to
+    /// [`live_records`](Self::live_records). Nothing is forgotten unless the last scan could read
+    /// everything: a folder that cannot be read is not gone.
     pub fn forget_departed(&mut self) -> usize {
         if !self.unread.is_empty() || self.n_scans == 0 {
             return 0;
@@ -385,12 +380,6 @@ impl Source {
             State::Unsent(_) => true,
         });
         n_before - self.files.len()
-    }
-
-    fn is_last(&self, sent: &Sent) -> bool {
-        self.streams
-            .get(&sent.place.region)
-            .is_none_or(|stream| sent.sequence >= stream.last_sequence)
     }
 
     fn take_in_flight(&mut self, token: Token) -> (RegionKey, OrderKey) {
