@@ -206,8 +206,9 @@ pub struct Lane {
     jitter: Jitter,
     /// Failures since something was last accepted.
     failures: u32,
-    /// Connections lost in succession while a piece was out.
+    /// Connections lost while a piece was out, since one of the size that was lost last got through.
     piece_deaths: u32,
+    piece_lost_bytes: u32,
     piece_bytes: u32,
     /// The peer closed on V2 in order: greet it with V1 at the next call.
     v1_next: bool,
@@ -234,7 +235,7 @@ enum Left {
     All,
 }
 
-/// Pieces are halved after so many connections lost in succession with a piece out.
+/// Pieces are halved after so many connections lost with a piece out.
 const PIECE_DEATHS_MAX: u32 = 3;
 /// Pieces are never made smaller than this.
 const PIECE_BYTES_MIN: u32 = 64 * 1024;
@@ -256,6 +257,7 @@ impl Lane {
             jitter: Jitter::new(config.seed),
             failures: 0,
             piece_deaths: 0,
+            piece_lost_bytes: 0,
             piece_bytes: config.piece_bytes,
             v1_next: false,
             last_answer: None,
@@ -344,7 +346,7 @@ impl Lane {
         self.count(&answer);
         match self.state {
             State::Greeting { form, .. } => self.greeted(now, form, left, &answer),
-            State::Awaiting { n_bytes, .. } => self.answered(now, n_bytes, &answer),
+            State::Awaiting { n_bytes, .. } => self.answered(now, n_bytes, left, &answer),
             _ => self.surprised(now, &answer),
         }
     }
@@ -509,20 +511,25 @@ impl Lane {
     }
 
     /// A piece or a seal was answered, or not.
-    fn answered(&mut self, now: Time, n_bytes: Option<u32>, answer: &Answer) {
+    fn answered(&mut self, now: Time, n_bytes: Option<u32>, left: Left, answer: &Answer) {
         let progress = self.progress.as_mut().expect("a frame in flight belongs to a delivery");
         let token = progress.token();
         if *answer != Answer::Ok {
             self.progress = None;
-            self.note_piece_death(n_bytes, answer);
+            if let Some(n_bytes) = n_bytes.filter(|_| left != Left::Nothing) {
+                self.note_piece_death(n_bytes, answer);
+            }
             self.abandon();
             self.report(token, answer.verdict(), answer.to_string());
             // The peer answered, or was alive a moment ago: it is called again before another.
             return self.fail(now, answer.to_string(), NextPeer::Same);
         }
-        self.piece_deaths = 0;
         match n_bytes {
             Some(n_bytes) => {
+                // A smaller one getting through says nothing about the size that was lost.
+                if n_bytes >= self.piece_lost_bytes {
+                    self.piece_deaths = 0;
+                }
                 progress.acknowledge(n_bytes);
                 if let Err(TooLong) = self.send_next(now) {
                     self.withdraw(now, token);
@@ -572,11 +579,12 @@ impl Lane {
     }
 
     /// Smaller pieces after repeated breaks: some gateways drop what is too large without a word.
-    /// A refusal says nothing about sizes.
-    fn note_piece_death(&mut self, n_bytes: Option<u32>, answer: &Answer) {
-        if n_bytes.is_none() || *answer == Answer::Fail {
+    /// A refusal says nothing about sizes, nor does a byte that no receiver sends.
+    fn note_piece_death(&mut self, n_bytes: u32, answer: &Answer) {
+        if !matches!(answer, Answer::Broken(_) | Answer::Closed | Answer::TimedOut) {
             return;
         }
+        self.piece_lost_bytes = n_bytes;
         self.piece_deaths += 1;
         if self.piece_deaths >= PIECE_DEATHS_MAX {
             self.piece_deaths = 0;

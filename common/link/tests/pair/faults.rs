@@ -119,14 +119,16 @@ impl Faults {
 
     /// Whether `fault` strikes here and now.
     pub(crate) fn strikes(&mut self, rng: &mut Rng, now: Time, fault: Fault) -> bool {
-        let rare = match fault {
-            Fault::CrashSender | Fault::CrashReceiver | Fault::GatewayRestart => 4,
-            _ => 1,
+        // Out of this many: some places are passed at every step, others once per item.
+        let one_in = match fault {
+            Fault::CrashSender | Fault::CrashReceiver | Fault::GatewayRestart => 40_000,
+            Fault::CrashSenderBeforeCursor | Fault::EarlyOk | Fault::TargetRefuses => 3_000,
+            _ => 10_000,
         };
         let strikes = self.left > 0
             && self.allowed & (1 << fault as u32) != 0
             && now < self.until
-            && rng.u32(0..10_000 * rare) < self.chance_per_10_000;
+            && rng.u32(0..one_in) < self.chance_per_10_000;
         if strikes {
             self.left -= 1;
             self.note(now, fault);

@@ -32,7 +32,7 @@ use crate::world::Setup;
 use crate::world::World;
 
 /// Seeds of `make test`.
-const N_SEEDS: u64 = 12_000;
+const N_SEEDS: u64 = 30_000;
 
 #[test]
 fn no_fault_loses_or_invents_an_item() {

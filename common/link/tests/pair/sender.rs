@@ -58,6 +58,8 @@ struct LaneEdge {
     /// Items of this lane that have not left.
     n_unsent: usize,
     next_token: u64,
+    /// Per peer: whether V2 was answered by ff or an orderly close there, so that V1 may follow.
+    may_greet_v1: Vec<bool>,
 }
 
 /// The item under way.
@@ -130,6 +132,7 @@ impl World {
             current: None,
             n_unsent: self.count_unsent(lane),
             next_token: 0,
+            may_greet_v1: vec![false; n_peers],
         }
     }
 
@@ -312,6 +315,7 @@ impl World {
             return;
         }
         let payload = self.payload(lane, frame);
+        self.check_greeting(lane, link, &payload);
         let wrap = self.setup.wrap;
         let edge = self.edge(lane);
         edge.out.clear();
@@ -322,6 +326,19 @@ impl World {
         let start = self.links[link].written;
         self.links[link].frame_starts.push(start);
         self.write_on(lane, link);
+    }
+
+    /// Promise 8: what may be greeted with V1.
+    fn check_greeting(&mut self, lane: usize, link: usize, payload: &[u8]) {
+        let peer = self.links[link].peer;
+        let may = &mut self.edge(lane).may_greet_v1[peer];
+        let is_v1 = payload.starts_with(&[1, 0, 1]);
+        let is_v2 = payload.starts_with(&[1, 0, 51]);
+        let surprise = is_v1 && !*may;
+        *may &= !is_v1 && !is_v2;
+        if surprise {
+            self.violate(format!("V1 goes to peer {peer}, which did not turn V2 down"));
+        }
     }
 
     fn payload(&mut self, lane: usize, frame: Frame) -> Vec<u8> {
@@ -413,19 +430,24 @@ impl World {
             if self.edge(lane).lane.phase() == Phase::Connecting {
                 return; // a socket under way is not read
             }
+            let broken = self.broken;
+            let edge = self.edge(lane);
+            let is_waiting = matches!(edge.lane.phase(), Phase::Awaiting | Phase::Greeting);
+            let is_waiting = is_waiting && !edge.lane.is_sending();
+            let is_greeted = is_waiting && edge.lane.phase() == Phase::Greeting;
             let it = &mut self.links[link];
+            let peer = it.peer;
             if !it.readable.is_empty() {
                 let mut bytes = core::mem::take(&mut it.readable);
-                if self.broken == Broken::ReadsOneByte {
+                let is_v1_next = bytes == [0xff] && is_greeted;
+                it.spoiled |= (bytes != [0] || !is_waiting) && !is_v1_next;
+                if broken == Broken::ReadsOneByte {
                     bytes.truncate(1);
                 }
                 let edge = self.edge(lane);
-                let is_waiting = matches!(edge.lane.phase(), Phase::Awaiting | Phase::Greeting);
-                let is_greeting = edge.lane.phase() == Phase::Greeting && !edge.lane.is_sending();
-                let fine = bytes == [0] && is_waiting && !edge.lane.is_sending();
+                edge.may_greet_v1[peer] |= is_v1_next;
                 edge.lane.handle_heard(now, Heard::Bytes(&bytes));
                 self.trace.note(now, "heard", link, u64::from(bytes[0]));
-                self.links[link].spoiled |= !fine && (bytes != [0xff] || !is_greeting);
             } else if let Some(end) = it.readable_end.take() {
                 it.spoiled = true;
                 self.trace.note(now, "heard end", link, end as u64);
@@ -433,7 +455,9 @@ impl World {
                     End::Fin => Heard::Eof,
                     End::Rst => Heard::Broken("reset"),
                 };
-                self.edge(lane).lane.handle_heard(now, heard);
+                let edge = self.edge(lane);
+                edge.may_greet_v1[peer] |= end == End::Fin && edge.lane.phase() == Phase::Greeting;
+                edge.lane.handle_heard(now, heard);
             } else {
                 return;
             }

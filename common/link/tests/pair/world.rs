@@ -12,7 +12,8 @@
 //!    committed at a receiver after a later one was accepted there;
 //! 5. a receiver writes at most one byte for each frame that began to arrive;
 //! 6. a seed gives the same trace each time;
-//! 7. no peer is called more often in a minute than allowed, and no run spins.
+//! 7. no peer is called more often in a minute than allowed, and no run spins;
+//! 8. V1 goes only to a peer that answered V2 with ff or an orderly close just before.
 //!
 //! Fenced are streams that never speak V1, which carries no stream. Two receivers that know nothing
 //! of each other cannot fence each other, so the second half of 4 holds for each of them alone.
