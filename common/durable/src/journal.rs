@@ -5,6 +5,7 @@ use core::fmt;
 use crate::FileName;
 use crate::OpenError;
 use crate::Storage;
+use crate::StorageFile;
 use crate::WriteError;
 use crate::error::Failure;
 use crate::error::Operation;
@@ -16,6 +17,7 @@ use crate::frame::FoundHeader;
 use crate::log_writer::LogWriter;
 use crate::log_writer::create_log;
 use crate::log_writer::settle;
+use crate::survey::Survey;
 use crate::survey::survey;
 
 /// The kind that no record may have: it closes a journal in good order.
@@ -99,6 +101,16 @@ impl<S: Storage> Journal<S> {
         };
         sync_dir(&storage)?;
         Ok((Self { storage, name, beside, salt, log }, recovery))
+    }
+
+    /// What `name` holds, judged as by [`Journal::open`] but changing nothing: for looking at a
+    /// journal that may be in use. `None` when it is absent.
+    pub fn inspect(storage: &S, name: &FileName) -> Result<Option<JournalRecovery>, OpenError> {
+        match storage.open(name) {
+            Ok(file) => judge(&file, name).map(|(_, _, recovery)| Some(recovery)),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(Failure::new(Operation::Open, name, cause).into()),
+        }
     }
 
     /// Adds a record. It is durable after the next [`Journal::sync`]; after
@@ -202,8 +214,20 @@ fn recover<S: Storage>(
     mut file: S::File,
     name: &FileName,
 ) -> Result<(LogWriter<S::File>, JournalRecovery), OpenError> {
+    let (header, survey, recovery) = judge(&file, name)?;
+    let keep_bytes = survey.damaged_tail_from_bytes.unwrap_or(survey.keep_bytes);
+    settle(&mut file, name, survey.doubt_from_bytes.min(keep_bytes), keep_bytes)?;
+    let next_seq = survey.last_seq + 1;
+    Ok((LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES), recovery))
+}
+
+/// Reads all of `file` and changes nothing.
+fn judge(
+    file: &impl StorageFile,
+    name: &FileName,
+) -> Result<(FileHeader, Survey, JournalRecovery), OpenError> {
     let read = |cause| Failure::new(Operation::Read, name, cause);
-    let (header, damaged_copies) = match FileHeader::read(&file, FileKind::Journal).map_err(read)? {
+    let (header, damaged_copies) = match FileHeader::read(file, FileKind::Journal).map_err(read)? {
         FoundHeader::Intact { header, damaged_copies } => (header, damaged_copies),
         FoundHeader::Damaged => return Err(OpenError::HeaderDamaged { file: name.clone() }),
         FoundHeader::Newer { version } => {
@@ -212,14 +236,12 @@ fn recover<S: Storage>(
         }
     };
     let mut found = Vec::new();
-    let survey = survey(&file, &header, 0, |frame, body| {
+    let survey = survey(file, &header, 0, |frame, body| {
         if let Some((kind, bytes)) = body.split_first() {
             found.push((frame.seq, JournalRecord { kind: *kind, bytes: bytes.to_vec() }));
         }
     })
     .map_err(read)?;
-    let keep_bytes = survey.damaged_tail_from_bytes.unwrap_or(survey.keep_bytes);
-    settle(&mut file, name, survey.doubt_from_bytes.min(keep_bytes), keep_bytes)?;
     found.retain(|(seq, record)| *seq <= survey.last_seq && record.kind != KIND_RESERVED);
     let damage = survey.holes.iter().map(|hole| JournalDamage {
         records: hole.last_seq + 1 - hole.first_seq,
@@ -234,8 +256,7 @@ fn recover<S: Storage>(
         is_header_copy_damaged: damaged_copies > 0,
         records: found.into_iter().map(|(_, record)| record).collect(),
     };
-    let next_seq = survey.last_seq + 1;
-    Ok((LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES), recovery))
+    Ok((header, survey, recovery))
 }
 
 fn encode(body: &mut Vec<u8>, kind: u8, bytes: &[u8]) {

@@ -36,6 +36,7 @@ use crate::frame::FileKind;
 use crate::frame::SEQ_MAX;
 use crate::log_writer::LogWriter;
 use crate::log_writer::create_log;
+use crate::record::BODY_FIXED_BYTES;
 use crate::spool_open;
 
 /// The most consumers of one spool.
@@ -339,9 +340,9 @@ impl<S: Storage> Spool<S> {
 
     fn check_size(&self, draft: &RecordDraft<'_>) -> Result<(), WriteError> {
         let origin_max = RecordDraft::ORIGIN_BYTES_MAX;
-        let body_max = self.options.record_bytes_max.min(BODY_BYTES_MAX);
-        for (bytes, bytes_max) in [(draft.origin.len(), origin_max), (draft.body_bytes(), body_max)]
-        {
+        let record_max = self.options.record_bytes_max.min(BODY_BYTES_MAX - BODY_FIXED_BYTES);
+        let record_bytes = draft.body_bytes() - BODY_FIXED_BYTES;
+        for (bytes, bytes_max) in [(draft.origin.len(), origin_max), (record_bytes, record_max)] {
             if bytes > bytes_max {
                 return Err(WriteError::TooLarge { bytes, bytes_max });
             }

@@ -21,6 +21,7 @@ use crate::scan::Scanned;
 use crate::scan::Scanner;
 use crate::spool::segment_first_seq;
 use crate::spool::segment_name;
+use crate::survey::survey;
 
 /// What a reader delivers, in order and without a gap between one and the next.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -96,6 +97,28 @@ enum Walk {
 impl<S: Storage> SpoolReader<S> {
     pub(crate) fn new(storage: S, durable: Arc<AtomicU64>) -> Self {
         Self { storage, durable, place: None }
+    }
+
+    /// A reader without a writer, which changes nothing: for looking at a spool that may be in use.
+    /// It sees every intact record there was when it was made, also such as are not synced.
+    pub fn inspect(storage: S) -> Result<Self, Failure> {
+        let reader = Self::new(storage, Arc::default());
+        let last = reader.segment_firsts()?.into_iter().max();
+        if let Some(place) = last.map(|first| reader.seek(first)).transpose()?.flatten() {
+            let end = place.head.map_or(Ok(place.next_seq - 1), |head| {
+                let known = head.first_seq - 1;
+                let read = |cause| read_failure(&place, cause);
+                survey(&place.file, &head, known, |_, _| {}).map(|s| s.last_seq).map_err(read)
+            });
+            reader.durable.store(end?, Ordering::Release);
+        }
+        Ok(reader)
+    }
+
+    /// The number of the oldest record that is kept, or of the next one when none is.
+    pub fn first_seq(&self) -> Result<Seq, Failure> {
+        let oldest = self.segment_firsts()?.into_iter().min();
+        Ok(oldest.map_or_else(|| self.durable_seq().next(), Seq::new))
     }
 
     /// Durable records from `from` on, and what is lost among them: until `records_max` entries or

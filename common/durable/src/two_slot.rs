@@ -91,6 +91,20 @@ impl<S: Storage> TwoSlot<S> {
         Ok((Self { storage, name, state }, content))
     }
 
+    /// What `name` holds, changing nothing: for looking at a record that may be in use.
+    pub fn inspect(storage: &S, name: &FileName) -> Result<TwoSlotContent, OpenError> {
+        match storage.open(name) {
+            Ok(file) => {
+                let (_, payload, is_other_slot_damaged) = newest_slot(&file, name)?;
+                Ok(TwoSlotContent { payload: Some(payload), is_other_slot_damaged })
+            }
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                Ok(TwoSlotContent { payload: None, is_other_slot_damaged: false })
+            }
+            Err(cause) => Err(Failure::new(Operation::Open, name, cause).into()),
+        }
+    }
+
     /// Replaces the record. Durable on return.
     pub fn write(&mut self, payload: &[u8]) -> Result<(), WriteError> {
         if payload.len() > TWO_SLOT_PAYLOAD_BYTES_MAX {
