@@ -401,8 +401,7 @@ impl ReceivingSession {
             Payload::Gather { bytes } => self.dispatch(now, bytes, 0),
             Payload::Skip { to, refusal } => self.answer(Answer::Fail(to, refusal)),
             Payload::Head { .. } => {
-                let fault = String::from("payload ends within its head");
-                self.answer(Answer::Fail(AnswerTo::Unknown, Refusal::Damaged(fault)));
+                self.answer(Answer::Fail(AnswerTo::Unknown, Refusal::Incomplete));
             }
         }
     }
@@ -433,7 +432,7 @@ impl ReceivingSession {
                 }
             }
             Ok(Request::Compressed(_) | Request::Slice(_)) => {
-                (AnswerTo::Unknown, Err(Refusal::Damaged(String::from("layers within layers"))))
+                (AnswerTo::Unknown, Err(Refusal::Layers))
             }
             Ok(Request::Piece(piece, bytes)) => {
                 (AnswerTo::Piece, self.whole_piece(now, &piece, bytes))

@@ -76,6 +76,25 @@ pub enum Action<'a> {
     Close(Close),
 }
 
+impl Action<'_> {
+    /// The same action, with bytes of its own.
+    pub fn into_owned(self) -> Action<'static> {
+        match self {
+            Self::FileDrop { file } => Action::FileDrop { file },
+            Self::FileStart { file, name } => Action::FileStart { file, name },
+            Self::FileWrite { file, at_bytes, bytes } => {
+                Action::FileWrite { file, at_bytes, bytes: Cow::Owned(bytes.into_owned()) }
+            }
+            Self::Handshake(token, hello) => Action::Handshake(token, hello),
+            Self::PieceEnd(token, file) => Action::PieceEnd(token, file),
+            Self::Seal(token, seal) => Action::Seal(token, seal),
+            Self::Submit(token, submit) => Action::Submit(token, submit),
+            Self::Reply(answer) => Action::Reply(answer),
+            Self::Close(close) => Action::Close(close),
+        }
+    }
+}
+
 /// Who a connection says it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hello {

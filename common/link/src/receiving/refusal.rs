@@ -20,7 +20,7 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
-    /// The frame itself is damaged.
+    /// The frame itself is damaged; the connection closes.
     Damaged(String),
     /// A file name that must not reach a file system.
     FileName {
@@ -33,7 +33,11 @@ pub enum Refusal {
     Handshake(HandshakeFault),
     /// Anything but a handshake before one.
     HandshakeFirst,
-    /// Larger than requests of its type may be.
+    /// The request ends before it says what it is.
+    Incomplete,
+    /// Compressed or sliced requests within such requests.
+    Layers,
+    /// Larger than requests of its type may be; the connection closes.
     Oversized {
         /// Type code on the wire.
         type_code: i16,
@@ -76,6 +80,8 @@ impl Refusal {
             Self::Body { .. }
                 | Self::ByTarget { .. }
                 | Self::FileName { .. }
+                | Self::Incomplete
+                | Self::Layers
                 | Self::Oversized { .. }
                 | Self::UnknownType(_)
                 | Self::UnknownVersion(_)
@@ -109,6 +115,8 @@ impl fmt::Display for Refusal {
             Self::FileName { name, fault } => write!(f, "file name {name}: {fault}"),
             Self::Handshake(fault) => write!(f, "handshake: {fault}"),
             Self::HandshakeFirst => f.write_str("request before a handshake"),
+            Self::Incomplete => f.write_str("request ends within its head"),
+            Self::Layers => f.write_str("compressed or sliced requests within such requests"),
             Self::Oversized { type_code, found_bytes, cap_bytes } => write!(
                 f,
                 "request of type {type_code} has {found_bytes} bytes, expected at most {cap_bytes}"
@@ -159,6 +167,8 @@ pub enum HandshakeFault {
     PrecisionMissing,
     /// Not one of the three precisions.
     PrecisionUnknown(String),
+    /// More origins or streams than a receiver remembers.
+    TooManyOrigins,
     /// V1 handshakes are switched off.
     V1NotAccepted,
 }
@@ -190,6 +200,7 @@ impl fmt::Display for HandshakeFault {
             Self::PrecisionUnknown(text) => {
                 write!(f, "time-stamp precision {}, expected ms, us or ns", shown(text.as_bytes()))
             }
+            Self::TooManyOrigins => f.write_str("too many origins or streams for one receiver"),
             Self::V1NotAccepted => {
                 f.write_str("a V1 handshake, which receiver_accept_v1=false refuses")
             }
@@ -205,7 +216,7 @@ pub enum NameFault {
     Empty,
     /// Not one of the extensions that travel as TsFiles.
     Extension,
-    /// It could lead out of its directory, or names nothing.
+    /// It could lead out of its directory or break a line, or names nothing.
     Path,
     /// Longer than a file name may be.
     TooLong,
@@ -218,7 +229,7 @@ impl fmt::Display for NameFault {
         f.write_str(match self {
             Self::Empty => "empty",
             Self::Extension => "expected an extension of .tsfile, .mods or .mods2",
-            Self::Path => "contains a path separator, `..` or NUL",
+            Self::Path => "contains a path separator, `..` or a control character",
             Self::TooLong => "longer than 255 bytes",
             Self::Utf8 => "not UTF-8",
         })
@@ -268,7 +279,8 @@ pub(super) fn check_name(name: &[u8]) -> Result<&str, Refusal> {
     }
     let text = str::from_utf8(name).map_err(|_| fault(NameFault::Utf8))?;
     // `..` is refused anywhere: names with it have no honest use and end up in other tools' paths
-    if text.contains(['/', '\\', '\0']) || text.contains("..") || text == "." {
+    let bad = |c: char| matches!(c, '/' | '\\') || c.is_control();
+    if text.contains(bad) || text.contains("..") || text == "." {
         return Err(fault(NameFault::Path));
     }
     Ok(text)

@@ -75,7 +75,7 @@ pub(super) fn parse(payload: Vec<u8>, config: &ReceivingConfig) -> Result<Reques
             return Ok(Request::Piece(piece, bytes));
         }
         Head::NeedMore(_) => {
-            return Err(Refusal::Damaged(String::from("request ends within its head")));
+            return Err(Refusal::Incomplete);
         }
     };
     let request_type = RequestType::from_code(type_code).ok_or(Refusal::UnknownType(type_code))?;

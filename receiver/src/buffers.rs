@@ -1,0 +1,95 @@
+//! Read buffers that travel from the socket to the disk without being copied.
+//!
+//! A [`Chunk`] is shared by the writer and the hasher; when the last of them lets go, its buffer
+//! returns to the pool and the connection is told that it may read on. Memory is therefore bounded
+//! by what the edge charges, never by how slow a disk is.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+/// Length of a pooled buffer: what one read may bring and one write takes.
+pub(crate) const BUFFER_BYTES: usize = 1 << 20;
+
+/// Buffers kept for reuse; more are given back to the system.
+const FREE_BUFFERS_MAX: usize = 8;
+
+/// Buffers that are not in use.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    free: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Pool {
+    /// A buffer of [`BUFFER_BYTES`], with whatever was in it before.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; BUFFER_BYTES])
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn put(&self, buffer: Vec<u8>) {
+        if buffer.len() != BUFFER_BYTES {
+            return;
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < FREE_BUFFERS_MAX {
+            free.push(buffer);
+        }
+    }
+}
+
+/// Told how many bytes of which connection are no longer in flight.
+pub(crate) type Released = Arc<dyn Fn(u64, usize) + Send + Sync>;
+
+/// Received bytes on their way to a file.
+pub(crate) struct Chunk {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+    connection: u64,
+    released: Released,
+}
+
+impl Chunk {
+    /// Shares `bytes`, which count as in flight for `connection` until the last user lets go.
+    pub(crate) fn new(
+        bytes: Vec<u8>,
+        pool: &Arc<Pool>,
+        connection: u64,
+        released: &Released,
+    ) -> Arc<Self> {
+        let (pool, released) = (Arc::clone(pool), Arc::clone(released));
+        Arc::new(Self { bytes, pool, connection, released })
+    }
+
+    /// What the connection is charged.
+    pub(crate) fn charge_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A range of the bytes; empty if it lies outside.
+    pub(crate) fn get(&self, part: &Part) -> &[u8] {
+        self.bytes.get(part.start..part.end).unwrap_or_default()
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let charge_bytes = self.charge_bytes();
+        self.pool.put(core::mem::take(&mut self.bytes));
+        (self.released)(self.connection, charge_bytes);
+    }
+}
+
+/// Which bytes of a chunk belong where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// The file, by its number within the connection.
+    pub(crate) file: u64,
+    /// Where in the file.
+    pub(crate) at_bytes: u64,
+    /// First byte in the chunk.
+    pub(crate) start: usize,
+    /// Behind the last byte in the chunk.
+    pub(crate) end: usize,
+}

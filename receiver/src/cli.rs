@@ -1,0 +1,151 @@
+//! The command line: the daemon itself, and the questions that are put to a running one.
+
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use tidegate_config::CONFIG_TEXT_BYTES_MAX;
+use tidegate_config::Loaded;
+use tidegate_config::RECEIVER_TABLE;
+use tidegate_config::ReceiverConfig;
+use tidegate_daemon::control;
+use tidegate_daemon::files;
+
+use crate::daemon;
+use crate::status;
+use crate::status::Report;
+
+/// A question is answered within this time or not at all.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Exit status for a configuration that cannot be used, as in `sysexits`.
+const EXIT_CONFIG: u8 = 78;
+/// Exit status when the daemon is not running or gives no answer.
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// Receives Apache IoTDB time series across a one-way security gateway.
+#[derive(Parser)]
+#[command(name = "tidegate-receiver", version, max_term_width = 100)]
+struct Cli {
+    /// Print the configuration file with every key, its default and its meaning
+    #[arg(long)]
+    print_default_conf: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(Conf),
+    /// Read a configuration and say what is wrong with it
+    CheckConf(Conf),
+    /// Show connections, spool, target and last error of the running daemon
+    Status(Question),
+    /// List what is known to be missing: refused for good, or lost in a damaged spool
+    Gaps(Question),
+}
+
+#[derive(Args)]
+struct Conf {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/tidegate/receiver.properties")]
+    conf: PathBuf,
+}
+
+#[derive(Args)]
+struct Question {
+    #[command(flatten)]
+    conf: Conf,
+    /// Control socket, instead of the one named in the configuration
+    #[arg(long, value_name = "PATH")]
+    control_socket: Option<PathBuf>,
+    /// Answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what the arguments ask for.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.print_default_conf {
+        return print(&RECEIVER_TABLE.render_conf());
+    }
+    match cli.command {
+        Some(Command::Run(conf)) => match load(&conf.conf) {
+            Ok(loaded) => daemon::run(&conf.conf, loaded),
+            Err(message) => fail(EXIT_CONFIG, &message),
+        },
+        Some(Command::CheckConf(conf)) => match load(&conf.conf) {
+            Ok(loaded) => {
+                let notices: String =
+                    loaded.notices.iter().map(|notice| format!("{notice}\n")).collect();
+                print(&format!("{notices}{}: good\n", conf.conf.display()))
+            }
+            Err(message) => fail(EXIT_CONFIG, &message),
+        },
+        Some(Command::Status(question)) => ask(&question, "status", |value| {
+            serde_json::from_value::<Report>(value).map(|report| status::render(&report))
+        }),
+        Some(Command::Gaps(question)) => {
+            ask(&question, "gaps", |value| serde_json::from_value(value).map(render_gaps))
+        }
+        None => fail(2, "tell me what to do: run, status, gaps, check-conf, or --help"),
+    }
+}
+
+/// Reads a configuration file.
+pub(crate) fn load(path: &Path) -> Result<Loaded<ReceiverConfig>, String> {
+    let bytes =
+        files::read_at_most(path, CONFIG_TEXT_BYTES_MAX).map_err(|error| error.to_string())?;
+    let name = path.display().to_string();
+    ReceiverConfig::load(&name, &bytes).map_err(|errors| errors.to_string())
+}
+
+fn render_gaps(gaps: Vec<status::GapReport>) -> String {
+    status::render_gaps(&gaps)
+}
+
+fn ask(
+    question: &Question,
+    command: &str,
+    render: impl Fn(serde_json::Value) -> serde_json::Result<String>,
+) -> ExitCode {
+    let socket = match &question.control_socket {
+        Some(socket) => socket.clone(),
+        None => match load(&question.conf.conf) {
+            Ok(loaded) => loaded.config.control_socket,
+            Err(message) => return fail(EXIT_CONFIG, &message),
+        },
+    };
+    let answer = match control::ask(&socket, &control::Request::new(command), ANSWER_TIME_MAX) {
+        Ok(answer) => answer,
+        Err(error) => return fail(EXIT_UNAVAILABLE, &error.to_string()),
+    };
+    let text = match question.json {
+        true => serde_json::to_string_pretty(&answer).map(|text| text + "\n"),
+        false => render(answer),
+    };
+    match text {
+        Ok(text) => print(&text),
+        Err(error) => fail(EXIT_UNAVAILABLE, &format!("the daemon's answer: {error}")),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // the reader has seen enough, as with `head`
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+pub(crate) fn fail(status: u8, message: &str) -> ExitCode {
+    eprintln!("tidegate-receiver: {message}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,79 @@
+//! The floor under the free space of the state file system, and what happens at it.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use tidegate_config::DiskFullPolicy;
+
+/// Shared by the threads that write; asked by the edge without touching the file system.
+#[derive(Debug)]
+pub(crate) struct DiskGuard {
+    directory: PathBuf,
+    floor_bytes: AtomicU64,
+    free_bytes: AtomicU64,
+    refuses: AtomicBool,
+}
+
+impl DiskGuard {
+    /// Guards the file system of `directory`.
+    pub(crate) fn new(directory: PathBuf, floor_bytes: u64, policy: DiskFullPolicy) -> Self {
+        let guard = Self {
+            directory,
+            floor_bytes: AtomicU64::new(floor_bytes),
+            free_bytes: AtomicU64::new(u64::MAX),
+            refuses: AtomicBool::new(policy == DiskFullPolicy::Refuse),
+        };
+        guard.look();
+        guard
+    }
+
+    /// Takes over changed keys.
+    pub(crate) fn set(&self, floor_bytes: u64, policy: DiskFullPolicy) {
+        self.floor_bytes.store(floor_bytes, Ordering::Relaxed);
+        self.refuses.store(policy == DiskFullPolicy::Refuse, Ordering::Relaxed);
+    }
+
+    /// Asks the file system, and says whether there is room for new data.
+    pub(crate) fn look(&self) -> bool {
+        // without an answer there is no reason to hold anyone up: writes will tell
+        let free_bytes = tidegate_durable::free_bytes(&self.directory).unwrap_or(u64::MAX);
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+        self.has_room()
+    }
+
+    /// Whether there was room at the last look.
+    pub(crate) fn has_room(&self) -> bool {
+        self.free_bytes() >= self.floor_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Free bytes at the last look.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What to do without room.
+    pub(crate) fn policy(&self) -> DiskFullPolicy {
+        match self.refuses.load(Ordering::Relaxed) {
+            true => DiskFullPolicy::Refuse,
+            false => DiskFullPolicy::Withhold,
+        }
+    }
+
+    /// Why something has to wait, in words.
+    pub(crate) fn reason(&self) -> String {
+        format!(
+            "disk nearly full: {} bytes free, receiver_disk_floor_bytes is {}",
+            self.free_bytes(),
+            self.floor_bytes.load(Ordering::Relaxed)
+        )
+    }
+}
+
+/// Whether an error says that there is no room, which passes; anything else does not.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,146 @@
+//! What is known to be missing: refused for good, or lost in a damaged spool. Durable, bounded, and
+//! never silently dropped: what finds no room in the list is counted.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
+use tidegate_durable::Journal;
+use tidegate_durable::JournalRecovery;
+use tidegate_durable::OpenError;
+use tidegate_durable::WriteError;
+
+/// Most different gaps that are listed one by one.
+const GAPS_MAX: usize = 10_000;
+/// What the others are counted under.
+const OTHERS: &str = "(others)";
+/// The journal is written anew when it has grown beyond this.
+const REWRITE_BYTES: u64 = 8 << 20;
+/// The only kind of record in the journal.
+const KIND_GAP: u8 = 1;
+
+/// Something that is missing.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct Gap {
+    /// Whose data.
+    pub(crate) origin: String,
+    /// Which item.
+    pub(crate) item: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// How often and when a gap was met.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Times {
+    /// How often.
+    pub(crate) count: u64,
+    /// First time, milliseconds since 1970.
+    pub(crate) first_ms: i64,
+    /// Last time.
+    pub(crate) last_ms: i64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    gap: Gap,
+    #[serde(flatten)]
+    times: Times,
+}
+
+/// The gaps and the journal they are kept in.
+#[derive(Debug)]
+pub(crate) struct Gaps {
+    journal: Journal<DirStorage>,
+    list: BTreeMap<Gap, Times>,
+    is_dirty: bool,
+    /// A full disk undid what had been appended: only a rewrite brings it back.
+    is_behind: bool,
+    rewrite_at_bytes: u64,
+}
+
+impl Gaps {
+    /// Opens the journal `gaps` in `storage`.
+    pub(crate) fn open(
+        storage: DirStorage,
+        salt: u32,
+    ) -> Result<(Self, JournalRecovery), OpenError> {
+        let (journal, recovery) = Journal::open(storage, FileName::new("gaps")?, salt)?;
+        let mut list = BTreeMap::new();
+        for record in &recovery.records {
+            if let Ok(Line { gap, times }) = serde_json::from_slice(&record.bytes) {
+                list.insert(gap, times);
+            }
+        }
+        let rewrite_at_bytes = REWRITE_BYTES;
+        Ok((Self { journal, list, is_dirty: false, is_behind: false, rewrite_at_bytes }, recovery))
+    }
+
+    /// Notes a gap. A sender repeats what is refused many times a minute, so a known gap is only
+    /// counted, and its count reaches the disk at every doubling.
+    pub(crate) fn note(&mut self, gap: Gap, now_ms: i64) -> Result<(), WriteError> {
+        let gap = match self.list.len() < GAPS_MAX || self.list.contains_key(&gap) {
+            true => gap,
+            false => Gap { item: OTHERS.to_owned(), reason: OTHERS.to_owned(), ..gap },
+        };
+        let first = Times { count: 0, first_ms: now_ms, last_ms: now_ms };
+        let times = self.list.entry(gap.clone()).or_insert(first);
+        times.count = times.count.saturating_add(1);
+        times.last_ms = now_ms;
+        if times.count.is_power_of_two() {
+            let line = encode(&Line { gap, times: *times });
+            self.is_dirty = true;
+            let appended = self.journal.append(KIND_GAP, &line);
+            self.is_behind |= appended.is_err();
+            appended?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything noted durable.
+    pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
+        if !self.is_dirty {
+            return Ok(());
+        }
+        if !self.is_behind {
+            let synced = self.journal.sync();
+            self.is_behind = synced.is_err();
+            synced?;
+        }
+        if self.is_behind || self.journal.bytes() > self.rewrite_at_bytes {
+            let lines: Vec<Vec<u8>> = self
+                .list
+                .iter()
+                .map(|(gap, times)| encode(&Line { gap: gap.clone(), times: *times }))
+                .collect();
+            self.journal.rewrite(lines.iter().map(|line| (KIND_GAP, line.as_slice())))?;
+            self.is_behind = false;
+            self.rewrite_at_bytes = REWRITE_BYTES.max(self.journal.bytes().saturating_mul(2));
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Closes in good order.
+    pub(crate) fn close(self) -> Result<(), WriteError> {
+        self.journal.close()
+    }
+
+    /// All of them.
+    pub(crate) fn list(&self) -> impl Iterator<Item = (&Gap, &Times)> {
+        self.list.iter()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
+fn encode(line: &Line) -> Vec<u8> {
+    // strings and numbers only: there is nothing in it that JSON could not hold
+    serde_json::to_vec(line).unwrap_or_default()
+}

@@ -1,0 +1,391 @@
+//! The one thread that owns what is durable: spool, origins, gaps, dedup tail.
+//!
+//! It takes everything that waits, appends it, syncs once, and only then lets the outcomes out. A
+//! full disk makes what could not be kept wait; any other failure ends the thread and with it the
+//! daemon, before anything more is acknowledged.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use tidegate_config::DiskFullPolicy;
+use tidegate_durable::RecordDraft;
+use tidegate_durable::Seq;
+use tidegate_durable::WriteError;
+use tidegate_link::receiving::Hello;
+use tidegate_link::receiving::Seal;
+use tidegate_link::receiving::Submit;
+use tidegate_model::Precision;
+
+use crate::dedup::Fingerprint;
+use crate::dedup::Lane;
+use crate::disk::DiskGuard;
+use crate::gaps::Gap;
+use crate::ingest::Deferred;
+use crate::ingest::Fault;
+use crate::ingest::Greeting;
+use crate::ingest::OutcomeSink;
+use crate::ingest::Peer;
+use crate::ingest::Verdict;
+use crate::records;
+use crate::records::RecordKind;
+use crate::records::StagedFile;
+use crate::state::State;
+use crate::status::KeeperReport;
+use crate::writer;
+
+/// How often a full disk is looked at again while something waits for it.
+const ROOM_POLL: Duration = Duration::from_millis(250);
+/// Most operations that share one sync.
+const BATCH_MAX: usize = 256;
+
+/// What the keeper is asked to do.
+pub(crate) enum KeeperOp {
+    /// How things stand.
+    Ask(SyncSender<KeeperReport>),
+    /// Files are durable: make them an item.
+    Commit(CommitJob),
+    /// A connection is over: what of it still waits is forgotten.
+    DropConnection { connection: u64 },
+    /// Leave a gap record.
+    Gap(Gap),
+    /// Compare a handshake with what is remembered.
+    Greet(Greeting),
+    /// The peer has seen the last answer.
+    Prove { connection: u64 },
+    /// The loader went on: outdated segments may go.
+    Retain,
+    /// The demanded precision or another key changed, or the daemon ends.
+    Stop,
+    /// Keep a request.
+    Submit { peer: Peer, token: u64, submit: Submit },
+}
+
+/// Durable files and the seal they belong to.
+pub(crate) struct CommitJob {
+    pub(crate) peer: Peer,
+    pub(crate) token: u64,
+    pub(crate) seal: Seal,
+    pub(crate) files: Vec<StagedFile>,
+}
+
+/// Where the thread gets and leaves its work.
+pub(crate) struct KeeperPorts {
+    pub(crate) ops: Receiver<KeeperOp>,
+    pub(crate) outcomes: OutcomeSink,
+    pub(crate) loader: Sender<crate::loader::LoaderOp>,
+}
+
+/// The thread's state.
+pub(crate) struct Keeper {
+    ports: KeeperPorts,
+    guard: Arc<DiskGuard>,
+    state: State,
+    precision: Option<Precision>,
+    /// Appended, not yet synced.
+    pending: Vec<Pending>,
+    /// Handshakes whose answer waits for the sync of the registry.
+    greeted: Vec<Greeting>,
+    /// What found no room.
+    waiting: Vec<KeeperOp>,
+}
+
+/// An appended item.
+struct Pending {
+    sequence: Seq,
+    kind: RecordKind,
+    lane: Lane,
+    fingerprint: Option<Fingerprint>,
+    op: KeeperOp,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        ports: KeeperPorts,
+        guard: Arc<DiskGuard>,
+        state: State,
+        precision: Option<Precision>,
+    ) -> Self {
+        let (pending, greeted, waiting) = (Vec::new(), Vec::new(), Vec::new());
+        Self { ports, guard, state, precision, pending, greeted, waiting }
+    }
+
+    /// Runs until it is told to stop or the disk fails.
+    pub(crate) fn run(mut self) -> Result<(), WriteError> {
+        loop {
+            let op = match self.waiting.is_empty() {
+                true => self.ports.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => self.ports.ops.recv_timeout(ROOM_POLL),
+            };
+            let mut batch = match op {
+                Ok(op) => vec![op],
+                Err(RecvTimeoutError::Timeout) => core::mem::take(&mut self.waiting),
+                Err(RecvTimeoutError::Disconnected) => return self.state.close(),
+            };
+            batch.extend(self.ports.ops.try_iter().take(BATCH_MAX));
+            let has_room = self.guard.look();
+            let mut is_last = false;
+            for op in batch {
+                is_last |= matches!(op, KeeperOp::Stop);
+                self.take(op, has_room)?;
+            }
+            self.settle()?;
+            if is_last {
+                return self.state.close();
+            }
+        }
+    }
+
+    fn take(&mut self, op: KeeperOp, has_room: bool) -> Result<(), WriteError> {
+        match op {
+            KeeperOp::Ask(reply) => {
+                let report = self.state.report(self.waiting.len());
+                // a client that has gone away needs no answer
+                let _ = reply.try_send(report);
+                Ok(())
+            }
+            KeeperOp::Commit(job) => self.commit(job),
+            KeeperOp::DropConnection { connection } => self.forget(connection),
+            KeeperOp::Gap(gap) => {
+                tolerate_full(self.state.gaps.note(gap, now_ms()))?;
+                Ok(())
+            }
+            KeeperOp::Greet(greeting) => self.greet(greeting),
+            KeeperOp::Prove { connection } => {
+                self.state.tail.prove(connection);
+                Ok(())
+            }
+            KeeperOp::Retain => {
+                self.settle()?;
+                tolerate_full(self.state.checkpoint())?;
+                tolerate_full(self.state.spool.retain().map(drop))?;
+                Ok(())
+            }
+            KeeperOp::Stop => Ok(()),
+            KeeperOp::Submit { peer, token, submit } => self.submit(peer, token, submit, has_room),
+        }
+    }
+
+    fn greet(&mut self, greeting: Greeting) -> Result<(), WriteError> {
+        // an answer here promises that nothing handed in before is still undecided
+        self.settle()?;
+        let connection = greeting.peer.connection;
+        match self.state.registry.greet(&greeting.peer.hello, self.precision) {
+            Ok(Ok(())) => self.greeted.push(greeting),
+            Ok(Err(fault)) => {
+                let verdict = Verdict::Refused(Fault::Handshake(fault));
+                self.answer(connection, greeting.token, verdict);
+            }
+            Err(error) if !error.is_fatal() => self.wait(KeeperOp::Greet(greeting), &error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        peer: Peer,
+        token: u64,
+        submit: Submit,
+        has_room: bool,
+    ) -> Result<(), WriteError> {
+        let connection = peer.connection;
+        if !has_room {
+            let reason = self.guard.reason();
+            match self.guard.policy() {
+                DiskFullPolicy::Refuse => {
+                    let item = submit.kind.as_str().to_owned();
+                    let fault = Fault::Item { item, reason };
+                    self.answer(connection, token, Verdict::Refused(fault));
+                }
+                DiskFullPolicy::Withhold => {
+                    self.answer(connection, token, Verdict::Temporary { reason });
+                    self.waiting.push(KeeperOp::Submit { peer, token, submit });
+                }
+            }
+            return Ok(());
+        }
+        let kind = RecordKind::of_submit(submit.kind);
+        let payload = records::encode_request(&peer.hello, &submit.request);
+        let hello = Arc::clone(&peer.hello);
+        let op = KeeperOp::Submit { peer, token, submit };
+        self.append(kind, &hello, connection, &payload, None, op)
+    }
+
+    fn commit(&mut self, job: CommitJob) -> Result<(), WriteError> {
+        let connection = job.peer.connection;
+        let fingerprint = Fingerprint::of(&job.files);
+        if self.pending.iter().any(|pending| pending.fingerprint.as_ref() == Some(&fingerprint)) {
+            self.settle()?;
+        }
+        let lane = Lane::of_hello(&job.peer.hello);
+        if let Some(sequence) = self.state.tail.repeated(connection, &lane, &fingerprint) {
+            let name = job.files.last().map_or("", |file| file.name.as_str());
+            tracing::info!(
+                sequence,
+                origin = %lane.origin,
+                file = name,
+                "repeated file, kept once already"
+            );
+            self.state.repeated_files = self.state.repeated_files.saturating_add(1);
+            self.remove_staged(&job.files);
+            self.answer(connection, job.token, Verdict::Accepted { sequence: Some(sequence) });
+            return Ok(());
+        }
+        let kind = RecordKind::of_seal(job.seal.kind);
+        let hello = Arc::clone(&job.peer.hello);
+        let seal = &job.seal;
+        let payload = records::encode_files(&hello, &job.files, &seal.parameters, &seal.request);
+        let op = KeeperOp::Commit(job);
+        self.append(kind, &hello, connection, &payload, Some(fingerprint), op)
+    }
+
+    fn append(
+        &mut self,
+        kind: RecordKind,
+        hello: &Hello,
+        connection: u64,
+        payload: &[u8],
+        fingerprint: Option<Fingerprint>,
+        op: KeeperOp,
+    ) -> Result<(), WriteError> {
+        let draft = RecordDraft {
+            kind: kind.code(),
+            dialect: records::dialect_code(hello.form),
+            flags: 0,
+            origin: hello.origin.as_str(),
+            connection,
+            arrival_ms: now_ms(),
+            payload,
+        };
+        match self.state.spool.append(draft) {
+            Ok(sequence) => {
+                let lane = Lane::of_hello(hello);
+                self.pending.push(Pending { sequence, kind, lane, fingerprint, op });
+                Ok(())
+            }
+            Err(error) if !error.is_fatal() => {
+                self.wait(op, &error);
+                self.settle()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Syncs what is appended and lets the outcomes out.
+    fn settle(&mut self) -> Result<(), WriteError> {
+        if !self.pending.is_empty() {
+            let synced = tolerate_full(self.state.spool.sync().map(drop))?;
+            let durable = self.state.spool.durable_seq();
+            let mut is_news = false;
+            for pending in core::mem::take(&mut self.pending) {
+                if pending.sequence > durable {
+                    self.wait_without_room(pending.op, &synced);
+                    continue;
+                }
+                is_news = true;
+                self.committed(pending);
+            }
+            if is_news {
+                // a loader that is gone has reported why
+                let _ = self.ports.loader.send(crate::loader::LoaderOp::Look);
+            }
+            if self.state.is_checkpoint_due() {
+                tolerate_full(self.state.checkpoint())?;
+            }
+        }
+        tolerate_full(self.state.gaps.sync())?;
+        let synced = tolerate_full(self.state.registry.sync())?;
+        for greeting in core::mem::take(&mut self.greeted) {
+            match &synced {
+                None => {
+                    let verdict = Verdict::Accepted { sequence: None };
+                    self.answer(greeting.peer.connection, greeting.token, verdict);
+                }
+                Some(_) => self.wait_without_room(KeeperOp::Greet(greeting), &synced),
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, pending: Pending) {
+        let sequence = pending.sequence.get();
+        let (connection, token) = match &pending.op {
+            KeeperOp::Commit(job) => (job.peer.connection, job.token),
+            KeeperOp::Submit { peer, token, .. } => (peer.connection, *token),
+            _ => return,
+        };
+        self.state.note(sequence, pending.kind, connection, pending.lane, pending.fingerprint);
+        self.answer(connection, token, Verdict::Accepted { sequence: Some(sequence) });
+    }
+
+    /// A connection is over; a late item of it must not be committed after its successor greeted.
+    fn forget(&mut self, connection: u64) -> Result<(), WriteError> {
+        self.settle()?;
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            core::mem::take(&mut self.waiting).into_iter().partition(|op| match op {
+                KeeperOp::Commit(job) => job.peer.connection == connection,
+                KeeperOp::Submit { peer, .. } => peer.connection == connection,
+                KeeperOp::Greet(greeting) => greeting.peer.connection == connection,
+                _ => false,
+            });
+        self.waiting = kept;
+        for op in gone {
+            if let KeeperOp::Commit(job) = op {
+                self.remove_staged(&job.files);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_staged(&self, files: &[StagedFile]) {
+        for file in files {
+            if let Err(error) = writer::remove(&self.state.staging.join(&file.staged)) {
+                // the next start removes it
+                tracing::warn!(%error, "staged file left behind");
+            }
+        }
+    }
+
+    fn wait(&mut self, op: KeeperOp, error: &WriteError) {
+        self.wait_without_room(op, &Some(error.to_string()));
+    }
+
+    fn wait_without_room(&mut self, op: KeeperOp, error: &Option<String>) {
+        let of = match &op {
+            KeeperOp::Commit(job) => Some((job.peer.connection, job.token)),
+            KeeperOp::Submit { peer, token, .. } => Some((peer.connection, *token)),
+            KeeperOp::Greet(greeting) => Some((greeting.peer.connection, greeting.token)),
+            _ => None,
+        };
+        if let Some((connection, token)) = of {
+            let reason = error.clone().unwrap_or_else(|| String::from("disk full"));
+            self.answer(connection, token, Verdict::Temporary { reason });
+        }
+        self.waiting.push(op);
+    }
+
+    fn answer(&self, connection: u64, token: u64, verdict: Verdict) {
+        (self.ports.outcomes)(Deferred { connection, token, verdict });
+    }
+}
+
+/// A full disk is survived and comes out as its message; anything else is not.
+fn tolerate_full(outcome: Result<(), WriteError>) -> Result<Option<String>, WriteError> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error) if !error.is_fatal() => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Milliseconds since 1970, for records that people read.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,356 @@
+//! Takes accepted files out of the spool and puts them into the target directory.
+//!
+//! One record after the other, in order of arrival; what an interrupted run has done already is
+//! recognised and not done twice. The position moves only after files and manifest are durable.
+//! Rows, deletions and plans are passed over: they stay in the spool for a later consumer.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tidegate_durable::Consumer;
+use tidegate_durable::DirStorage;
+use tidegate_durable::Entry;
+use tidegate_durable::Record;
+use tidegate_durable::SpoolReader;
+
+use crate::disk;
+use crate::keeper::KeeperOp;
+use crate::manifest::Line;
+use crate::manifest::Manifest;
+use crate::records;
+use crate::records::RecordKind;
+use crate::records::StagedFile;
+use crate::sealer::sync_directory;
+use crate::state::lost_gap;
+use crate::status::LoaderReport;
+use crate::writer;
+use crate::writer::named;
+
+/// What is read from the spool, and made durable together.
+const READ_BYTES: usize = 8 << 20;
+const READ_RECORDS: usize = 256;
+
+/// Pause before another try while the target is full.
+const ROOM_POLL: Duration = Duration::from_secs(1);
+
+/// Longest file name in the target.
+const NAME_BYTES_MAX: usize = 255;
+
+/// What the keeper tells the loader.
+pub(crate) enum LoaderOp {
+    /// There is something new.
+    Look,
+    /// The daemon ends.
+    Stop,
+}
+
+/// Where the loader works.
+pub(crate) struct LoaderPlaces {
+    pub(crate) staging: PathBuf,
+    pub(crate) snapshots: PathBuf,
+    pub(crate) target: PathBuf,
+    /// Files of this run begin with this, those of others are judged by the spool.
+    pub(crate) run: String,
+}
+
+/// The thread's state.
+pub(crate) struct Loader {
+    pub(crate) ops: Receiver<LoaderOp>,
+    pub(crate) keeper: Sender<KeeperOp>,
+    pub(crate) consumer: Consumer<DirStorage>,
+    pub(crate) reader: SpoolReader<DirStorage>,
+    pub(crate) places: LoaderPlaces,
+    pub(crate) report: Arc<Mutex<LoaderReport>>,
+    pub(crate) manifests: BTreeMap<String, Manifest>,
+}
+
+/// What the records of one batch have touched.
+#[derive(Default)]
+struct Touched {
+    directories: BTreeSet<PathBuf>,
+    lines: BTreeMap<String, Vec<Line>>,
+    gaps: Vec<crate::gaps::Gap>,
+    files: u64,
+    bytes: u64,
+}
+
+impl Loader {
+    /// Runs until it is told to stop or a disk fails.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        self.remove_orphans()?;
+        let mut is_stalled = false;
+        loop {
+            match self.load_all() {
+                Ok(()) => is_stalled = false,
+                Err(error) if disk::is_full(&error) => {
+                    if !is_stalled {
+                        tracing::warn!(%error, "target is full, files wait in the state directory");
+                    }
+                    is_stalled = true;
+                    self.note(|report| report.last_error = Some(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+            let op = match is_stalled {
+                false => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                true => self.ops.recv_timeout(ROOM_POLL),
+            };
+            match op {
+                Ok(LoaderOp::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(LoaderOp::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            for op in self.ops.try_iter() {
+                if matches!(op, LoaderOp::Stop) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Everything durable in the spool, batch by batch.
+    fn load_all(&mut self) -> io::Result<()> {
+        loop {
+            let next = self.consumer.position().next();
+            let entries =
+                self.reader.read(next, READ_BYTES, READ_RECORDS).map_err(io::Error::other)?;
+            let Some(last) = entries.last().map(Entry::last_seq) else {
+                return Ok(());
+            };
+            let mut touched = Touched::default();
+            for entry in &entries {
+                match entry {
+                    Entry::Lost(range) => {
+                        tracing::error!(%range, "spool damaged");
+                        touched.gaps.push(lost_gap(range));
+                    }
+                    Entry::Record(record) => self.load(record, &mut touched)?,
+                }
+            }
+            self.make_durable(&touched)?;
+            self.consumer.advance(last).map_err(io::Error::other)?;
+            self.consumer.sync().map_err(io::Error::other)?;
+            self.manifests.values_mut().for_each(Manifest::settle);
+            for gap in touched.gaps {
+                let _ = self.keeper.send(KeeperOp::Gap(gap));
+            }
+            let _ = self.keeper.send(KeeperOp::Retain);
+            self.note(|report| {
+                report.files = report.files.saturating_add(touched.files);
+                report.bytes = report.bytes.saturating_add(touched.bytes);
+                report.position = last.get();
+                report.last_error = None;
+            });
+        }
+    }
+
+    fn load(&mut self, record: &Record, touched: &mut Touched) -> io::Result<()> {
+        let Some(kind) = RecordKind::of_code(record.kind).filter(|kind| kind.has_files()) else {
+            return Ok(());
+        };
+        let sequence = record.seq.get();
+        let contents = match records::decode(kind, &record.payload) {
+            Ok(contents) => contents,
+            Err(error) => {
+                let (origin, item) = (record.origin.clone(), format!("spool record {sequence}"));
+                touched.gaps.push(crate::gaps::Gap { origin, item, reason: error.to_string() });
+                return Ok(());
+            }
+        };
+        if kind != RecordKind::File {
+            return self.keep_snapshot(sequence, &contents.files, touched);
+        }
+        let directory = self.places.target.join(&record.origin);
+        let main = contents.files.iter().find(|file| file.name.ends_with(".tsfile"));
+        let main = main.map_or("", |file| file.name.as_str());
+        for file in &contents.files {
+            let stored = stored_name(sequence, main, &file.name);
+            if self.manifest(&record.origin)?.has(sequence, &stored) {
+                continue;
+            }
+            let to = directory.join(&stored);
+            if !move_file(&self.places.staging.join(&file.staged), &to)? {
+                tracing::error!(sequence, file = %file.name, "staged file is missing");
+                let (origin, item) = (record.origin.clone(), file.name.clone());
+                let reason = String::from("its staged file is missing");
+                touched.gaps.push(crate::gaps::Gap { origin, item, reason });
+                continue;
+            }
+            touched.files = touched.files.saturating_add(1);
+            touched.bytes = touched.bytes.saturating_add(file.length_bytes);
+            let line = Line {
+                sequence,
+                origin: record.origin.clone(),
+                name: file.name.clone(),
+                length_bytes: file.length_bytes,
+                crc32: file.crc32,
+                sha256: file.sha256,
+                arrival_ms: record.arrival_ms,
+                stored,
+            };
+            touched.lines.entry(record.origin.clone()).or_default().push(line);
+        }
+        touched.directories.insert(directory);
+        Ok(())
+    }
+
+    fn keep_snapshot(
+        &self,
+        sequence: u64,
+        files: &[StagedFile],
+        touched: &mut Touched,
+    ) -> io::Result<()> {
+        for file in files {
+            let to = self.places.snapshots.join(stored_name(sequence, "", &file.name));
+            move_file(&self.places.staging.join(&file.staged), &to)?;
+        }
+        touched.directories.insert(self.places.snapshots.clone());
+        Ok(())
+    }
+
+    /// Files first, then the lines that speak of them.
+    fn make_durable(&mut self, touched: &Touched) -> io::Result<()> {
+        for directory in &touched.directories {
+            if directory.is_dir() {
+                sync_directory(directory)?;
+            }
+        }
+        for (origin, lines) in &touched.lines {
+            self.manifest(origin)?.append(lines)?;
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest> {
+        let position = self.consumer.position().get();
+        match self.manifests.entry(origin.to_owned()) {
+            std::collections::btree_map::Entry::Occupied(found) => Ok(found.into_mut()),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                let directory = self.places.target.join(origin);
+                if !directory.is_dir() {
+                    let made = fs::create_dir_all(&directory);
+                    made.map_err(|error| {
+                        named(&error, "create", &directory.display().to_string())
+                    })?;
+                    sync_directory(&self.places.target)?;
+                }
+                Ok(place.insert(Manifest::open(&directory, position)?))
+            }
+        }
+    }
+
+    /// Removes what an earlier run has left in the staging directory and no record speaks of.
+    fn remove_orphans(&mut self) -> io::Result<()> {
+        let durable = self.reader.durable_seq();
+        let mut wanted = HashSet::new();
+        let mut next = self.consumer.position().next();
+        while next <= durable {
+            let entries =
+                self.reader.read(next, READ_BYTES, READ_RECORDS).map_err(io::Error::other)?;
+            let Some(last) = entries.last().map(Entry::last_seq) else {
+                break;
+            };
+            for entry in &entries {
+                if let Entry::Record(record) = entry
+                    && let Some(kind) = RecordKind::of_code(record.kind)
+                    && let Ok(contents) = records::decode(kind, &record.payload)
+                {
+                    wanted.extend(contents.files.into_iter().map(|file| file.staged));
+                }
+            }
+            next = last.next();
+        }
+        let mut removed = 0_u64;
+        for entry in fs::read_dir(&self.places.staging)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(&self.places.run) && !wanted.contains(name.as_ref()) {
+                writer::remove(&self.places.staging.join(name.as_ref()))?;
+                removed = removed.saturating_add(1);
+            }
+        }
+        if removed > 0 {
+            tracing::info!(files = removed, "removed unfinished files of an earlier run");
+        }
+        Ok(())
+    }
+
+    fn note(&self, change: impl FnOnce(&mut LoaderReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The name in the target: sequence and name; mods are named after their TsFile, as IoTDB's LOAD
+/// wants them. A name that would be too long loses its front, never its extension.
+fn stored_name(sequence: u64, main: &str, name: &str) -> String {
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((_, extension @ ("mods" | "mods2"))) if !main.is_empty() => (main, Some(extension)),
+        _ => (name, None),
+    };
+    let prefix = format!("{sequence:012}-");
+    // the same cut for a TsFile and its mods, or they would no longer be named alike
+    let room = NAME_BYTES_MAX.saturating_sub(prefix.len()).saturating_sub(".mods2".len());
+    let surplus = stem.len().saturating_sub(room);
+    let cut = (surplus..=stem.len()).find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
+    let stem = stem.get(cut..).unwrap_or_default();
+    match extension {
+        Some(extension) => format!("{prefix}{stem}.{extension}"),
+        None => format!("{prefix}{stem}"),
+    }
+}
+
+/// Moves a file, across file systems if need be; `false` if it is in neither place.
+fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
+    let failed = |error: io::Error| named(&error, "move a file to", &to.display().to_string());
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(to.is_file()),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_file(from, to).map_err(failed)?;
+            Ok(true)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Copies under another name and renames, so that a name in the target is always a whole file.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let beside = to.with_file_name(".incoming");
+    let mut source = fs::File::open(from)?;
+    let mut copy = fs::File::create(&beside)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()?;
+    fs::rename(&beside, to)?;
+    if let Some(directory) = to.parent() {
+        sync_directory(directory)?;
+    }
+    fs::remove_file(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_target_sort_by_arrival_and_mods_follow_their_file() {
+        assert_eq!(stored_name(7, "a.tsfile", "a.tsfile"), "000000000007-a.tsfile");
+        assert_eq!(stored_name(7, "a.tsfile", "b.mods"), "000000000007-a.tsfile.mods");
+        assert_eq!(stored_name(7, "a.tsfile", "a.tsfile.mods2"), "000000000007-a.tsfile.mods2");
+        let long = format!("{}.tsfile", "x".repeat(248));
+        let stored = stored_name(u64::MAX, &long, &long);
+        let mods = stored_name(u64::MAX, &long, &format!("{}.mods2", "x".repeat(249)));
+        assert!(stored.len() <= NAME_BYTES_MAX && mods.len() <= NAME_BYTES_MAX);
+        assert_eq!(mods, format!("{stored}.mods2"));
+    }
+}

@@ -1,0 +1,214 @@
+//! What stands in a spool record: who sent it in which stream, and the request or the files.
+//!
+//! Every payload begins with a version, so that a later release reads what this one wrote:
+//!
+//! | field | form |
+//! |---|---|
+//! | version | u8, 1 |
+//! | stream | string or null |
+//! | epoch | u8 flag, then i64 if 1 |
+//! | kinds 2 to 5: request | the rest: version, type and body as on the wire |
+//! | kinds 1, 6, 7: files | i32 count, each: staged name, name, length i64, CRC-32 i32, SHA-256 32 bytes |
+//! | parameters | i32 count, each: key, value or null |
+//! | seal request | the rest: version, type and body as on the wire |
+//!
+//! Integers are big-endian, strings have an i32 length.
+
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+use tidegate_codec::Writer;
+use tidegate_link::receiving::HandshakeForm;
+use tidegate_link::receiving::Hello;
+use tidegate_link::receiving::SealKind;
+use tidegate_link::receiving::SubmitKind;
+
+const VERSION: u8 = 1;
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// What a record is; the number stands in the spool.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum RecordKind {
+    /// A TsFile with or without its mods.
+    File,
+    /// Rows.
+    Tablet,
+    /// A deletion of points.
+    Delete,
+    /// A schema plan.
+    SchemaPlan,
+    /// A plan of a ConfigNode.
+    ConfigPlan,
+    /// A snapshot of a schema region.
+    SchemaSnapshot,
+    /// A snapshot of a ConfigNode.
+    ConfigSnapshot,
+}
+
+impl RecordKind {
+    const ALL: [Self; 7] = [
+        Self::File,
+        Self::Tablet,
+        Self::Delete,
+        Self::SchemaPlan,
+        Self::ConfigPlan,
+        Self::SchemaSnapshot,
+        Self::ConfigSnapshot,
+    ];
+
+    /// The number in the spool.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::File => 1,
+            Self::Tablet => 2,
+            Self::Delete => 3,
+            Self::SchemaPlan => 4,
+            Self::ConfigPlan => 5,
+            Self::SchemaSnapshot => 6,
+            Self::ConfigSnapshot => 7,
+        }
+    }
+
+    /// The kind of a number.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// Whether its payload lists files.
+    pub(crate) const fn has_files(self) -> bool {
+        matches!(self, Self::File | Self::SchemaSnapshot | Self::ConfigSnapshot)
+    }
+
+    /// A word for status and logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Tablet => "tablet",
+            Self::Delete => "delete",
+            Self::SchemaPlan => "schema-plan",
+            Self::ConfigPlan => "config-plan",
+            Self::SchemaSnapshot => "schema-snapshot",
+            Self::ConfigSnapshot => "config-snapshot",
+        }
+    }
+
+    /// What a seal becomes.
+    pub(crate) fn of_seal(kind: SealKind) -> Self {
+        match kind {
+            SealKind::SchemaSnapshot => Self::SchemaSnapshot,
+            SealKind::ConfigSnapshot => Self::ConfigSnapshot,
+            _ => Self::File,
+        }
+    }
+
+    /// What a request becomes.
+    pub(crate) fn of_submit(kind: SubmitKind) -> Self {
+        match kind {
+            SubmitKind::Delete => Self::Delete,
+            SubmitKind::SchemaPlan => Self::SchemaPlan,
+            SubmitKind::ConfigPlan => Self::ConfigPlan,
+            _ => Self::Tablet,
+        }
+    }
+}
+
+/// How a handshake's form stands in the record's dialect field.
+pub(crate) fn dialect_code(form: HandshakeForm) -> u8 {
+    match form {
+        HandshakeForm::V1 => 1,
+        _ => 2,
+    }
+}
+
+/// A file that lies in the staging directory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StagedFile {
+    pub(crate) staged: String,
+    pub(crate) name: String,
+    pub(crate) length_bytes: u64,
+    pub(crate) crc32: u32,
+    pub(crate) sha256: [u8; 32],
+}
+
+/// What a payload says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Contents {
+    pub(crate) stream: Option<String>,
+    pub(crate) epoch: Option<u64>,
+    /// Empty for requests.
+    pub(crate) files: Vec<StagedFile>,
+}
+
+/// The payload of a kept request.
+pub(crate) fn encode_request(hello: &Hello, request: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(request.len().saturating_add(64));
+    let mut writer = Writer::new(&mut out);
+    write_sender(&mut writer, hello);
+    writer.bytes(request);
+    out
+}
+
+/// The payload of committed files.
+pub(crate) fn encode_files(
+    hello: &Hello,
+    files: &[StagedFile],
+    parameters: &[(String, Option<String>)],
+    request: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Writer::new(&mut out);
+    write_sender(&mut writer, hello);
+    writer.length(files.len());
+    for file in files {
+        writer.str(&file.staged);
+        writer.str(&file.name);
+        writer.i64(file.length_bytes.cast_signed());
+        writer.i32(file.crc32.cast_signed());
+        writer.bytes(&file.sha256);
+    }
+    writer.length(parameters.len());
+    for (key, value) in parameters {
+        writer.str(key);
+        writer.nullable_str(value.as_deref());
+    }
+    writer.bytes(request);
+    out
+}
+
+/// Reads the payload of a record of `kind`.
+pub(crate) fn decode(kind: RecordKind, payload: &[u8]) -> Result<Contents, Error> {
+    let mut reader = Reader::new(payload);
+    let version = reader.u8("version of the record")?;
+    if version != VERSION {
+        let (expected, found) = ("version 1 of the record", i64::from(version));
+        return Err(Error::Value { offset: 0, expected, found });
+    }
+    let stream = reader.nullable_str("stream", TEXT_BYTES_MAX)?.map(str::to_owned);
+    let epoch = match reader.bool("whether there is an epoch")? {
+        true => Some(reader.i64("epoch")?.cast_unsigned()),
+        false => None,
+    };
+    let mut files = Vec::new();
+    if kind.has_files() {
+        for _ in 0..reader.count("count of files", 4 + 4 + 8 + 4 + 32)? {
+            let staged = reader.str("staged name", TEXT_BYTES_MAX)?.to_owned();
+            let name = reader.str("file name", TEXT_BYTES_MAX)?.to_owned();
+            let length_bytes = reader.i64("file length")?.cast_unsigned();
+            let crc32 = reader.i32("CRC-32")?.cast_unsigned();
+            let mut sha256 = [0; 32];
+            for (place, byte) in sha256.iter_mut().zip(reader.take(32, "SHA-256")?) {
+                *place = *byte;
+            }
+            files.push(StagedFile { staged, name, length_bytes, crc32, sha256 });
+        }
+    }
+    Ok(Contents { stream, epoch, files })
+}
+
+fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
+    writer.u8(VERSION);
+    writer.nullable_str(hello.stream.as_deref());
+    writer.bool(hello.epoch.is_some());
+    if let Some(epoch) = hello.epoch {
+        writer.i64(epoch.cast_signed());
+    }
+}

@@ -1,0 +1,151 @@
+//! Makes finished files durable: their bytes, then, once for all that wait, the directory.
+//!
+//! Files are created under their final staging name, so no rename has to be made durable. What a
+//! seal promises is checked here: length, both ends of a TsFile. Everything else only passes
+//! through, behind what came before it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::Sender;
+
+use tidegate_link::receiving::Seal;
+use tidegate_link::receiving::SealKind;
+
+use crate::hasher::Digests;
+use crate::ingest::Deferred;
+use crate::ingest::Fault;
+use crate::ingest::OutcomeSink;
+use crate::ingest::Peer;
+use crate::ingest::Verdict;
+use crate::keeper::CommitJob;
+use crate::keeper::KeeperOp;
+use crate::records::StagedFile;
+use crate::writer;
+
+/// Most jobs that share one sync of the directory.
+const BATCH_MAX: usize = 64;
+
+/// What the writer hands on.
+pub(crate) enum SealerOp {
+    /// To the keeper, in order.
+    Pass(KeeperOp),
+    /// Files to make durable.
+    Seal(SealJob),
+}
+
+/// Files of one seal.
+pub(crate) struct SealJob {
+    pub(crate) peer: Peer,
+    pub(crate) token: u64,
+    pub(crate) seal: Seal,
+    pub(crate) files: Vec<WrittenFile>,
+}
+
+/// A file whose bytes have all been written.
+pub(crate) struct WrittenFile {
+    pub(crate) handle: File,
+    pub(crate) staged: String,
+    pub(crate) name: String,
+    pub(crate) claimed_bytes: u64,
+    pub(crate) length_bytes: u64,
+    pub(crate) head: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
+    pub(crate) digests: Receiver<Digests>,
+}
+
+/// The thread's state.
+pub(crate) struct Sealer {
+    pub(crate) ops: Receiver<SealerOp>,
+    pub(crate) keeper: Sender<KeeperOp>,
+    pub(crate) outcomes: OutcomeSink,
+    pub(crate) staging: PathBuf,
+}
+
+impl Sealer {
+    /// Runs until the writer is gone or a sync fails.
+    pub(crate) fn run(self) -> io::Result<()> {
+        while let Ok(first) = self.ops.recv() {
+            let mut ready = Vec::new();
+            let mut is_directory_dirty = false;
+            let more = self.ops.try_iter().take(BATCH_MAX);
+            for op in core::iter::once(first).chain(more) {
+                match op {
+                    SealerOp::Pass(op) => ready.push(op),
+                    SealerOp::Seal(job) => {
+                        if let Some(commit) = self.settle(job)? {
+                            is_directory_dirty = true;
+                            ready.push(KeeperOp::Commit(commit));
+                        }
+                    }
+                }
+            }
+            if is_directory_dirty {
+                sync_directory(&self.staging)?;
+            }
+            for op in ready {
+                let _ = self.keeper.send(op);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks and syncs the files of one seal; what is refused is removed and answered at once.
+    fn settle(&self, job: SealJob) -> io::Result<Option<CommitJob>> {
+        let SealJob { peer, token, seal, files } = job;
+        if let Err(fault) = check(&seal, &files) {
+            for file in &files {
+                writer::remove(&self.staging.join(&file.staged))?;
+            }
+            let verdict = Verdict::Refused(fault);
+            (self.outcomes)(Deferred { connection: peer.connection, token, verdict });
+            return Ok(None);
+        }
+        let mut staged = Vec::with_capacity(files.len());
+        for file in files {
+            let failed = |error| writer::named(&error, "sync", &file.staged);
+            file.handle.sync_data().map_err(failed)?;
+            let digests = file
+                .digests
+                .recv()
+                .map_err(|_| io::Error::other("the hashing thread ended too early"))?;
+            staged.push(StagedFile {
+                staged: file.staged,
+                name: file.name,
+                length_bytes: file.length_bytes,
+                crc32: digests.crc32,
+                sha256: digests.sha256,
+            });
+        }
+        Ok(Some(CommitJob { peer, token, seal, files: staged }))
+    }
+}
+
+/// What a seal claims, against what was written.
+fn check(seal: &Seal, files: &[WrittenFile]) -> Result<(), Fault> {
+    let fault = |item: &str, reason: String| Fault::Item { item: item.to_owned(), reason };
+    if files.len() != seal.files.len() {
+        let name = seal.files.first().map_or("seal", |file| file.name.as_str());
+        return Err(fault(name, String::from("its bytes are not there")));
+    }
+    for file in files {
+        if file.length_bytes != file.claimed_bytes {
+            let (found, expected) = (file.length_bytes, file.claimed_bytes);
+            let reason = format!("expected {expected} bytes, {found} were written");
+            return Err(fault(&file.name, reason));
+        }
+        if seal.kind == SealKind::TsFile && file.name.ends_with(".tsfile") {
+            tidegate_tsfile::check_ends(&file.head, &file.tail, file.length_bytes)
+                .map_err(|error| fault(&file.name, error.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    let failed = |error| writer::named(&error, "sync directory", &path.display().to_string());
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed)
+}

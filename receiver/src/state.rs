@@ -1,0 +1,324 @@
+//! The state directory: what is in it, how it is opened, how far the spool has been understood.
+//!
+//! ```text
+//! <state>/lock          held while the daemon runs
+//! <state>/spool/        accepted items in order of arrival
+//! <state>/memory/       origins, gaps, own cluster id, checkpoint
+//! <state>/staging/      files on their way, and sealed ones until the loader takes them
+//! <state>/snapshots/    schema and config snapshots, kept and not applied
+//! ```
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tidegate_durable::Consumer;
+use tidegate_durable::DirStorage;
+use tidegate_durable::Entry;
+use tidegate_durable::FileName;
+use tidegate_durable::Seq;
+use tidegate_durable::Spool;
+use tidegate_durable::SpoolOptions;
+use tidegate_durable::TwoSlot;
+use tidegate_durable::WriteError;
+
+use crate::dedup::Fingerprint;
+use crate::dedup::Lane;
+use crate::dedup::Tail;
+use crate::gaps::Gap;
+use crate::gaps::Gaps;
+use crate::records;
+use crate::records::RecordKind;
+use crate::registry::Registry;
+use crate::status::KeeperReport;
+use crate::status::Tally;
+
+/// The consumer that puts files into the target directory.
+pub(crate) const CONSUMER_DIRECTORY: &str = "directory";
+/// The consumer of points: nobody yet, so it holds back the first item that carries any.
+const CONSUMER_POINTS: &str = "points";
+/// Holds back what the dedup tail is rebuilt from.
+const CONSUMER_UNPROVEN: &str = "unproven";
+
+/// A checkpoint is made after so many records ...
+const CHECKPOINT_RECORDS: u64 = 1024;
+/// ... or so many bytes, so that a start never has more than that to read.
+const CHECKPOINT_BYTES: u64 = 64 << 20;
+/// How much of the spool is read at a time when it is gone through again.
+const READ_BYTES: usize = 4 << 20;
+const READ_RECORDS: usize = 1024;
+
+/// Everything durable but the files.
+pub(crate) struct State {
+    pub(crate) spool: Spool<DirStorage>,
+    pub(crate) registry: Registry,
+    pub(crate) gaps: Gaps,
+    pub(crate) tail: Tail,
+    pub(crate) staging: PathBuf,
+    /// Since the start.
+    pub(crate) repeated_files: u64,
+    points: Consumer<DirStorage>,
+    unproven: Consumer<DirStorage>,
+    checkpoint: TwoSlot<DirStorage>,
+    memory: Memory,
+    checkpointed_bytes: u64,
+    checkpointed_sequence: u64,
+}
+
+/// What the checkpoint holds.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Memory {
+    /// Every record up to this one is in the numbers.
+    counted_to: u64,
+    /// The first record that a later consumer of points must see.
+    first_kept: Option<u64>,
+    /// Items accepted so far, by kind.
+    accepted: BTreeMap<String, Tally>,
+}
+
+/// What opening leaves to others.
+pub(crate) struct Opened {
+    pub(crate) state: State,
+    /// For the loader.
+    pub(crate) directory: Consumer<DirStorage>,
+    pub(crate) reader: tidegate_durable::SpoolReader<DirStorage>,
+    /// The cluster id of this receiver.
+    pub(crate) cluster_id: String,
+}
+
+/// Paths below the state directory.
+pub(crate) struct Layout {
+    pub(crate) spool: PathBuf,
+    pub(crate) memory: PathBuf,
+    pub(crate) staging: PathBuf,
+    pub(crate) snapshots: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn of(state_dir: &Path) -> Self {
+        Self {
+            spool: state_dir.join("spool"),
+            memory: state_dir.join("memory"),
+            staging: state_dir.join("staging"),
+            snapshots: state_dir.join("snapshots"),
+        }
+    }
+}
+
+impl State {
+    /// Opens everything and understands what the last run has left.
+    pub(crate) fn open(layout: &Layout, segment_bytes_max: u64) -> Result<Opened, String> {
+        let open = |path: &Path| {
+            DirStorage::open(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let memory = open(&layout.memory)?;
+        for path in [&layout.staging, &layout.snapshots] {
+            open(path)?;
+        }
+        let salt = RandomState::new().hash_one(()) as u32;
+        #[allow(clippy::field_reassign_with_default)] // it cannot be written as a literal
+        let options = {
+            let mut options = SpoolOptions::default();
+            options.segment_bytes_max = segment_bytes_max;
+            options
+        };
+        let (mut spool, recovery) =
+            Spool::open(open(&layout.spool)?, options).map_err(|e| format!("spool: {e}"))?;
+        if let Some(torn) = &recovery.torn_tail {
+            let (file, bytes) = (&torn.file, torn.bytes);
+            tracing::info!(%file, bytes, "cut off what was never acknowledged");
+        }
+        for damage in &recovery.damage {
+            tracing::warn!(%damage, "spool damaged");
+        }
+        let (registry, found) =
+            Registry::open(memory.clone(), salt).map_err(|e| format!("origins: {e}"))?;
+        found.damage.iter().for_each(|damage| tracing::warn!(%damage, "origins damaged"));
+        let (gaps, found) = Gaps::open(memory.clone(), salt).map_err(|e| format!("gaps: {e}"))?;
+        found.damage.iter().for_each(|damage| tracing::warn!(%damage, "gaps damaged"));
+        let (checkpoint, content) = two_slot(&memory, "checkpoint")?;
+        let remembered = content
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_else(Memory::default);
+        let mut consumer =
+            |name: &str| spool.consumer(name).map_err(|error| format!("spool: {error}"));
+        let directory = consumer(CONSUMER_DIRECTORY)?;
+        let (points, unproven) = (consumer(CONSUMER_POINTS)?, consumer(CONSUMER_UNPROVEN)?);
+        let reader = spool.reader();
+        let mut state = Self {
+            checkpointed_bytes: spool.bytes(),
+            checkpointed_sequence: remembered.counted_to,
+            spool,
+            registry,
+            gaps,
+            tail: Tail::default(),
+            staging: layout.staging.clone(),
+            repeated_files: 0,
+            points,
+            unproven,
+            checkpoint,
+            memory: remembered,
+        };
+        state.catch_up()?;
+        let cluster_id = cluster_id(&memory)?;
+        Ok(Opened { state, directory, reader, cluster_id })
+    }
+
+    /// A record became durable.
+    pub(crate) fn note(
+        &mut self,
+        sequence: u64,
+        kind: RecordKind,
+        connection: u64,
+        lane: Lane,
+        fingerprint: Option<Fingerprint>,
+    ) {
+        self.tail.committed(sequence, connection, lane, fingerprint);
+        self.count(sequence, kind);
+    }
+
+    fn count(&mut self, sequence: u64, kind: RecordKind) {
+        if sequence <= self.memory.counted_to {
+            return;
+        }
+        self.memory.counted_to = sequence;
+        let tally = self.memory.accepted.entry(kind.as_str().to_owned()).or_default();
+        tally.items = tally.items.saturating_add(1);
+        if kind != RecordKind::File {
+            self.memory.first_kept.get_or_insert(sequence);
+        }
+    }
+
+    /// Whether a start would have much to read again.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        let records = self.memory.counted_to.saturating_sub(self.checkpointed_sequence);
+        let bytes = self.spool.bytes().saturating_sub(self.checkpointed_bytes);
+        records >= CHECKPOINT_RECORDS || bytes >= CHECKPOINT_BYTES
+    }
+
+    /// Writes down how far the spool is understood, and lets go what nobody needs.
+    pub(crate) fn checkpoint(&mut self) -> Result<(), WriteError> {
+        if self.memory.counted_to == self.checkpointed_sequence {
+            return Ok(());
+        }
+        let memory = serde_json::to_vec(&self.memory).unwrap_or_default();
+        self.checkpoint.write(&memory)?;
+        self.checkpointed_sequence = self.memory.counted_to;
+        self.checkpointed_bytes = self.spool.bytes();
+        let counted = self.memory.counted_to;
+        let before = |first: Option<u64>| first.map_or(counted, |first| first.saturating_sub(1));
+        let positions = [before(self.memory.first_kept), before(self.tail.oldest())];
+        for (consumer, to) in [&mut self.points, &mut self.unproven].into_iter().zip(positions) {
+            let to = Seq::new(to.min(counted));
+            if to > consumer.position() && consumer.advance(to).is_ok() {
+                consumer.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes in good order; the next start has nothing to read again.
+    pub(crate) fn close(mut self) -> Result<(), WriteError> {
+        self.checkpoint()?;
+        self.gaps.sync()?;
+        self.registry.sync()?;
+        self.gaps.close()?;
+        self.registry.close()?;
+        self.spool.close()
+    }
+
+    /// How things stand.
+    pub(crate) fn report(&self, waiting: usize) -> KeeperReport {
+        KeeperReport {
+            spool_bytes: self.spool.bytes(),
+            spool_segments: self.spool.segments(),
+            durable_sequence: self.spool.durable_seq().get(),
+            consumers: self
+                .spool
+                .consumers()
+                .map(|(name, position)| (name.to_owned(), position.get()))
+                .collect(),
+            accepted: self.memory.accepted.clone(),
+            repeated_files: self.repeated_files,
+            unproven: self.tail.len(),
+            waiting,
+            origins: self.registry.origins().map(crate::status::OriginReport::of).collect(),
+            gaps: self.gaps.list().map(crate::status::GapReport::of).collect(),
+            n_gaps: self.gaps.len(),
+        }
+    }
+
+    /// Goes through the records behind the checkpoint and those of the dedup tail.
+    fn catch_up(&mut self) -> Result<(), String> {
+        let first = self.unproven.position().get().min(self.memory.counted_to);
+        let mut next = Seq::new(first).next();
+        let mut reader = self.spool.reader();
+        while next <= self.spool.durable_seq() {
+            let entries = reader
+                .read(next, READ_BYTES, READ_RECORDS)
+                .map_err(|failure| format!("spool: {failure}"))?;
+            let Some(last) = entries.last().map(Entry::last_seq) else {
+                break;
+            };
+            for entry in entries {
+                self.replay(&entry);
+            }
+            next = last.next();
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, entry: &Entry) {
+        let record = match entry {
+            Entry::Record(record) => record,
+            Entry::Lost(range) => {
+                tracing::error!(%range, "spool damaged");
+                return;
+            }
+        };
+        let Some(kind) = RecordKind::of_code(record.kind) else {
+            return;
+        };
+        let sequence = record.seq.get();
+        if let Ok(contents) = records::decode(kind, &record.payload) {
+            let lane = Lane::of_record(&record.origin, &contents);
+            let print = kind.has_files().then(|| Fingerprint::of(&contents.files));
+            self.tail.committed(sequence, record.connection, lane, print);
+        }
+        self.count(sequence, kind);
+    }
+}
+
+/// The gap record of a damaged spool.
+pub(crate) fn lost_gap(range: &tidegate_durable::LostRange) -> Gap {
+    let item = match range.first == range.last {
+        true => format!("spool record {}", range.first),
+        false => format!("spool records {} to {}", range.first, range.last),
+    };
+    Gap { origin: String::from("(unknown)"), item, reason: range.reason.to_string() }
+}
+
+fn two_slot(
+    storage: &DirStorage,
+    name: &str,
+) -> Result<(TwoSlot<DirStorage>, Option<Vec<u8>>), String> {
+    let name = FileName::new(name).map_err(|error| error.to_string())?;
+    let (slot, content) =
+        TwoSlot::open(storage.clone(), name).map_err(|error| error.to_string())?;
+    Ok((slot, content.payload))
+}
+
+/// The id this receiver was given at its first start.
+fn cluster_id(storage: &DirStorage) -> Result<String, String> {
+    let (mut slot, content) = two_slot(storage, "cluster-id")?;
+    if let Some(id) = content.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        return Ok(id);
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    slot.write(id.as_bytes()).map_err(|error| format!("cluster id: {error}"))?;
+    Ok(id)
+}

@@ -1,0 +1,269 @@
+//! What `status` and `gaps` say: the same numbers for people and, as JSON, for machines.
+//!
+//! The field names are an interface: later releases add, they do not rename.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tidegate_daemon::text;
+
+use crate::gaps::Gap;
+use crate::gaps::Times;
+use crate::manifest::rfc3339;
+
+/// How many, and how much.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Tally {
+    /// Number of items.
+    pub(crate) items: u64,
+}
+
+/// The whole answer to `status`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Report {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) cluster_id: String,
+    pub(crate) uptime_ms: u64,
+    pub(crate) state_dir: String,
+    pub(crate) disk_free_bytes: u64,
+    pub(crate) disk_floor_bytes: u64,
+    /// Missing while the thread in question is busy.
+    pub(crate) edge: Option<EdgeReport>,
+    pub(crate) keeper: Option<KeeperReport>,
+    pub(crate) loader: LoaderReport,
+}
+
+/// What the edge knows.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct EdgeReport {
+    /// Where it listens; nothing when the air-gap receiver is off.
+    pub(crate) listening: Option<String>,
+    pub(crate) connections: Vec<ConnectionReport>,
+    pub(crate) connections_accepted: u64,
+    pub(crate) connections_refused: u64,
+    /// Replies by byte and by what they answered, such as `ok.seal`.
+    pub(crate) replies: BTreeMap<String, u64>,
+    pub(crate) bytes_received: u64,
+    pub(crate) in_flight_bytes: usize,
+    /// Turns of the event loop that took over 50 ms.
+    pub(crate) slow_turns: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+/// One connection.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct ConnectionReport {
+    pub(crate) peer: String,
+    pub(crate) origin: Option<String>,
+    pub(crate) stream: Option<String>,
+    pub(crate) epoch: Option<u64>,
+    pub(crate) bytes_received: u64,
+    pub(crate) replies: u64,
+    /// Why its answer is being withheld, if it is.
+    pub(crate) withheld: Option<String>,
+}
+
+/// What the keeper knows.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct KeeperReport {
+    pub(crate) spool_bytes: u64,
+    pub(crate) spool_segments: usize,
+    pub(crate) durable_sequence: u64,
+    /// Position of each consumer.
+    pub(crate) consumers: BTreeMap<String, u64>,
+    /// Items accepted since the state directory was made, by kind.
+    pub(crate) accepted: BTreeMap<String, Tally>,
+    /// Repetitions answered with OK and not kept, since the start.
+    pub(crate) repeated_files: u64,
+    /// Files whose OK is not proven.
+    pub(crate) unproven: usize,
+    /// Items that wait for room on the disk.
+    pub(crate) waiting: usize,
+    pub(crate) origins: Vec<OriginReport>,
+    pub(crate) gaps: Vec<GapReport>,
+    pub(crate) n_gaps: usize,
+}
+
+/// One origin.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct OriginReport {
+    pub(crate) origin: String,
+    pub(crate) precision: String,
+    pub(crate) streams: usize,
+}
+
+impl OriginReport {
+    pub(crate) fn of((origin, precision, streams): (&str, &str, usize)) -> Self {
+        Self { origin: origin.to_owned(), precision: precision.to_owned(), streams }
+    }
+}
+
+/// One gap.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct GapReport {
+    pub(crate) origin: String,
+    pub(crate) item: String,
+    pub(crate) reason: String,
+    pub(crate) count: u64,
+    pub(crate) first: String,
+    pub(crate) last: String,
+}
+
+impl GapReport {
+    pub(crate) fn of((gap, times): (&Gap, &Times)) -> Self {
+        Self {
+            origin: gap.origin.clone(),
+            item: gap.item.clone(),
+            reason: gap.reason.clone(),
+            count: times.count,
+            first: rfc3339(times.first_ms),
+            last: rfc3339(times.last_ms),
+        }
+    }
+}
+
+/// What the loader has done since the start.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct LoaderReport {
+    pub(crate) target: String,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) position: u64,
+    pub(crate) last_error: Option<String>,
+}
+
+/// Kinds that nothing here applies, so that the status lists them as kept.
+const NOT_APPLIED: [&str; 4] = ["schema-plan", "config-plan", "schema-snapshot", "config-snapshot"];
+
+/// Kinds that wait in the spool for a later consumer.
+const WAITING_FOR_CONSUMER: [&str; 2] = ["tablet", "delete"];
+
+/// The status for people.
+pub(crate) fn render(report: &Report) -> String {
+    let mut out = Lines::default();
+    let uptime = text::duration_ms(report.uptime_ms);
+    out.line(format!("tidegate-receiver {}, process {}, up {uptime}", report.version, report.pid));
+    match &report.edge {
+        None => out.line("connections: the event loop gave no answer in time".to_owned()),
+        Some(edge) => render_edge(edge, &mut out),
+    }
+    let (free, floor) = (report.disk_free_bytes, report.disk_floor_bytes);
+    out.line(format!(
+        "disk:        {} free, floor {}{}",
+        text::bytes(free),
+        text::bytes(floor),
+        if free < floor { " - BELOW THE FLOOR, answers are withheld" } else { "" }
+    ));
+    match &report.keeper {
+        None => out.line("spool:       busy, gave no answer in time".to_owned()),
+        Some(keeper) => render_keeper(keeper, &mut out),
+    }
+    let loader = &report.loader;
+    out.line(format!(
+        "target:      {}, {} files ({}) placed since start, up to record {}",
+        loader.target,
+        loader.files,
+        text::bytes(loader.bytes),
+        loader.position
+    ));
+    if let Some(error) = &loader.last_error {
+        out.line(format!("             last error: {error}"));
+    }
+    out.0
+}
+
+fn render_edge(edge: &EdgeReport, out: &mut Lines) {
+    match &edge.listening {
+        Some(address) => out.line(format!("listening:   {address}")),
+        None => out.line("listening:   no, pipe_air_gap_receiver_enabled=false".to_owned()),
+    }
+    out.line(format!(
+        "connections: {} open, {} accepted, {} refused, {} received, {} slow turns",
+        edge.connections.len(),
+        edge.connections_accepted,
+        edge.connections_refused,
+        text::bytes(edge.bytes_received),
+        edge.slow_turns
+    ));
+    for one in &edge.connections {
+        let origin = one.origin.as_deref().unwrap_or("(no handshake yet)");
+        let stream = one.stream.as_deref().map_or(String::new(), |it| format!(" stream {it}"));
+        let withheld = one.withheld.as_deref().map_or(String::new(), |it| format!(" - {it}"));
+        let (peer, bytes) = (&one.peer, text::bytes(one.bytes_received));
+        out.line(format!("  {peer} {origin}{stream}: {bytes}{withheld}"));
+    }
+    let replies: Vec<String> =
+        edge.replies.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    if !replies.is_empty() {
+        out.line(format!("replies:     {}", replies.join(", ")));
+    }
+    if let Some(error) = &edge.last_error {
+        out.line(format!("last error:  {error}"));
+    }
+}
+
+fn render_keeper(keeper: &KeeperReport, out: &mut Lines) {
+    out.line(format!(
+        "spool:       {} in {} segments, {} records, {} unproven, {} waiting for room",
+        text::bytes(keeper.spool_bytes),
+        keeper.spool_segments,
+        keeper.durable_sequence,
+        keeper.unproven,
+        keeper.waiting
+    ));
+    let consumers: Vec<String> =
+        keeper.consumers.iter().map(|(name, at)| format!("{name} {at}")).collect();
+    out.line(format!("consumers:   {}", consumers.join(", ")));
+    let accepted: Vec<String> =
+        keeper.accepted.iter().map(|(kind, tally)| format!("{kind} {}", tally.items)).collect();
+    if !accepted.is_empty() {
+        out.line(format!("accepted:    {}", accepted.join(", ")));
+    }
+    for (kinds, what) in [
+        (&WAITING_FOR_CONSUMER[..], "kept for a later consumer"),
+        (&NOT_APPLIED[..], "kept, not applied"),
+    ] {
+        let listed: Vec<String> = kinds
+            .iter()
+            .filter_map(|kind| Some((kind, keeper.accepted.get(*kind)?)))
+            .map(|(kind, tally)| format!("{kind} {}", tally.items))
+            .collect();
+        if !listed.is_empty() {
+            out.line(format!("             {what}: {}", listed.join(", ")));
+        }
+    }
+    for origin in &keeper.origins {
+        let OriginReport { origin, precision, streams } = origin;
+        out.line(format!("origin:      {origin}, {precision}, {streams} streams"));
+    }
+    if keeper.n_gaps > 0 {
+        out.line(format!("gaps:        {} - see tidegate-receiver gaps", keeper.n_gaps));
+    }
+}
+
+/// The gaps for people.
+pub(crate) fn render_gaps(gaps: &[GapReport]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.set_header(["origin", "item", "times", "first", "last", "reason"]);
+    for gap in gaps {
+        let GapReport { origin, item, reason, count, first, last } = gap;
+        table.add_row([origin, item, &count.to_string(), first, last, reason]);
+    }
+    match gaps.is_empty() {
+        true => String::from("no gaps\n"),
+        false => format!("{table}\n"),
+    }
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, line: String) {
+        self.0.push_str(&line);
+        self.0.push('\n');
+    }
+}
