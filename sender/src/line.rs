@@ -93,10 +93,7 @@ impl Line {
         match socket.connect(&peer.into()) {
             Ok(()) => (),
             Err(error)
-                if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
-            {
-                
-            }
+                if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
             Err(error) => return Err(error),
         }
         let mut stream = TcpStream::from_std(socket.into());

@@ -290,3 +290,206 @@ fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
         Stall::Unfit(format!("{}: {doing} it failed: {error}", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+    use std::sync::mpsc::Sender;
+    use std::sync::mpsc::channel;
+
+    use tidegate_source::Place;
+    use tidegate_source::RegionKey;
+    use tidegate_source::Space;
+    use tidegate_source::TsFileName;
+
+    use super::*;
+
+    /// Head, some bytes, and a tail that promises no metadata.
+    fn ts_file(version: u8, n_bytes: usize) -> Vec<u8> {
+        let mut bytes = b"TsFile".to_vec();
+        bytes.push(version);
+        bytes.extend((0..n_bytes).map(|at| (at % 251) as u8));
+        bytes.extend([0, 0, 0, 0]);
+        bytes.extend(b"TsFile");
+        bytes
+    }
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        requests: Sender<ReadRequest>,
+        reports: Receiver<ReadReport>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (requests, inbox) = channel();
+            let (outbox, reports) = channel();
+            std::thread::spawn(move || run(&inbox, |report| outbox.send(report).expect("a test")));
+            Self { dir: tempfile::tempdir().expect("a directory"), requests, reports }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("7-1-0-0.tsfile")
+        }
+
+        fn item(&self) -> FileItem {
+            let facts = std::fs::metadata(self.path()).expect("the file");
+            let region = RegionKey { database: "root.t".to_owned(), region: 1 };
+            let place = Place { region, partition: 0, space: Space::Sequence };
+            let name = TsFileName::parse("7-1-0-0.tsfile").expect("a name");
+            let folder = self.dir.path().to_string_lossy().into_owned();
+            FileItem::new(place, name, catalog::identity(&facts), folder.into(), None)
+        }
+
+        fn open(&self, dialect: Dialect, piece_bytes: u32) -> ReadReport {
+            self.open_item(self.item(), dialect, piece_bytes)
+        }
+
+        fn open_item(&self, file: FileItem, dialect: Dialect, piece_bytes: u32) -> ReadReport {
+            let open = OpenFile { token: 1, file, dialect, piece_bytes, mods_bytes_max: 1000 };
+            self.requests.send(ReadRequest::Open(open)).expect("a reader");
+            self.reports.recv().expect("a reader")
+        }
+
+        /// Reads to the end, giving buffers back; what came, or why not.
+        fn read(&self, n_bytes: usize) -> Result<Vec<u8>, Stall> {
+            let mut whole = Vec::new();
+            while whole.len() < n_bytes {
+                match self.reports.recv().expect("a reader") {
+                    ReadReport::Piece(piece) => {
+                        assert_eq!(piece.offset, whole.len() as u64);
+                        assert_eq!(piece.crc32, crc32fast::hash(&piece.bytes));
+                        whole.extend_from_slice(&piece.bytes);
+                        let _ = self.requests.send(ReadRequest::Return(piece.bytes));
+                    }
+                    ReadReport::Stalled { stall, .. } => return Err(stall),
+                    ReadReport::Opened { .. } => panic!("opened twice"),
+                }
+            }
+            Ok(whole)
+        }
+    }
+
+    fn unfit(report: ReadReport) -> String {
+        match report {
+            ReadReport::Stalled { stall: Stall::Unfit(reason), .. } => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn pieces_of_any_size_make_up_the_file() {
+        let whole = ts_file(3, 1000);
+        for piece_bytes in [1, 7, 1000, 1017, 5000] {
+            let fixture = Fixture::new();
+            std::fs::write(fixture.path(), &whole).expect("a file");
+            let opened = fixture.open(Dialect::V1_3, piece_bytes);
+            assert!(matches!(opened, ReadReport::Opened { mods_bytes: None, .. }), "{opened:?}");
+            assert_eq!(fixture.read(whole.len()), Ok(whole.clone()));
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_two_pieces() {
+        let fixture = Fixture::new();
+        std::fs::write(fixture.path(), ts_file(3, 1000)).expect("a file");
+        fixture.open(Dialect::V1_3, 10);
+        let held: Vec<ReadReport> =
+            (0..PIECES_AHEAD).map(|_| fixture.reports.recv().expect("a piece")).collect();
+        // The reader answers requests in order: had it read on, a piece would come before this.
+        let other = fixture.open_item(fixture.item(), Dialect::V1_3, 10);
+        assert!(matches!(other, ReadReport::Opened { .. }), "{other:?} after {held:?}");
+    }
+
+    #[test]
+    fn mods_travel_before_their_file_as_whole_entries_but_not_to_1_2() {
+        let entry = "DELETION,root.t.d1.s,9223372036854775807,1,5\n";
+        for (dialect, carried) in [(Dialect::V1_3, Some(45)), (Dialect::V1_2, None)] {
+            let fixture = Fixture::new();
+            std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+            let mods = fixture.dir.path().join("7-1-0-0.tsfile.mods");
+            std::fs::write(mods, format!("{entry}DELETION,root.t")).expect("mods");
+            match fixture.open(dialect, 100) {
+                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
+                    assert_eq!(mods_bytes, carried);
+                    assert_eq!(mods_seen.map(|seen| seen.length_bytes), Some(45));
+                }
+                other => panic!("{other:?}"),
+            }
+            let first = fixture.reports.recv().expect("a piece");
+            let ReadReport::Piece(piece) = first else { panic!("{first:?}") };
+            assert_eq!(piece.from_mods, carried.is_some());
+            if carried.is_some() {
+                assert_eq!(piece.bytes, entry.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_another_is_not_read() {
+        let fixture = Fixture::new();
+        std::fs::write(fixture.path(), ts_file(3, 50)).expect("a file");
+        let item = fixture.item();
+        let mut file = File::options().append(true).open(fixture.path()).expect("the file");
+        file.write_all(b"grown").expect("more bytes");
+        let report = fixture.open_item(item.clone(), Dialect::V1_3, 10);
+        assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
+        std::fs::remove_file(fixture.path()).expect("gone");
+        let report = fixture.open_item(item, Dialect::V1_3, 10);
+        assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_never_comes_to_its_end() {
+        let changes: [fn(&Path); 2] = [
+            |path| File::options().write(true).open(path).and_then(|f| f.set_len(30)).expect("cut"),
+            |path| {
+                let mut file = File::options().append(true).open(path).expect("the file");
+                file.write_all(b"grown").expect("more bytes");
+            },
+        ];
+        for change in changes {
+            let fixture = Fixture::new();
+            let whole = ts_file(3, 5000);
+            std::fs::write(fixture.path(), &whole).expect("a file");
+            fixture.open(Dialect::V1_3, 10);
+            change(&fixture.path());
+            assert_eq!(fixture.read(whole.len()), Err(Stall::Moved));
+        }
+    }
+
+    #[test]
+    fn a_file_that_vanishes_after_it_was_opened_is_read_to_its_end() {
+        let fixture = Fixture::new();
+        let whole = ts_file(3, 5000);
+        std::fs::write(fixture.path(), &whole).expect("a file");
+        fixture.open(Dialect::V1_3, 100);
+        std::fs::remove_file(fixture.path()).expect("gone");
+        assert_eq!(fixture.read(whole.len()), Ok(whole));
+    }
+
+    #[test]
+    fn an_unfinished_file_and_one_the_peer_cannot_read_are_named_with_the_reason() {
+        let fixture = Fixture::new();
+        let mut unfinished = ts_file(3, 50);
+        unfinished.truncate(60);
+        std::fs::write(fixture.path(), unfinished).expect("a file");
+        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
+        std::fs::write(fixture.path(), b"Ts").expect("a file");
+        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
+        std::fs::write(fixture.path(), ts_file(4, 50)).expect("a file");
+        let reason = unfit(fixture.open(Dialect::V1_3, 10));
+        assert!(reason.contains("version 4") && reason.contains("dialect 1.3"), "{reason}");
+        assert!(matches!(fixture.open(Dialect::V2_0, 10), ReadReport::Opened { .. }));
+    }
+
+    #[test]
+    fn more_deletions_than_allowed_hold_their_file_back() {
+        let fixture = Fixture::new();
+        std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        std::fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), [b'\n'; 1001])
+            .expect("mods");
+        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("sender_mods_max_bytes"));
+    }
+}

@@ -93,6 +93,17 @@ pub struct FileItem {
 }
 
 impl FileItem {
+    /// A file as a listing shows it.
+    pub fn new(
+        place: Place,
+        name: TsFileName,
+        identity: FileIdentity,
+        folder: Arc<str>,
+        mods: Option<ModsSeen>,
+    ) -> Self {
+        Self { place, name, identity, folder, mods }
+    }
+
     /// The name on the wire: unique over regions, partitions and spaces, which the file's own name
     /// is not, and plain ASCII without separators.
     ///

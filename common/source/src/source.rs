@@ -297,13 +297,9 @@ impl Source {
         let (_, region, key) = best?;
         let tracked = self.files.get(&key.identity).expect("a queued file is tracked");
         let location = tracked.locations.first().expect("a queued file lies somewhere");
-        let file = FileItem {
-            place: location.place.clone(),
-            name: location.name,
-            identity: key.identity,
-            folder: Arc::clone(&location.folder),
-            mods: tracked.mods,
-        };
+        let folder = Arc::clone(&location.folder);
+        let place = location.place.clone();
+        let file = FileItem::new(place, location.name, key.identity, folder, tracked.mods);
         let token = Token(self.next_token);
         self.next_token += 1;
         self.turn += 1;
