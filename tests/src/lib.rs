@@ -1,5 +1,6 @@
-//! What the tests share: the gateway simulator as a library beside its binary, and what cargo knows
-//! about the workspace.
+//! What the tests share: the gateway simulator as a library beside its binary, a harness that runs
+//! the daemons, and what cargo knows about the workspace.
 
 pub mod gateway;
+pub mod harness;
 pub mod workspace;
