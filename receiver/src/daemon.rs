@@ -328,7 +328,6 @@ fn start_control(
 ) -> Result<ControlServer, String> {
     let (tell, keeper) = (Arc::clone(tell), keeper.clone());
     let state_dir = config.state_dir.display().to_string();
-    let disk_floor_bytes = config.disk_floor_bytes;
     let ask_keeper = move || {
         let (reply, answer) = sync_channel(1);
         keeper.send(KeeperOp::Ask(reply)).ok()?;
@@ -358,7 +357,7 @@ fn start_control(
                     uptime_ms: u64::try_from(facts.started.elapsed().as_millis()).unwrap_or(0),
                     state_dir: state_dir.clone(),
                     disk_free_bytes: facts.guard.free_bytes(),
-                    disk_floor_bytes,
+                    disk_floor_bytes: facts.guard.floor_bytes(),
                     edge: answer.recv_timeout(ASK_TIME_MAX).ok(),
                     keeper,
                     loader,

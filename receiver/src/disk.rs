@@ -1,5 +1,7 @@
 //! The floor under the free space of the state file system, and what happens at it.
 
+use std::io;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -45,7 +47,12 @@ impl DiskGuard {
 
     /// Whether there was room at the last look.
     pub(crate) fn has_room(&self) -> bool {
-        self.free_bytes() >= self.floor_bytes.load(Ordering::Relaxed)
+        self.free_bytes() >= self.floor_bytes()
+    }
+
+    /// The floor.
+    pub(crate) fn floor_bytes(&self) -> u64 {
+        self.floor_bytes.load(Ordering::Relaxed)
     }
 
     /// Free bytes at the last look.
@@ -66,14 +73,30 @@ impl DiskGuard {
         format!(
             "disk nearly full: {} bytes free, receiver_disk_floor_bytes is {}",
             self.free_bytes(),
-            self.floor_bytes.load(Ordering::Relaxed)
+            self.floor_bytes()
         )
     }
 }
 
-/// Whether an error says that there is no room, which passes; anything else does not.
-pub(crate) fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-
+/// Whether an error says that there is no room or no descriptor, which passes; anything else does
+/// not.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    let is_out_of_descriptors = || {
+        let errno = rustix::io::Errno::from_io_error(error);
+        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+    };
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        || is_out_of_descriptors()
+}
+
+/// Whether an error about the target may pass when somebody looks after it: what was acknowledged
+/// stays in the state directory until then. A failed sync or read never passes.
+pub(crate) fn may_pass(error: &io::Error) -> bool {
+    let known = [
+        ErrorKind::NotADirectory,
+        ErrorKind::NotFound,
+        ErrorKind::PermissionDenied,
+        ErrorKind::ReadOnlyFilesystem,
+    ];
+    is_full(error) || known.contains(&error.kind())
 }

@@ -60,7 +60,7 @@ pub(crate) enum KeeperOp {
     Prove { connection: u64 },
     /// The loader went on: outdated segments may go.
     Retain,
-    /// The demanded precision or another key changed, or the daemon ends.
+    /// The daemon ends.
     Stop,
     /// Keep a request.
     Submit { peer: Peer, token: u64, submit: Submit },
@@ -124,6 +124,7 @@ impl Keeper {
             };
             let mut batch = match op {
                 Ok(op) => vec![op],
+                Err(RecvTimeoutError::Timeout) if self.still_has_to_wait() => continue,
                 Err(RecvTimeoutError::Timeout) => core::mem::take(&mut self.waiting),
                 Err(RecvTimeoutError::Disconnected) => return self.state.close(),
             };
@@ -139,6 +140,10 @@ impl Keeper {
                 return self.state.close();
             }
         }
+    }
+
+    fn still_has_to_wait(&self) -> bool {
+        !self.guard.look() && self.guard.policy() == DiskFullPolicy::Withhold
     }
 
     fn take(&mut self, op: KeeperOp, has_room: bool) -> Result<(), WriteError> {
@@ -162,7 +167,6 @@ impl Keeper {
             }
             KeeperOp::Retain => {
                 self.settle()?;
-                tolerate_full(self.state.checkpoint())?;
                 tolerate_full(self.state.spool.retain().map(drop))?;
                 Ok(())
             }
@@ -269,6 +273,14 @@ impl Keeper {
                 self.pending.push(Pending { sequence, kind, lane, fingerprint, op });
                 Ok(())
             }
+            Err(error @ WriteError::TooLarge { .. }) => {
+                if let Some((connection, token)) = asked_by(&op) {
+                    let fault =
+                        Fault::Item { item: kind.as_str().to_owned(), reason: error.to_string() };
+                    self.answer(connection, token, Verdict::Refused(fault));
+                }
+                Ok(())
+            }
             Err(error) if !error.is_fatal() => {
                 self.wait(op, &error);
                 self.settle()
@@ -315,11 +327,7 @@ impl Keeper {
 
     fn committed(&mut self, pending: Pending) {
         let sequence = pending.sequence.get();
-        let (connection, token) = match &pending.op {
-            KeeperOp::Commit(job) => (job.peer.connection, job.token),
-            KeeperOp::Submit { peer, token, .. } => (peer.connection, *token),
-            _ => return,
-        };
+        let Some((connection, token)) = asked_by(&pending.op) else { return };
         self.state.note(sequence, pending.kind, connection, pending.lane, pending.fingerprint);
         self.answer(connection, token, Verdict::Accepted { sequence: Some(sequence) });
     }
@@ -327,13 +335,9 @@ impl Keeper {
     /// A connection is over; a late item of it must not be committed after its successor greeted.
     fn forget(&mut self, connection: u64) -> Result<(), WriteError> {
         self.settle()?;
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            core::mem::take(&mut self.waiting).into_iter().partition(|op| match op {
-                KeeperOp::Commit(job) => job.peer.connection == connection,
-                KeeperOp::Submit { peer, .. } => peer.connection == connection,
-                KeeperOp::Greet(greeting) => greeting.peer.connection == connection,
-                _ => false,
-            });
+        let (gone, kept): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|op| asked_by(op).is_some_and(|(asking, _)| asking == connection));
         self.waiting = kept;
         for op in gone {
             if let KeeperOp::Commit(job) = op {
@@ -357,13 +361,7 @@ impl Keeper {
     }
 
     fn wait_without_room(&mut self, op: KeeperOp, error: &Option<String>) {
-        let of = match &op {
-            KeeperOp::Commit(job) => Some((job.peer.connection, job.token)),
-            KeeperOp::Submit { peer, token, .. } => Some((peer.connection, *token)),
-            KeeperOp::Greet(greeting) => Some((greeting.peer.connection, greeting.token)),
-            _ => None,
-        };
-        if let Some((connection, token)) = of {
+        if let Some((connection, token)) = asked_by(&op) {
             let reason = error.clone().unwrap_or_else(|| String::from("disk full"));
             self.answer(connection, token, Verdict::Temporary { reason });
         }
@@ -372,6 +370,16 @@ impl Keeper {
 
     fn answer(&self, connection: u64, token: u64, verdict: Verdict) {
         (self.ports.outcomes)(Deferred { connection, token, verdict });
+    }
+}
+
+/// Who waits for the outcome of an operation.
+fn asked_by(op: &KeeperOp) -> Option<(u64, u64)> {
+    match op {
+        KeeperOp::Commit(job) => Some((job.peer.connection, job.token)),
+        KeeperOp::Greet(greeting) => Some((greeting.peer.connection, greeting.token)),
+        KeeperOp::Submit { peer, token, .. } => Some((peer.connection, *token)),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use std::time::Instant;
 
 use tidegate_durable::Consumer;
 use tidegate_durable::DirStorage;
@@ -44,6 +45,10 @@ const READ_RECORDS: usize = 256;
 
 /// Pause before another try while the target is full.
 const ROOM_POLL: Duration = Duration::from_secs(1);
+
+/// After the first news the loader waits this long, so that small files share their syncs and
+/// leave the disk to those that arrive.
+const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest file name in the target.
 const NAME_BYTES_MAX: usize = 255;
@@ -94,34 +99,45 @@ impl Loader {
         loop {
             match self.load_all() {
                 Ok(()) => is_stalled = false,
-                Err(error) if disk::is_full(&error) => {
+                Err(error) if disk::may_pass(&error) => {
                     if !is_stalled {
-                        tracing::warn!(%error, "target is full, files wait in the state directory");
+                        tracing::warn!(%error, "target stalled, files wait in the state directory");
                     }
                     is_stalled = true;
+                    // what was open may be gone; what was written is found again
+                    self.manifests.clear();
                     self.note(|report| report.last_error = Some(error.to_string()));
                 }
                 Err(error) => return Err(error),
             }
-            let op = match is_stalled {
-                false => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                true => self.ops.recv_timeout(ROOM_POLL),
-            };
+            if self.is_stopped(is_stalled) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for news, and then a moment for more of them; `true` when the daemon ends.
+    fn is_stopped(&self, is_stalled: bool) -> bool {
+        let first = match is_stalled {
+            false => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            true => self.ops.recv_timeout(ROOM_POLL),
+        };
+        let until = Instant::now() + BATCH_PAUSE;
+        let mut op = first;
+        loop {
             match op {
-                Ok(LoaderOp::Look) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(LoaderOp::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(LoaderOp::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+                Ok(LoaderOp::Look) => {}
             }
-            for op in self.ops.try_iter() {
-                if matches!(op, LoaderOp::Stop) {
-                    return Ok(());
-                }
-            }
+            op = self.ops.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
     }
 
     /// Everything durable in the spool, batch by batch.
     fn load_all(&mut self) -> io::Result<()> {
-        loop {
+        let durable = self.reader.durable_seq();
+        while self.consumer.position() < durable {
             let next = self.consumer.position().next();
             let entries =
                 self.reader.read(next, READ_BYTES, READ_RECORDS).map_err(io::Error::other)?;
@@ -140,7 +156,10 @@ impl Loader {
             }
             self.make_durable(&touched)?;
             self.consumer.advance(last).map_err(io::Error::other)?;
-            self.consumer.sync().map_err(io::Error::other)?;
+            self.consumer.sync().map_err(|error| match error.is_fatal() {
+                true => io::Error::other(error),
+                false => io::Error::new(io::ErrorKind::StorageFull, error),
+            })?;
             self.manifests.values_mut().for_each(Manifest::settle);
             for gap in touched.gaps {
                 let _ = self.keeper.send(KeeperOp::Gap(gap));
@@ -153,6 +172,7 @@ impl Loader {
                 report.last_error = None;
             });
         }
+        Ok(())
     }
 
     fn load(&mut self, record: &Record, touched: &mut Touched) -> io::Result<()> {
@@ -315,7 +335,8 @@ fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
     let failed = |error: io::Error| named(&error, "move a file to", &to.display().to_string());
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(to.is_file()),
+        // the target directory may have vanished as well, and then the file is still there
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(to.is_file()),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             copy_file(from, to).map_err(failed)?;
             Ok(true)

@@ -81,12 +81,14 @@ impl Manifest {
         let mut text = String::new();
         lines.iter().for_each(|line| line.render(&mut text));
         let before = self.file.metadata()?.len();
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| {
+        self.file.write_all(text.as_bytes()).map_err(|error| {
             // on a full disk a part may stand there; the lines are written again later
             let _ = self.file.set_len(before);
             named(&error, "write", &self.path)
         })?;
+        let path = &self.path;
+        let failed = |error| io::Error::other(format!("cannot sync {path}: {error}"));
+        self.file.sync_data().map_err(failed)?;
         self.written.extend(lines.iter().map(|line| (line.sequence, line.stored.clone())));
         Ok(())
     }

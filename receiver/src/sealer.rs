@@ -144,8 +144,11 @@ fn check(seal: &Seal, files: &[WrittenFile]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes the entries of a directory durable.
+/// Makes the entries of a directory durable. A failure is of no kind that could pass.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    let failed = |error| writer::named(&error, "sync directory", &path.display().to_string());
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed)
+    let shown = path.display();
+    let failed = |error| io::Error::other(format!("cannot sync directory {shown}: {error}"));
+    let directory = File::open(path)
+        .map_err(|error| writer::named(&error, "open directory", &shown.to_string()))?;
+    directory.sync_all().map_err(failed)
 }

@@ -198,8 +198,13 @@ impl Connection {
                 Outcome::Refused(Refusal::ByTarget { item, reason })
             }
             Verdict::Temporary { reason } => {
-                let id = self.id;
-                context.warn("withheld", format_args!("connection {id}: {reason}"));
+                let peer = self.peer;
+                if self.withheld.is_none() {
+                    context.warn(
+                        "withheld",
+                        format_args!("answer withheld: peer={peer} reason={reason}"),
+                    );
+                }
                 self.withheld = Some(reason);
                 Outcome::Temporary
             }
