@@ -184,6 +184,11 @@ pub enum OpenError {
     Io(Failure),
     /// The name leaves no room for the suffixes this crate adds.
     Name(crate::NameError),
+    /// There are cursor files of more consumers than a spool may have.
+    TooManyConsumers {
+        /// How many.
+        found: usize,
+    },
     /// Written by a newer version of this product.
     Version {
         /// The file.
@@ -206,6 +211,13 @@ impl fmt::Display for OpenError {
             }
             Self::Io(failure) => write!(f, "{failure}"),
             Self::Name(error) => write!(f, "{error}"),
+            Self::TooManyConsumers { found } => {
+                write!(
+                    f,
+                    "spool: expected at most {} consumers, found {found}",
+                    crate::CONSUMERS_MAX
+                )
+            }
             Self::Version { file, found, newest } => {
                 write!(f, "{file}: expected format version {newest} or older, found {found}")
             }
@@ -218,9 +230,10 @@ impl core::error::Error for OpenError {
         match self {
             Self::Io(failure) => Some(failure),
             Self::Name(error) => Some(error),
-            Self::BothSlotsDamaged { .. } | Self::HeaderDamaged { .. } | Self::Version { .. } => {
-                None
-            }
+            Self::BothSlotsDamaged { .. }
+            | Self::HeaderDamaged { .. }
+            | Self::TooManyConsumers { .. }
+            | Self::Version { .. } => None,
         }
     }
 }
@@ -228,6 +241,16 @@ impl core::error::Error for OpenError {
 impl From<Failure> for OpenError {
     fn from(failure: Failure) -> Self {
         Self::Io(failure)
+    }
+}
+
+/// Writing is part of opening: a full disk keeps things closed, like any other failure.
+impl From<WriteError> for OpenError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::DiskFull(failure) | WriteError::Fatal(failure) => Self::Io(failure),
+            other => Self::Io(Failure::of_directory(Operation::Write, io::Error::other(other))),
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl<S: Storage> Journal<S> {
             Ok(file) => recover::<S>(file, &name)?,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 let log = replace(&storage, &name, &beside, salt, |_| Ok(()));
-                (log.map_err(into_open_error)?, JournalRecovery::default())
+                (log?, JournalRecovery::default())
             }
             Err(cause) => return Err(Failure::new(Operation::Open, &name, cause).into()),
         };
@@ -215,8 +215,10 @@ fn recover<S: Storage>(
     name: &FileName,
 ) -> Result<(LogWriter<S::File>, JournalRecovery), OpenError> {
     let (header, survey, recovery) = judge(&file, name)?;
-    let keep_bytes = survey.damaged_tail_from_bytes.unwrap_or(survey.keep_bytes);
-    settle(&mut file, name, survey.doubt_from_bytes.min(keep_bytes), keep_bytes)?;
+    // Only frames say what is synced here, and each frame only of those before it.
+    assert_eq!(survey.damaged_tail_from_bytes, None, "a journal's tail is torn or intact");
+    let keep_bytes = survey.keep_bytes;
+    settle(&mut file, name, survey.doubt_from_bytes, keep_bytes)?;
     let next_seq = survey.last_seq + 1;
     Ok((LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES), recovery))
 }
@@ -274,11 +276,4 @@ fn check_size(bytes: &[u8]) -> Result<(), WriteError> {
 
 fn sync_dir(storage: &impl Storage) -> Result<(), Failure> {
     storage.sync_dir().map_err(|cause| Failure::of_directory(Operation::SyncDirectory, cause))
-}
-
-fn into_open_error(error: WriteError) -> OpenError {
-    match error {
-        WriteError::DiskFull(failure) | WriteError::Fatal(failure) => OpenError::Io(failure),
-        other => unreachable!("a fresh and empty journal met {other}"),
-    }
 }

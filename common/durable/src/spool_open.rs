@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU64;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::CONSUMERS_MAX;
 use crate::FileName;
 use crate::LostRange;
 use crate::LostReason;
@@ -18,7 +19,6 @@ use crate::StorageFile;
 use crate::TornTail;
 use crate::TwoSlot;
 use crate::Verify;
-use crate::WriteError;
 use crate::bytes::u64_at;
 use crate::consumer::CURSOR_SUFFIX;
 use crate::consumer::cursor_file;
@@ -98,15 +98,14 @@ pub(crate) fn open<S: Storage>(
                 Active::Continued(log) => log,
                 Active::Ended { segment, next_seq } => {
                     sealed.push(segment);
-                    create_segment(&storage, &options, next_seq, previous)
-                        .map_err(into_open_error)?
+                    create_segment(&storage, &options, next_seq, previous)?
                 }
             }
         }
         None => {
             let next_seq = known.synced_seq + 1;
             note_missing(known.slowest().unwrap_or(0) + 1, known.synced_seq, &mut recovery);
-            create_segment(&storage, &options, next_seq, 0).map_err(into_open_error)?
+            create_segment(&storage, &options, next_seq, 0)?
         }
     };
     recovery.lost.sort_by_key(|range| range.first);
@@ -127,10 +126,10 @@ pub(crate) fn open<S: Storage>(
         consumers: known.cursors.into_iter().map(register).collect(),
         durable: Arc::new(AtomicU64::new(durable)),
     };
-    spool.write_mark().map_err(into_open_error)?;
+    spool.write_mark()?;
     // A removed segment may be back after a power cut while one behind it is not: without this the
     // oldest records would begin with a hole that nobody misses.
-    spool.retain().map_err(into_open_error)?;
+    spool.retain()?;
     Ok((spool, recovery))
 }
 
@@ -172,13 +171,16 @@ fn read_small_files<S: Storage>(
     }
     if payload.is_none() && !is_used {
         // Before anything else, so that a spool without a mark is one that has lost it.
-        mark.write(&encode_mark(0, [].into_iter())).map_err(into_open_error)?;
+        mark.write(&encode_mark(0, [].into_iter()))?;
     }
     let (mut synced_seq, listed) = content.unwrap_or_default();
     let mut cursors: BTreeMap<String, Option<u64>> =
         listed.into_iter().map(|name| (name, None)).collect();
     for name in names.iter().filter_map(|name| name.as_str().strip_suffix(CURSOR_SUFFIX)) {
         cursors.insert(name.to_owned(), None);
+    }
+    if cursors.len() > CONSUMERS_MAX {
+        return Err(OpenError::TooManyConsumers { found: cursors.len() });
     }
     for (name, position) in &mut cursors {
         let (_, payload) = open_or_remove(storage, cursor_file(name)?, recovery)?;
@@ -362,11 +364,4 @@ fn note_lost(first: u64, last: u64, reason: LostReason, recovery: &mut Recovery)
 
 fn note_missing(first: u64, last: u64, recovery: &mut Recovery) {
     note_lost(first, last, LostReason::MissingSegment, recovery);
-}
-
-fn into_open_error(error: WriteError) -> OpenError {
-    match error {
-        WriteError::DiskFull(failure) | WriteError::Fatal(failure) => OpenError::Io(failure),
-        other => unreachable!("a spool that is being opened met {other}"),
-    }
 }

@@ -140,13 +140,8 @@ impl<S: Storage> TwoSlot<S> {
             bytes_max: FileName::BYTES_MAX,
         })?;
         let place = Place { slot: 0, generation: 1 };
-        let file = match self.create_beside(&beside, place, payload) {
-            Ok(file) => file,
-            Err(failure) => {
-                // Left over or not, the file beside is replaced by the next attempt.
-                return Err(failure.into());
-            }
-        };
+        // When this fails, what is left beside is replaced by the next attempt.
+        let file = self.create_beside(&beside, place, payload)?;
         let directory = |cause| Failure::of_directory(Operation::SyncDirectory, cause);
         let rename = |cause| Failure::new(Operation::Rename, &beside, cause);
         self.storage.rename(&beside, &self.name).map_err(rename)?;

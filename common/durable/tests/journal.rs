@@ -142,6 +142,13 @@ fn every_failed_operation_keeps_what_was_acknowledged() {
                     continue;
                 };
                 workload.check(&recovery, &context);
+                // What opening has shown is durable, also after a failed sync of file or directory.
+                let copy = storage.restarted();
+                copy.cut_power();
+                for image in copy.images(index) {
+                    workload.check(&open(&image.storage).unwrap().1, &context);
+                    images += 1;
+                }
                 let mut outcome = workload.run(&mut journal);
                 while let Err(WriteError::DiskFull(_)) = outcome {
                     full += 1;

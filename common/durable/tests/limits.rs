@@ -7,6 +7,7 @@ use tidegate_durable::CONSUMERS_MAX;
 use tidegate_durable::ConsumerError;
 use tidegate_durable::Entry;
 use tidegate_durable::Journal;
+use tidegate_durable::OpenError;
 use tidegate_durable::RecordDraft;
 use tidegate_durable::Seq;
 use tidegate_durable::Spool;
@@ -66,9 +67,13 @@ fn a_spool_has_no_more_consumers_than_its_bound_and_no_handle_twice() {
     assert!(matches!(spool.consumer(&"y".repeat(65)), Err(ConsumerError::TooMany)));
     spool.consumer("one-more").unwrap();
     drop((spool, handles));
-    let (spool, recovery) = Spool::open(storage, tiny()).unwrap();
+    let (spool, recovery) = Spool::open(storage.clone(), tiny()).unwrap();
     assert!(recovery.is_sound());
     assert_eq!(spool.consumers().count(), CONSUMERS_MAX);
+    drop(spool);
+    storage.set_content(&name("foreign.cur"), Vec::new());
+    let error = Spool::open(storage, tiny()).map(drop).unwrap_err();
+    assert!(matches!(error, OpenError::TooManyConsumers { found: 17 }), "{error}");
 }
 
 #[test]

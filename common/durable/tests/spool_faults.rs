@@ -36,6 +36,16 @@ fn run_through(mut storage: SimStorage, context: &str) -> (Promises, SimStorage,
             Err(error) => panic!("{context}: {error}"),
         };
         workload.promises.check_open(&spool, &recovery, context);
+        if opened > 1 {
+            // What opening has shown is durable, also after a failed sync of file or directory.
+            let copy = storage.restarted();
+            copy.cut_power();
+            for image in copy.images(1) {
+                let again = workload.promises.check(&image.storage, context);
+                assert_eq!(again.durable_seq(), spool.durable_seq(), "{context}, {}", image.label);
+                assert!(again.consumers().eq(spool.consumers()), "{context}, {}", image.label);
+            }
+        }
         loop {
             let Err(error) = workload.run(&mut spool, STEPS) else {
                 break 'process;
