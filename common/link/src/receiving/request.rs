@@ -3,11 +3,8 @@
 //! Owned values come out, for requests leave for other threads. What is only kept (tablets, plans)
 //! stays raw; it is parsed here to refuse what nobody could ever apply.
 
-use tidegate_codec::Error;
-use tidegate_codec::PipeCompression;
-use tidegate_codec::Reader;
 use tidegate_wire::Payload;
-use tidegate_wire::RequestType;
+use tidegate_wire::RequestError;
 use tidegate_wire::request as wire;
 
 use super::ReceivingConfig;
@@ -32,11 +29,6 @@ use super::slices::Whole;
 const MAX_PARAMETERS: usize = 64;
 /// Most files of one seal: a TsFile and its two kinds of mods, or the three of a schema snapshot.
 const MAX_SEALED_FILES: usize = 8;
-/// Most compressors one after the other.
-const MAX_COMPRESSORS: u8 = 4;
-/// Plan node types that delete points.
-const DELETE_PLANS: [i16; 2] = [44, 2003];
-
 /// What a payload asks for.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -74,66 +66,71 @@ pub(super) fn parse(payload: Vec<u8>, config: &ReceivingConfig) -> Result<Reques
             let bytes = payload.get(start..).unwrap_or_default().to_vec();
             return Ok(Request::Piece(piece, bytes));
         }
-        Head::NeedMore(_) => {
-            return Err(Refusal::Incomplete);
-        }
+        Head::NeedMore(_) => return Err(Refusal::Incomplete),
     };
-    let request_type = RequestType::from_code(type_code).ok_or(Refusal::UnknownType(type_code))?;
-    let body = payload.get(TYPE_BYTES..).unwrap_or_default();
-    match request_type {
-        RequestType::TransferCompressed => {
-            decompress(body, config.max_request_bytes).map(Request::Compressed)
+    let refused = |error: RequestError| match error {
+        RequestError::UnknownType(code) => Refusal::UnknownType(code),
+        RequestError::UnknownVersion(version) => Refusal::UnknownVersion(version),
+        RequestError::Nested { .. } => Refusal::Layers,
+        error => Refusal::Body { type_code, fault: error.to_string() },
+    };
+    let sorted = match Payload::decode(&payload).map_err(refused)?.request {
+        wire::Request::Compressed(compressed) => {
+            let cap = usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX);
+            return compressed.decompress(cap).map(Request::Compressed).map_err(refused);
         }
-        RequestType::TransferSlice => read_slice(body).map(Request::Slice),
-        RequestType::HandshakeConfigNodeV1
-        | RequestType::HandshakeDataNodeV1
-        | RequestType::HandshakeConfigNodeV2
-        | RequestType::HandshakeDataNodeV2
-        | RequestType::TransferTsFileSeal
-        | RequestType::TransferTsFileSealWithMod
-        | RequestType::TransferSchemaSnapshotSeal
-        | RequestType::TransferConfigSnapshotSeal => read_known(payload, type_code, config),
-        _ => {
-            let kind = submit_kind(request_type, body);
-            Ok(Request::Submit(Submit { kind, type_code, request: payload }))
-        }
-    }
-}
-
-/// Handshakes and seals, whose fields decide what happens.
-fn read_known(
-    payload: Vec<u8>,
-    type_code: i16,
-    config: &ReceivingConfig,
-) -> Result<Request, Refusal> {
-    let decoded = Payload::decode(&payload)
-        .map_err(|error| Refusal::Body { type_code, fault: error.to_string() })?;
-    let (kind, named, parameters) = match decoded.request {
+        wire::Request::Slice(slice) => return Ok(Request::Slice(Slice::of(&slice))),
         wire::Request::HandshakeV1(hello) => {
             return Ok(Request::Handshake(handshake::check_v1(config, &hello)));
         }
         wire::Request::HandshakeV2(hello) => {
             return Ok(Request::Handshake(handshake::check_v2(config, &hello)));
         }
-        wire::Request::FileSeal(seal) => {
-            (SealKind::TsFile, vec![(seal.file_name.to_owned(), seal.file_bytes)], Vec::new())
-        }
-        wire::Request::FileSealMany(seal) => {
-            let kind = match seal.kind {
-                wire::SealKind::SchemaSnapshot => SealKind::SchemaSnapshot,
-                wire::SealKind::ConfigSnapshot => SealKind::ConfigSnapshot,
-                _ => SealKind::TsFile,
-            };
-            let files = seal.files().take(MAX_SEALED_FILES + 1);
-            let named = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
-            let pairs = seal.parameters.iter().take(MAX_PARAMETERS);
-            let own = |pair: wire::Pair<'_>| (pair.key.to_owned(), pair.value.map(str::to_owned));
-            (kind, named, pairs.map(own).collect())
-        }
-        _ => return Err(Refusal::UnknownType(type_code)),
+        wire::Request::FileSeal(seal) => Sorted::Seal {
+            kind: SealKind::TsFile,
+            named: vec![(seal.file_name.to_owned(), seal.file_bytes)],
+            parameters: Vec::new(),
+        },
+        wire::Request::FileSealMany(seal) => sort_seal(&seal),
+        wire::Request::ConfigPlan(_) => Sorted::Submit(SubmitKind::ConfigPlan),
+        wire::Request::Plan(plan) => Sorted::Submit(match plan {
+            wire::Plan::Delete(_) | wire::Plan::RelationalDelete(_) => SubmitKind::Delete,
+            wire::Plan::Insert(_) => SubmitKind::Tablet,
+            _ => SubmitKind::SchemaPlan,
+        }),
+        _ => Sorted::Submit(SubmitKind::Tablet),
     };
-    check_seal(kind, &named)?;
-    Ok(Request::Seal(SealRequest { kind, named, parameters, request: payload }))
+    match sorted {
+        Sorted::Submit(kind) => Ok(Request::Submit(Submit { kind, type_code, request: payload })),
+        Sorted::Seal { kind, named, parameters } => {
+            check_seal(kind, &named)?;
+            Ok(Request::Seal(SealRequest { kind, named, parameters, request: payload }))
+        }
+    }
+}
+
+/// What remains to be joined with the payload once nothing borrows from it.
+enum Sorted {
+    Seal { kind: SealKind, named: Vec<(String, i64)>, parameters: Vec<(String, Option<String>)> },
+    Submit(SubmitKind),
+}
+
+fn sort_seal(seal: &wire::FileSealMany<'_>) -> Sorted {
+    let own = |pair: wire::Pair<'_>| (pair.key.to_owned(), pair.value.map(str::to_owned));
+    Sorted::Seal {
+        kind: match seal.kind {
+            wire::SealKind::SchemaSnapshot => SealKind::SchemaSnapshot,
+            wire::SealKind::ConfigSnapshot => SealKind::ConfigSnapshot,
+            _ => SealKind::TsFile,
+        },
+        // one more than allowed, so that the check sees the surplus
+        named: seal
+            .files()
+            .take(MAX_SEALED_FILES + 1)
+            .map(|(name, bytes)| (name.to_owned(), bytes))
+            .collect(),
+        parameters: seal.parameters.iter().take(MAX_PARAMETERS).map(own).collect(),
+    }
 }
 
 /// The payload that was cut into slices.
@@ -143,20 +140,6 @@ pub(super) fn join(whole: Whole) -> Vec<u8> {
     payload.extend_from_slice(&whole.type_code.to_be_bytes());
     payload.extend_from_slice(&whole.body);
     payload
-}
-
-fn submit_kind(request_type: RequestType, body: &[u8]) -> SubmitKind {
-    match request_type {
-        RequestType::TransferConfigPlan => SubmitKind::ConfigPlan,
-        RequestType::TransferPlanNode => {
-            let plan = body.first_chunk().map(|plan| i16::from_be_bytes(*plan));
-            match plan.is_some_and(|plan| DELETE_PLANS.contains(&plan)) {
-                true => SubmitKind::Delete,
-                false => SubmitKind::SchemaPlan,
-            }
-        }
-        _ => SubmitKind::Tablet,
-    }
 }
 
 fn check_seal(kind: SealKind, named: &[(String, i64)]) -> Result<(), Refusal> {
@@ -179,54 +162,4 @@ fn check_seal(kind: SealKind, named: &[(String, i64)]) -> Result<(), Refusal> {
         (1, 0 | 1, 0 | 1) => Ok(()),
         _ => Err(fault),
     }
-}
-
-fn decompress(body: &[u8], cap_bytes: u32) -> Result<Vec<u8>, Refusal> {
-    let type_code = RequestType::TransferCompressed.code();
-    let refused = |fault: String| Refusal::Body { type_code, fault };
-    let fault = |error: Error| refused(error.to_string());
-    let cap = usize::try_from(cap_bytes).unwrap_or(usize::MAX);
-    let mut reader = Reader::at(body, TYPE_BYTES);
-    let count = reader.u8("number of compressors").map_err(fault)?;
-    if count > MAX_COMPRESSORS {
-        return Err(refused(format!(
-            "compressed request: expected at most {MAX_COMPRESSORS} compressors, found {count}"
-        )));
-    }
-    let mut steps = Vec::new();
-    for _ in 0..count {
-        let code = reader.u8("compressor").map_err(fault)?;
-        let compression = PipeCompression::from_code(code)
-            .ok_or_else(|| refused(format!("compressed request: unknown compressor {code}")))?;
-        let declared = reader.i32("uncompressed length").map_err(fault)?;
-        let declared = usize::try_from(declared).map_err(|_| {
-            refused(format!("compressed request: uncompressed length is {declared}"))
-        })?;
-        steps.push((compression, declared));
-    }
-    let mut bytes = reader.take_rest().to_vec();
-    for (compression, declared) in steps.into_iter().rev() {
-        bytes = compression
-            .decompress(&bytes, declared, cap)
-            .map_err(|error| refused(error.to_string()))?;
-    }
-    Ok(bytes)
-}
-
-fn read_slice(body: &[u8]) -> Result<Slice, Refusal> {
-    let mut reader = Reader::at(body, TYPE_BYTES);
-    let mut read = || -> Result<Slice, Error> {
-        Ok(Slice {
-            order_id: reader.i32("order of the sliced request")?,
-            type_code: reader.i16("type of the sliced request")?,
-            body_bytes: reader.i32("size of the sliced request")?,
-            bytes: reader.bin("slice", usize::MAX)?.to_vec(),
-            index: reader.i32("index of the slice")?,
-            count: reader.i32("number of slices")?,
-        })
-    };
-    read().map_err(|error| Refusal::Body {
-        type_code: RequestType::TransferSlice.code(),
-        fault: error.to_string(),
-    })
 }

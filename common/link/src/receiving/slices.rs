@@ -4,6 +4,8 @@
 //! does any request that is not a slice. Memory follows the bytes that arrived, not the size that
 //! was announced.
 
+use tidegate_wire::request as wire;
+
 use super::refusal::Refusal;
 
 /// One slice of a request.
@@ -15,6 +17,20 @@ pub(super) struct Slice {
     pub(super) bytes: Vec<u8>,
     pub(super) index: i32,
     pub(super) count: i32,
+}
+
+impl Slice {
+    /// The slice of a decoded request.
+    pub(super) fn of(slice: &wire::Slice<'_>) -> Self {
+        Self {
+            order_id: slice.order_id,
+            type_code: slice.origin_type.code(),
+            body_bytes: slice.origin_body_bytes,
+            bytes: slice.body.to_vec(),
+            index: slice.index,
+            count: slice.count,
+        }
+    }
 }
 
 /// A request whose last slice has arrived.
