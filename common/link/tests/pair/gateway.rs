@@ -90,10 +90,11 @@ impl World {
             backward_dead: false,
         });
         let at = self.now + self.one_way() * 2;
-        if self.strikes(Fault::Refuse) {
+        let dead = (self.setup.dead_peer == Some(peer)).then(|| self.rng.u8(0..3));
+        if dead == Some(0) || self.strikes(Fault::Refuse) {
             self.at(at, Event::Called { link, accepted: false });
-        } else if !self.strikes(Fault::CallHangs) {
-            if self.strikes(Fault::OneSided) {
+        } else if dead != Some(1) && !self.strikes(Fault::CallHangs) {
+            if dead == Some(2) || self.strikes(Fault::OneSided) {
                 self.links[link].outer = Outer::Dead;
                 if self.rng.bool() {
                     let end = self.draw_end();

@@ -79,6 +79,7 @@ fn each_broken_rule_of_an_edge_is_caught() {
         let caught = over_seeds(4000, |seed| World::of_seed(seed, broken, false).run().map(drop));
         let (seed, what) = caught.unwrap_or_else(|| panic!("{broken:?} went unnoticed"));
         println!("{broken:?}: seed {seed}: {what}");
+        assert!(!what.starts_with("panicked"), "{broken:?} was met by accident: {what}");
     }
 }
 

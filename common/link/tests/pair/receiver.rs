@@ -56,6 +56,8 @@ struct Conn {
     files: BTreeMap<FileId, Vec<u8>>,
     /// The dedup key of the seal whose 00 was the last traffic here.
     unproven: Option<DedupKey>,
+    /// When the answer that is owed comes too late.
+    owed_until: Time,
 }
 
 /// A seal that waits for the writer, or for room.
@@ -116,6 +118,10 @@ impl Receiver {
         self.conns.values().filter_map(|conn| conn.session.poll_timeout()).min()
     }
 
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.conns.is_empty()
+    }
+
     pub(crate) fn holds(&self, item: usize) -> bool {
         self.disk.with_mods.contains(&item) || self.disk.without_mods.contains(&item)
     }
@@ -131,8 +137,14 @@ impl World {
     pub(crate) fn accept(&mut self, receiver: usize, link: usize) {
         let it = &mut self.receivers[receiver];
         let session = ReceivingSession::new(self.now, Arc::clone(&it.config));
-        let files = BTreeMap::new();
-        it.conns.insert(link, Conn { session, input: Vec::new(), files, unproven: None });
+        let conn = Conn {
+            session,
+            input: Vec::new(),
+            files: BTreeMap::new(),
+            unproven: None,
+            owed_until: self.now,
+        };
+        it.conns.insert(link, conn);
     }
 
     pub(crate) fn receive(&mut self, receiver: usize, link: usize, bytes: &[u8]) {
@@ -225,6 +237,13 @@ impl World {
     fn perform(&mut self, receiver: usize, link: usize, action: Action<'_>) {
         let it = &mut self.receivers[receiver];
         let Some(conn) = it.conns.get_mut(&link) else { return };
+        match &action {
+            Action::Handshake(..) => conn.owed_until = self.now + it.config.withhold_tablet,
+            Action::PieceEnd(..) | Action::Seal(..) => {
+                conn.owed_until = self.now + it.config.withhold_file;
+            }
+            _ => (),
+        }
         match action {
             Action::FileStart { file, .. } => _ = conn.files.insert(file, Vec::new()),
             Action::FileWrite { file, at_bytes, bytes } => {
@@ -294,8 +313,10 @@ impl World {
     }
 
     fn settle(&mut self, receiver: usize, link: usize, token: Token, outcome: Outcome) {
-        if let Some(conn) = self.receivers[receiver].conns.get_mut(&link) {
-            conn.session.handle_outcome(self.now, token, outcome);
+        let Some(conn) = self.receivers[receiver].conns.get_mut(&link) else { return };
+        conn.session.handle_outcome(self.now, token, outcome);
+        if self.now > conn.owed_until {
+            self.violate(format!("the answer on {link} was withheld for too long"));
         }
     }
 

@@ -516,7 +516,8 @@ impl World {
         }
         if verdict == Verdict::Accepted {
             self.cursor_passed[current.item] = true;
-            self.edge(lane).n_unsent -= 1;
+            let edge = self.edge(lane);
+            edge.n_unsent = edge.n_unsent.saturating_sub(1); // only broken rules make it overflow
         }
     }
 

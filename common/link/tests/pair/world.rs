@@ -10,9 +10,11 @@
 //!    committed once;
 //! 4. per region, first commits come in the order of the items; and on fenced streams no item is
 //!    committed at a receiver after a later one was accepted there;
-//! 5. a receiver writes at most one byte for each frame that began to arrive;
+//! 5. a receiver writes at most one byte for each frame that began to arrive, and none after the
+//!    time for which it may withhold one;
 //! 6. a seed gives the same trace each time;
-//! 7. no peer is called more often in a minute than allowed, and no run spins;
+//! 7. no peer is called more often in a minute than allowed, no run spins, and in the end no
+//!    connection is left on either side;
 //! 8. V1 goes only to a peer that answered V2 with ff or an orderly close just before.
 //!
 //! Fenced are streams that never speak V1, which carries no stream. Two receivers that know nothing
@@ -52,6 +54,8 @@ pub(crate) struct Setup {
     /// Peer to receiver: several gateways may lead to one receiver.
     pub(crate) behind: Vec<usize>,
     pub(crate) peers_kind: Vec<PeerKind>,
+    /// A peer that never gets a connection through; never the only one.
+    pub(crate) dead_peer: Option<usize>,
     pub(crate) rule: DialectRule,
     pub(crate) accept_v1: bool,
     pub(crate) wrap: Wrap,
@@ -90,6 +94,7 @@ impl Setup {
             n_lanes: rng.usize(1..=3),
             behind: (0..n_peers).map(|peer| if apart { peer } else { 0 }).collect(),
             peers_kind: vec![PeerKind::Tidegate; n_peers],
+            dead_peer: Some(rng.usize(0..9)).filter(|peer| n_peers > 1 && *peer < n_peers),
             rule,
             accept_v1: true,
             wrap: if rng.u8(0..4) == 0 { Wrap::ELanguage } else { Wrap::None },
@@ -448,6 +453,9 @@ impl World {
             (0..self.links.len()).filter(|&link| self.links[link].inner_open).collect();
         if !open.is_empty() {
             self.violate(format!("idle connections are never closed: {open:?}"));
+        }
+        if self.receivers.iter().any(Receiver::has_connections) {
+            self.violate("the receiver keeps connections that nobody uses".into());
         }
     }
 
