@@ -399,8 +399,12 @@ pub struct ReceiverSetup {
 impl ReceiverSetup {
     /// Writes its configuration; `more` are further lines of `key=value`.
     pub fn new(binaries: &Binaries, dir: &Path, more: &[&str]) -> Result<Self> {
+        Self::at_port(binaries, dir, free_port()?, more)
+    }
+
+    /// The same, on a given port.
+    pub fn at_port(binaries: &Binaries, dir: &Path, port: u16, more: &[&str]) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let port = free_port()?;
         let at = |name: &str| dir.join(name).display().to_string();
         let mut text = format!(
             "pipe_air_gap_receiver_enabled=true\npipe_air_gap_receiver_port={port}\n\

@@ -1,6 +1,8 @@
 //! What the tests share: the gateway simulator as a library beside its binary, a harness that runs
 //! the daemons, and what cargo knows about the workspace.
 
+pub mod arrival;
 pub mod gateway;
 pub mod harness;
+pub mod source;
 pub mod workspace;
