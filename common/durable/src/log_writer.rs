@@ -213,10 +213,12 @@ pub(crate) fn create_log<S: Storage>(
         }
         Err(cause) => Err(Failure::new(Operation::Write, name, cause).into()),
     };
-    if matches!(made, Err(WriteError::DiskFull(_)))
-        && let Err(cause) = storage.remove(name)
-    {
-        return Err(WriteError::Fatal(Failure::new(Operation::Remove, name, cause)));
+    if matches!(made, Err(WriteError::DiskFull(_))) {
+        let failure =
+            |operation| move |cause| WriteError::Fatal(Failure::new(operation, name, cause));
+        storage.remove(name).map_err(failure(Operation::Remove))?;
+        // Back after a power cut it would stand for records that went elsewhere meanwhile.
+        storage.sync_dir().map_err(failure(Operation::SyncDirectory))?;
     }
     made
 }

@@ -259,6 +259,9 @@ fn drop_unborn<S: Storage>(
     };
     while let Some(last) = found.pop_if(|last| is_unborn(last)) {
         storage.remove(&last.name).map_err(|e| Failure::new(Operation::Remove, &last.name, e))?;
+        // Back after a power cut it would stand for records that went elsewhere meanwhile.
+        let directory = |cause| Failure::of_directory(Operation::SyncDirectory, cause);
+        storage.sync_dir().map_err(directory)?;
     }
     Ok(())
 }

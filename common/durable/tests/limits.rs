@@ -13,6 +13,7 @@ use tidegate_durable::Seq;
 use tidegate_durable::Spool;
 use tidegate_durable::SpoolOptions;
 use tidegate_durable::SpoolReader;
+use tidegate_durable::Storage;
 use tidegate_durable::TwoSlot;
 use tidegate_durable::WriteError;
 use tidegate_durable::sim::SimStorage;
@@ -119,4 +120,23 @@ fn looking_changes_nothing() {
     let empty = SpoolReader::inspect(SimStorage::new()).unwrap();
     assert_eq!((empty.first_seq().unwrap().get(), empty.durable_seq().get()), (1, 0));
     assert_eq!(storage.changes(), before);
+}
+
+#[test]
+fn what_retain_has_removed_does_not_come_back() {
+    let storage = SimStorage::new();
+    let (mut spool, _) = Spool::open(storage.clone(), tiny()).unwrap();
+    let mut consumer = spool.consumer("loader").unwrap();
+    for number in 1..=30 {
+        spool.append(draft(number, &payload(number))).unwrap();
+    }
+    consumer.advance(spool.sync().unwrap()).unwrap();
+    consumer.sync().unwrap();
+    assert!(spool.retain().unwrap() > 2);
+    storage.cut_power();
+    for image in storage.images(0) {
+        let names = image.storage.list().unwrap();
+        let segments = names.iter().filter(|name| name.as_str().ends_with(".seg")).count();
+        assert_eq!(segments, 1, "{}: {names:?}", image.label);
+    }
 }

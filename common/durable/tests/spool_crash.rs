@@ -3,6 +3,7 @@
 
 mod common;
 
+use tidegate_durable::Seq;
 use tidegate_durable::Spool;
 use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
@@ -63,8 +64,17 @@ fn continue_and_cut_again(
     let seq = spool.append(draft(number, &payload(number))).unwrap().get();
     assert_eq!(seq, recovered_to + 1, "{context}");
     spool.sync().unwrap();
+    let first = spool.consumers().next().map(|(name, _)| name.to_owned());
+    if let Some(name) = first {
+        let mut consumer = spool.consumer(&name).unwrap();
+        consumer.advance(Seq::new(seq)).unwrap();
+        consumer.sync().unwrap();
+    }
     let mut promises = promises.clone();
     promises.acked.insert(seq, number);
+    for (_, tried) in promises.cursors.values_mut() {
+        *tried = seq;
+    }
     for unknown in promises.acked_to() + 1..seq {
         // Not acknowledged, found all the same: from now on it stays.
         assert!(promises.tried.contains_key(&unknown), "{context}");

@@ -219,3 +219,28 @@ fn what_a_full_disk_has_undone_never_comes_back() {
         assert_eq!(spool.durable_seq().get(), 1, "only what stands");
     }
 }
+
+#[test]
+fn a_segment_that_a_full_disk_has_prevented_is_never_missed() {
+    let probe = SimStorage::new();
+    run_through(probe.clone(), "probe");
+    let heads = probe.log().into_iter().enumerate().skip(60);
+    let head = heads.filter(|(_, line)| line.contains("write 1024 at 0 ")).map(|(at, _)| at).next();
+    let storage = SimStorage::new().with_fault(head.unwrap() as u64, SimFault::DiskFull);
+    let (mut spool, _) = Spool::open(storage.clone(), tiny()).unwrap();
+    let mut workload = Workload::default();
+    assert!(matches!(workload.run(&mut spool, STEPS), Err(WriteError::DiskFull(_))));
+    // A smaller record still fits where the large one did not, and takes the number that the new
+    // segment would have begun with.
+    let segments = spool.segments();
+    let seq = spool.append(draft(1, b"")).unwrap();
+    spool.sync().unwrap();
+    assert_eq!(spool.segments(), segments);
+    workload.consume_up_to("loader", seq);
+    storage.cut_power();
+    for image in storage.images(5) {
+        let (spool, recovery) = Spool::open(image.storage, tiny()).unwrap();
+        assert!(recovery.is_sound(), "{}: {recovery:?}", image.label);
+        assert_eq!(spool.durable_seq(), seq, "{}", image.label);
+    }
+}

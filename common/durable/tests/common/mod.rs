@@ -158,6 +158,13 @@ impl Workload {
         Ok(())
     }
 
+    /// Moves a consumer whose handle is there already.
+    pub(crate) fn consume_up_to(&mut self, who: &str, seq: Seq) {
+        let consumer = self.consumers.get_mut(who).unwrap();
+        consumer.advance(seq).unwrap();
+        consumer.sync().unwrap();
+    }
+
     /// Forgets handles, as a process does that ends.
     pub(crate) fn end_process(&mut self) {
         self.consumers.clear();
