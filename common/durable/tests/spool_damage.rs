@@ -86,9 +86,22 @@ fn record_at(first: u64, at: usize, segment_bytes: usize) -> Option<u64> {
 /// Opens, reads everything, and holds what is readable together with what is lost against all that
 /// was written: the lost ranges.
 fn open_and_account(storage: &SimStorage, context: &str) -> (SimSpool, Recovery, Vec<LostRange>) {
+    let (spool, recovery, lost) = open_and_account_from(storage, 0, context);
+    assert_eq!(lost, recovery.lost, "{context}: opening and reading tell the same");
+    (spool, recovery, lost)
+}
+
+/// The same for a consumer that is done with `consumed` records at least.
+fn open_and_account_from(
+    storage: &SimStorage,
+    consumed: u64,
+    context: &str,
+) -> (SimSpool, Recovery, Vec<LostRange>) {
     let (spool, recovery) = Spool::open(storage.clone(), options())
         .unwrap_or_else(|error| panic!("{context}: {error}"));
-    let mut expected = spool.consumers().next().unwrap().1.next();
+    let position = spool.consumers().next().unwrap().1;
+    assert!(position.get() >= consumed, "{context}");
+    let mut expected = position.next();
     let mut lost = Vec::new();
     let mut reader = spool.reader();
     while expected <= spool.durable_seq() {
@@ -107,7 +120,6 @@ fn open_and_account(storage: &SimStorage, context: &str) -> (SimSpool, Recovery,
             expected = entry.last_seq().next();
         }
     }
-    assert_eq!(lost, recovery.lost, "{context}: opening and reading tell the same");
     (spool, recovery, lost)
 }
 
@@ -308,4 +320,27 @@ fn a_lost_cursor_keeps_holding_back_removal() {
     let sealed = spool.segments() - 1;
     assert_eq!(spool.retain().unwrap(), sealed, "never the active one");
     assert_eq!(spool.segments(), 1);
+}
+
+#[test]
+fn a_synced_position_tells_damage_from_a_torn_tail_and_keeps_numbers_taken() {
+    let storage = SimStorage::new();
+    let (mut spool, _) = Spool::open(storage.clone(), options()).unwrap();
+    let mut consumer = spool.consumer("loader").unwrap();
+    for number in 1..=3 {
+        spool.append(draft(number, &body(number))).unwrap();
+    }
+    spool.sync().unwrap();
+    consumer.advance(Seq::new(1)).unwrap();
+    consumer.sync().unwrap();
+    drop(spool);
+    let (file, _, whole) = segments(&storage).remove(0);
+    for len in 1024..whole.len() {
+        let context = format!("cut to {len}");
+        let copy = with(&storage, &file, whole[..len].to_vec());
+        let (mut spool, recovery, _) = open_and_account_from(&copy, 1, &context);
+        assert_eq!((recovery.lost.len(), recovery.torn_tail), (1, None), "{context}");
+        assert_eq!(recovery.lost[0].last.get(), 3, "{context}");
+        assert_eq!(spool.append(draft(9, b"")).unwrap().get(), 4, "{context}: no number twice");
+    }
 }
