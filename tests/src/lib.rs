@@ -4,5 +4,6 @@
 pub mod arrival;
 pub mod gateway;
 pub mod harness;
+pub mod interop;
 pub mod source;
 pub mod workspace;

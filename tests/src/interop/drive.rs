@@ -1,0 +1,128 @@
+//! The one Java client that steers all servers (`tests/java/Drive.java`).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::ChildStdin;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+
+use super::points::Points;
+use crate::harness::poll;
+use crate::workspace;
+
+/// No statement of these tests takes longer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// The key=value words of an answer.
+pub(super) type Answer = HashMap<String, String>;
+
+/// A running client; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Drive {
+    child: Child,
+    commands: ChildStdin,
+    answers: Receiver<String>,
+    at: SocketAddr,
+}
+
+impl Drive {
+    /// Starts it; it will talk to `server` first.
+    pub(super) fn start(server: SocketAddr, log: &Path) -> Result<Self> {
+        let mut child = Command::new(workspace::root().join("tests/java/run.sh"))
+            .args(["Drive", &server.ip().to_string(), &server.port().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log)?)
+            .spawn()
+            .context("running tests/java/run.sh")?;
+        let commands = child.stdin.take().ok_or_else(|| anyhow!("the client has no input"))?;
+        let output = child.stdout.take().ok_or_else(|| anyhow!("the client has no output"))?;
+        let (lines, answers) = channel();
+        // Ends with the client: its output is closed then.
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, commands, answers, at: server })
+    }
+
+    /// Runs a command at a server; an error names both.
+    pub(super) fn run(&mut self, server: SocketAddr, command: &str) -> Result<Answer> {
+        if self.at != server {
+            self.exchange(&format!("at {} {}", server.ip(), server.port()))?;
+            self.at = server;
+        }
+        self.exchange(command).with_context(|| format!("{command:?} at the IoTDB on {server}"))
+    }
+
+    /// Writes the points below a pattern into a file.
+    pub(super) fn points(
+        &mut self,
+        server: SocketAddr,
+        pattern: &str,
+        path: PathBuf,
+    ) -> Result<Points> {
+        let answer = self.run(server, &format!("points {} {pattern}", path.display()))?;
+        Points::from_answer(&answer, path)
+    }
+
+    /// Writes the result of a query in the table model into a file.
+    pub(super) fn table_rows(
+        &mut self,
+        server: SocketAddr,
+        sql: &str,
+        path: PathBuf,
+    ) -> Result<Points> {
+        let answer = self.run(server, &format!("tquery {} {sql}", path.display()))?;
+        Points::from_answer(&answer, path)
+    }
+
+    fn exchange(&mut self, command: &str) -> Result<Answer> {
+        writeln!(self.commands, "{command}").context("the client has ended")?;
+        self.commands.flush().context("the client has ended")?;
+        let answers = &self.answers;
+        let line = poll(ANSWER_TIME_MAX, "the client's answer", || {
+            match answers.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => Ok(Some(line)),
+                Err(RecvTimeoutError::Timeout) => Ok(None),
+                Err(RecvTimeoutError::Disconnected) => bail!("the client has ended"),
+            }
+        })?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("ok", rest) => {
+                let pairs = rest.split_whitespace().filter_map(|word| word.split_once('='));
+                Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+            }
+            ("error", message) => bail!("{message}"),
+            _ => bail!("expected ok or error, but the client said {line:?}"),
+        }
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        // Nothing more can be done about a failure here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

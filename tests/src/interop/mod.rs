@@ -1,0 +1,226 @@
+//! Tidegate against a real IoTDB 2.0.1-beta: which cases there are, and how they are run and told.
+//!
+//! Every case compares points by their values. `tests/interop/README.md` tells of the scripts that
+//! bring the IoTDBs, `tests/java/Drive.java` of the client that steers them.
+
+mod crash;
+mod drive;
+mod ours;
+mod points;
+mod rig;
+mod server;
+mod stock;
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use clap::Parser;
+use comfy_table::Table;
+
+use self::rig::Rig;
+use self::rig::Shown;
+use crate::harness::Binaries;
+use crate::harness::catch_interrupts;
+use crate::harness::check_interrupted;
+
+/// Show, by values, that Tidegate and a real IoTDB understand each other.
+///
+/// Fetches IoTDB 2.0.1-beta from Maven Central once, starts two instances on loopback, and runs our
+/// sender, receiver and gateway simulator, built before with `cargo build`, against them.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tidegate-interop", max_term_width = 100)]
+pub struct Args {
+    /// Run the cases that fit into a few minutes
+    #[arg(long)]
+    quick: bool,
+
+    /// Keep all directories, logs and data of both IoTDBs
+    #[arg(long)]
+    keep: bool,
+
+    /// List the cases and end
+    #[arg(long)]
+    list: bool,
+
+    /// Where our programs are [default: beside this one]
+    #[arg(long, value_name = "DIR")]
+    bin_dir: Option<PathBuf>,
+
+    /// Run these cases only
+    #[arg(value_name = "CASE")]
+    cases: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Extent {
+    Quick,
+    Full,
+}
+
+struct Case {
+    name: &'static str,
+    extent: Extent,
+    about: &'static str,
+    run: fn(&mut Rig) -> Result<Shown>,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "fixture-forward",
+        extent: Extent::Quick,
+        about: "2.0.1-beta's files, our sender, forward gateway, IoTDB's receiver",
+        run: ours::fixture_forward,
+    },
+    Case {
+        name: "fixture-1.2",
+        extent: Extent::Quick,
+        about: "1.2.2's files and mods, our sender, forward gateway, IoTDB's receiver",
+        run: ours::fixture_1_2,
+    },
+    Case {
+        name: "fixture-direct",
+        extent: Extent::Full,
+        about: "2.0.1-beta's files, our sender, no gateway, IoTDB's receiver",
+        run: ours::fixture_direct,
+    },
+    Case {
+        name: "fixture-reverse",
+        extent: Extent::Full,
+        about: "2.0.1-beta's files, our sender, reverse gateway with E language, IoTDB's receiver",
+        run: ours::fixture_reverse,
+    },
+    Case {
+        name: "live",
+        extent: Extent::Quick,
+        about: "a live IoTDB, our sender, reverse gateway with E language, IoTDB's receiver",
+        run: ours::live,
+    },
+    Case {
+        name: "live-table",
+        extent: Extent::Full,
+        about: "a live IoTDB's table model, our sender, forward gateway, IoTDB's receiver",
+        run: ours::live_table,
+    },
+    Case {
+        name: "stock-forward",
+        extent: Extent::Quick,
+        about: "IoTDB's own sink with mods, equal names, forward gateway, our receiver, LOAD",
+        run: stock::forward,
+    },
+    Case {
+        name: "stock-reverse",
+        extent: Extent::Full,
+        about: "the same, reverse gateway with E language",
+        run: stock::reverse,
+    },
+    Case {
+        name: "stock-receiver-killed",
+        extent: Extent::Full,
+        about: "the same, forward gateway, our receiver killed twice",
+        run: stock::receiver_killed,
+    },
+    Case {
+        name: "both-killed",
+        extent: Extent::Quick,
+        about: "our sender, gateway, our receiver, both killed, LOAD",
+        run: crash::both_killed,
+    },
+    Case {
+        name: "sender-killed",
+        extent: Extent::Full,
+        about: "our sender killed three times, gateway, IoTDB's receiver",
+        run: crash::sender_killed,
+    },
+    Case {
+        name: "target-killed",
+        extent: Extent::Full,
+        about: "our sender, gateway, IoTDB's receiver killed",
+        run: crash::target_killed,
+    },
+];
+
+/// What became of the cases.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Equal values.
+    pub n_passed: usize,
+    /// Anything else.
+    pub n_failed: usize,
+}
+
+/// Runs the cases and prints the table; the tally is its last line.
+pub fn run(args: &Args) -> Result<Tally> {
+    if args.list {
+        for case in CASES {
+            println!("{:<22} {:<6} {}", case.name, format!("{:?}", case.extent), case.about);
+        }
+        return Ok(Tally::default());
+    }
+    let cases = chosen(args)?;
+    let binaries = match &args.bin_dir {
+        Some(dir) => Binaries::new(dir)?,
+        None => Binaries::beside_this_one()?,
+    };
+    catch_interrupts()?;
+    let mut work = tempfile::Builder::new().prefix("tidegate-interop-").tempdir()?;
+    work.disable_cleanup(args.keep);
+    if args.keep {
+        println!("directories are kept: {}", work.path().display());
+    }
+    let log = work.path().join("assemble.log");
+    let started = Instant::now();
+    server::script("tests/interop/assemble.sh", &[], server::ASSEMBLE_TIME_MAX, &log)?;
+    server::script("tests/java/build.sh", &[], server::BUILD_TIME_MAX, &log)?;
+    eprintln!("IoTDB and its client are ready after {:.1} s", started.elapsed().as_secs_f64());
+
+    let mut rig = Rig::new(binaries, work.path());
+    let mut table = Table::new();
+    table.set_header(["case", "how", "compared", "points", "seconds", "verdict"]);
+    let mut tally = Tally::default();
+    for case in cases {
+        let began = Instant::now();
+        let result = rig.begin(case.name).and_then(|()| (case.run)(&mut rig));
+        check_interrupted()?;
+        let seconds = seconds(began.elapsed());
+        let (compared, points, verdict) = match result {
+            Ok(shown) => {
+                tally.n_passed += 1;
+                (shown.compared, shown.n_points.to_string(), "equal")
+            }
+            Err(error) => {
+                tally.n_failed += 1;
+                eprintln!("\n{}: {error:#}\n{}\n", case.name, rig.log_tails());
+                ("see above".to_owned(), "-".to_owned(), "FAILED")
+            }
+        };
+        eprintln!("{:<22} {seconds:>6} s  {verdict}", case.name);
+        table.add_row([case.name, case.about, &compared, &points, &seconds, verdict]);
+    }
+    if !args.keep {
+        rig.remove_servers().context("removing the IoTDBs")?;
+    }
+    println!("{table}");
+    println!("{} s in all", seconds(started.elapsed()));
+    println!("{} passed, {} failed", tally.n_passed, tally.n_failed);
+    Ok(tally)
+}
+
+fn chosen(args: &Args) -> Result<Vec<&'static Case>> {
+    if let Some(name) = args.cases.iter().find(|name| !CASES.iter().any(|it| it.name == **name)) {
+        let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        bail!("unknown case {name}: expected one of {}", names.join(", "));
+    }
+    let is_chosen = |case: &&Case| match args.cases.is_empty() {
+        true => !args.quick || case.extent == Extent::Quick,
+        false => args.cases.iter().any(|name| name == case.name),
+    };
+    Ok(CASES.iter().filter(is_chosen).collect())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1}", time.as_secs_f64())
+}

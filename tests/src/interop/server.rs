@@ -1,0 +1,161 @@
+//! One real IoTDB for the tests, through the scripts in `tests/interop`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::anyhow;
+use anyhow::bail;
+
+use crate::harness::SourceDirs;
+use crate::harness::poll;
+use crate::harness::tail;
+use crate::workspace;
+
+/// Fetching 110 MB from a slow mirror takes minutes.
+pub(super) const ASSEMBLE_TIME_MAX: Duration = Duration::from_secs(600);
+/// Compiling a handful of Java files.
+pub(super) const BUILD_TIME_MAX: Duration = Duration::from_secs(120);
+/// `start.sh` gives up after 90 seconds for each of the two nodes.
+const START_TIME_MAX: Duration = Duration::from_secs(200);
+/// `stop.sh` waits up to 30 seconds for each of the two nodes.
+const STOP_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// A running ConfigNode and DataNode; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    instance: String,
+    properties: Vec<String>,
+    offset: String,
+    /// Its client port.
+    pub(super) rpc: SocketAddr,
+    /// Its air-gap receiver, if the properties switch it on.
+    pub(super) air_gap: SocketAddr,
+    home: PathBuf,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a fresh one on free ports.
+    pub(super) fn start(instance: &str, properties: &[&str], log: &Path) -> Result<Self> {
+        let properties: Vec<String> = properties.iter().map(|&it| it.to_owned()).collect();
+        let facts = start(instance, &["--fresh"], "auto", &properties, log)?;
+        let fact =
+            |key: &str| facts.get(key).cloned().ok_or_else(|| anyhow!("start.sh printed no {key}"));
+        let at = |key: &str| -> Result<SocketAddr> {
+            Ok(SocketAddr::from(([127, 0, 0, 1], fact(key)?.parse()?)))
+        };
+        Ok(Self {
+            instance: instance.to_owned(),
+            properties,
+            offset: fact("offset")?,
+            rpc: at("rpc")?,
+            air_gap: at("air_gap")?,
+            home: PathBuf::from(fact("home")?),
+            log: log.to_owned(),
+        })
+    }
+
+    /// Kills it and starts it again on the same ports, with its data.
+    pub(super) fn kill_and_restart(&self) -> Result<()> {
+        self.kill()?;
+        start(&self.instance, &[], &self.offset, &self.properties, &self.log)?;
+        Ok(())
+    }
+
+    /// Its directories, for a sender beside it.
+    pub(super) fn dirs(&self) -> SourceDirs {
+        SourceDirs::below(&self.home)
+    }
+
+    /// The end of the DataNode's log.
+    pub(super) fn log_tail(&self) -> String {
+        let path = self.home.join("logs/datanode.log");
+        let log = fs::read(&path).unwrap_or_default();
+        tail(&format!("log of the IoTDB {}", self.instance), &String::from_utf8_lossy(&log))
+    }
+
+    /// Removes everything it has written.
+    pub(super) fn remove(self) -> Result<()> {
+        self.kill()?;
+        fs::remove_dir_all(&self.home).with_context(|| format!("removing {}", self.home.display()))
+    }
+
+    fn kill(&self) -> Result<()> {
+        let arguments = [self.instance.as_str(), "KILL"];
+        script("tests/interop/stop.sh", &arguments, STOP_TIME_MAX, &self.log)?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Without `poll`, which refuses to wait once Ctrl-C was pressed.
+        let stop = workspace::root().join("tests/interop/stop.sh");
+        let quiet = Command::new(stop)
+            .args([&self.instance, "KILL"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if let Err(error) = quiet {
+            eprintln!("stopping {}: {error}", self.instance);
+        }
+    }
+}
+
+fn start(
+    instance: &str,
+    options: &[&str],
+    offset: &str,
+    properties: &[String],
+    log: &Path,
+) -> Result<HashMap<String, String>> {
+    let owner = std::process::id().to_string();
+    let mut arguments = options.to_vec();
+    arguments.extend(["--owner", &owner, instance, offset]);
+    arguments.extend(properties.iter().map(String::as_str));
+    let line = script("tests/interop/start.sh", &arguments, START_TIME_MAX, log)?;
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// Runs a script of this repository and returns what it prints on standard output.
+///
+/// # Arguments
+///
+/// - `log`: where its standard error goes; an error carries the end of it
+pub(super) fn script(
+    path: &str,
+    arguments: &[&str],
+    within: Duration,
+    log: &Path,
+) -> Result<String> {
+    let answer = log.with_extension("answer");
+    let stderr = fs::File::options().create(true).append(true).open(log)?;
+    let mut child = Command::new(workspace::root().join(path))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(&answer)?)
+        .stderr(stderr)
+        .spawn()
+        .with_context(|| format!("running {path}"))?;
+    let ended = poll(within, &format!("the end of {path}"), || Ok(child.try_wait()?));
+    let said = || tail(path, &fs::read_to_string(log).unwrap_or_default());
+    match ended {
+        Ok(status) if status.success() => Ok(fs::read_to_string(&answer)?),
+        Ok(status) => bail!("{path} {}: {status}\n{}", arguments.join(" "), said()),
+        Err(error) => {
+            // The error at hand says more than one about the killing.
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("{error:#}\n{}", said())
+        }
+    }
+}
