@@ -79,9 +79,16 @@ pub fn arrived(directory: &Path) -> Result<Arrived> {
     let mut found = Arrived::new();
     for origin in children(directory)? {
         let manifest = origin.join("manifest.tsv");
-        let text = fs::read_to_string(&manifest)
-            .with_context(|| format!("reading {}", manifest.display()))?;
-        for line in text.lines() {
+        let text = match fs::read_to_string(&manifest) {
+            Ok(text) => text,
+            // The directory comes first, then the file, then the manifest.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", manifest.display()));
+            }
+        };
+        // A line that is being written does not count yet.
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let fields: Vec<&str> = line.split('\t').collect();
             let [_, _, name, length, _, sha256, _, stored] = fields[..] else {
                 anyhow::bail!("{}: expected 8 fields, found {line:?}", manifest.display());

@@ -95,10 +95,16 @@ pub fn poll<T>(
 
 /// A port on loopback on which nobody listens now.
 ///
-/// For servers that must come back on the same port after a restart; others take port 0.
+/// For servers that must come back on the same port after a restart; others take port 0. It lies
+/// below the ports that the system gives out by itself, so that no connection takes it meanwhile.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-    Ok(listener.local_addr()?.port())
+    for _ in 0..100 {
+        let port = fastrand::u16(12_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("found no free port on loopback")
 }
 
 /// Where the compiled programs are.

@@ -1,0 +1,397 @@
+//! The real sender at the edges: signals, reloads, gateways that misbehave, sources that are odd.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_tests::arrival;
+use tidegate_tests::harness;
+use tidegate_tests::harness::Binaries;
+use tidegate_tests::harness::Daemon;
+use tidegate_tests::harness::Gateway;
+use tidegate_tests::harness::ReceiverSetup;
+use tidegate_tests::harness::SenderSetup;
+use tidegate_tests::harness::SourceDirs;
+use tidegate_tests::source::SourceTree;
+
+/// Whatever is waited for comes within this or not at all.
+const WITHIN: Duration = Duration::from_secs(40);
+
+/// A source, a receiver, and a sender that is not started yet.
+struct Site {
+    dir: TempDir,
+    binaries: Binaries,
+    tree: SourceTree,
+    receiver_setup: ReceiverSetup,
+    receiver: Daemon,
+    setup: SenderSetup,
+}
+
+impl Site {
+    fn new(more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let binaries = Binaries::beside_this_one().expect("the daemons are built");
+        let tree = SourceTree::new(&dir.path().join("source"), 7).expect("a source");
+        let receiver_setup =
+            ReceiverSetup::new(&binaries, &dir.path().join("receiver"), &[]).expect("a receiver");
+        let receiver = receiver_setup.start().expect("a receiver");
+        let source = SourceDirs::below(tree.root());
+        let setup = SenderSetup::new(&binaries, &dir.path().join("sender"), &source, more)
+            .expect("a sender");
+        Self { dir, binaries, tree, receiver_setup, receiver, setup }
+    }
+
+    fn gateway(&self, arguments: &[&str]) -> Gateway {
+        let log = self.dir.path().join("gateway.log");
+        Gateway::start(&self.binaries, self.receiver_setup.address(), arguments, &log)
+            .expect("a gateway")
+    }
+
+    fn write_pipe(&self, name: &str, peer: SocketAddr, more: &[(&str, &str)]) {
+        self.setup.write_pipe(name, peer, more).expect("a pipe");
+    }
+
+    fn pipe_path(&self, name: &str) -> std::path::PathBuf {
+        self.setup.conf().with_file_name("pipes").join(format!("{name}.toml"))
+    }
+
+    fn start(&self) -> Daemon {
+        self.setup.start().expect("the sender starts")
+    }
+
+    fn status(&self) -> Value {
+        self.setup.status().expect("the sender answers")
+    }
+
+    /// Waits until the status is as wanted.
+    fn wait(
+        &self,
+        sender: &mut Daemon,
+        what: &str,
+        mut wanted: impl FnMut(&Value) -> bool,
+    ) -> Value {
+        let waited = harness::poll(WITHIN, what, || {
+            sender.ensure_running()?;
+            let status = self.setup.status()?;
+            Ok(wanted(&status).then_some(status))
+        });
+        waited.unwrap_or_else(|error| panic!("{:#}\n{:#}", sender.with_log(&error), self.status()))
+    }
+
+    /// Waits until everything is acknowledged, and compares both sides.
+    fn arrives(&self, sender: &mut Daemon) -> arrival::Comparison {
+        let files = arrival::sealed_files(&self.tree.data_dir()).expect("the source");
+        let n_ts_files = files.keys().filter(|name| name.ends_with(".tsfile")).count() as u64;
+        self.wait(sender, "all files to be acknowledged", |status| {
+            status["pipes"][0]["sent_files"].as_u64() == Some(n_ts_files)
+        });
+        let compared = harness::poll(WITHIN, "all files to be in their place", || {
+            let arrived = arrival::arrived(&self.receiver_setup.files())?;
+            let comparison = arrival::compare(&files, &arrived);
+            Ok((comparison.n_equal == files.len()).then_some(comparison))
+        });
+        let comparison = compared.unwrap_or_else(|error| panic!("{:#}", sender.with_log(&error)));
+        assert_eq!(comparison.faults, [""; 0]);
+        comparison
+    }
+}
+
+fn words(value: &Value) -> String {
+    value.to_string()
+}
+
+#[test]
+fn sigterm_ends_the_sender_in_mid_transfer_within_5_seconds_and_a_start_goes_on() {
+    let mut site = Site::new(&[]);
+    site.tree.add_file("sequence/root.a/1/0", 3_000_000, None).expect("a file");
+    let slow = site.gateway(&["--mbit", "2"]);
+    site.write_pipe("p", slow.address, &[]);
+    let mut sender = site.start();
+    site.wait(&mut sender, "a transfer under way", |status| {
+        status["pipes"][0]["lanes"][0]["bytes_sent"].as_u64() > Some(100_000)
+    });
+    // `terminate` allows 5 s.
+    let status = sender.terminate().expect("it ends in time");
+    assert!(status.success(), "{status}");
+    let fast = site.gateway(&[]);
+    site.write_pipe("p", fast.address, &[]);
+    let mut sender = site.start();
+    let comparison = site.arrives(&mut sender);
+    assert_eq!(comparison.n_repeated, 0);
+    assert_eq!(site.status()["epoch"], 2);
+}
+
+#[test]
+fn a_second_sender_on_the_same_state_is_refused_by_name() {
+    let site = Site::new(&[]);
+    let _sender = site.start();
+    let second = std::process::Command::new(site.binaries.path("tidegate-sender"))
+        .args(["run", "--conf"])
+        .arg(site.setup.conf())
+        .output()
+        .expect("it runs");
+    assert!(!second.status.success());
+    let text = String::from_utf8_lossy(&second.stderr);
+    assert!(text.contains("in use by process"), "{text}");
+}
+
+#[test]
+fn sighup_applies_live_keys_and_names_those_that_need_a_restart() {
+    let site = Site::new(&[]);
+    let mut sender = site.start();
+    let conf = site.setup.conf();
+    let text = fs::read_to_string(&conf).expect("the configuration");
+    let text = text.replace("sender_rescan_interval_ms=200", "sender_rescan_interval_ms=300");
+    fs::write(&conf, format!("{text}sender_watch=off\n")).expect("a new configuration");
+    sender.reload().expect("SIGHUP");
+    let line = sender.wait_for_log("changed and applied", WITHIN).expect("a line");
+    assert!(line.contains("sender_rescan_interval_ms"), "{line}");
+    let line = sender.wait_for_log("restart to apply", WITHIN).expect("a line");
+    assert!(line.contains("sender_watch"), "{line}");
+    fs::write(&conf, format!("{text}sender_rescan=1\n")).expect("a bad configuration");
+    sender.reload().expect("SIGHUP");
+    let line = sender.wait_for_log("was not taken over", WITHIN).expect("a line");
+    assert!(line.contains("sender_rescan"), "{line}");
+}
+
+#[test]
+fn pipes_come_and_go_on_sighup_and_a_bad_one_stops_no_other() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(3).expect("files");
+    let gateway = site.gateway(&[]);
+    site.write_pipe("good", gateway.address, &[]);
+    fs::write(site.pipe_path("bad"), "[connector]\n\"connector.ip\" = 5\n").expect("a pipe");
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    let faults = words(&site.status()["faults"]);
+    assert!(faults.contains("bad.toml"), "{faults}");
+    fs::remove_file(site.pipe_path("bad")).expect("gone");
+    site.write_pipe("second", gateway.address, &[]);
+    sender.reload().expect("SIGHUP");
+    let status = site.wait(&mut sender, "two pipes", |status| {
+        status["pipes"].as_array().map(Vec::len) == Some(2)
+    });
+    assert_eq!(status["faults"], Value::Array(Vec::new()));
+    // The first pipe went on; the second sends the same files again, under a stream of its own.
+    site.wait(&mut sender, "the second pipe to be through", |status| {
+        status["pipes"][1]["sent_files"].as_u64() == Some(3)
+    });
+    fs::remove_file(site.pipe_path("good")).expect("gone");
+    sender.reload().expect("SIGHUP");
+    site.wait(&mut sender, "one pipe", |status| {
+        let pipes = status["pipes"].as_array().expect("pipes");
+        pipes.len() == 1 && pipes[0]["name"] == "second"
+    });
+}
+
+#[test]
+fn what_this_release_does_not_have_is_refused_by_name() {
+    let site = Site::new(&[]);
+    for (key, value) in [
+        ("extractor.pattern", "root.a"),
+        ("extractor.history.start-time", "2024-01-01T00:00:00"),
+        ("extractor.realtime.enable", "false"),
+    ] {
+        let text = format!(
+            "[extractor]\n\"{key}\" = \"{value}\"\n[connector]\n\
+             \"connector\" = \"iotdb-air-gap-connector\"\n\"connector.node-urls\" = \"h:1\"\n"
+        );
+        fs::write(site.pipe_path("p"), text).expect("a pipe");
+        let checked = std::process::Command::new(site.binaries.path("tidegate-sender"))
+            .args(["check-conf", "--conf"])
+            .arg(site.setup.conf())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(!checked.status.success() && said.contains(key), "{key}: {said}");
+    }
+}
+
+#[test]
+fn only_allowed_source_ports_are_called_from() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(4).expect("files");
+    let ports = [harness::free_port(), harness::free_port()].map(|port| port.expect("a port"));
+    let list = ports.map(|port| port.to_string()).join(",");
+    let gateway = site.gateway(&["--allow-source-ports", &list]);
+    let rule = [("send-port.restriction-strategy", "candidate"), ("send-port.candidate", &list)];
+    site.write_pipe("p", gateway.address, &rule);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    assert_eq!(site.status()["pipes"][0]["lanes"][0]["calls"], 1, "no call was turned away");
+}
+
+#[test]
+fn a_dead_peer_is_passed_over_and_streams_stay_where_they_are() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(12).expect("files");
+    let gateway = site.gateway(&[]);
+    let dead = harness::free_port().expect("a port");
+    let text = format!(
+        "[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
+         \"connector.node-urls\" = \"127.0.0.1:{dead},{}\"\n\
+         \"connector.tidegate.gateway\" = \"plain-tcp\"\n",
+        gateway.address
+    );
+    fs::write(site.pipe_path("p"), text).expect("a pipe");
+    let mut sender = site.start();
+    let comparison = site.arrives(&mut sender);
+    assert_eq!(comparison.n_repeated, 0);
+    let status = site.status();
+    let lanes = status["pipes"][0]["lanes"].as_array().expect("lanes");
+    assert_eq!(lanes.len(), 2, "one lane per peer");
+    for lane in lanes {
+        assert_eq!(lane["peer"], gateway.address.to_string(), "{lane}");
+    }
+    let said = sender.log().expect("the log");
+    assert!(
+        said.contains("no connection") && said.contains(&dead.to_string())
+            || said.contains("refused"),
+        "{said}"
+    );
+}
+
+#[test]
+fn frames_are_wrapped_in_e_language_for_a_reverse_gateway() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(6).expect("files");
+    // This profile cuts whatever is not wrapped.
+    let gateway = site.gateway(&["--profile", "syskeeper-2000-reverse"]);
+    let profile = [("connector.tidegate.gateway", "syskeeper-2000-reverse")];
+    site.write_pipe("p", gateway.address, &profile);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    let counters = gateway.stop().expect("counters");
+    assert!(words(&counters).contains("\"requests\""), "{counters}");
+}
+
+#[test]
+fn lost_late_and_doubled_replies_lose_nothing() {
+    let mut site = Site::new(&["pipe_connector_timeout_ms=1000"]);
+    site.tree.add_files(12).expect("files");
+    let gateway = site.gateway(&[
+        "--double-reply-every",
+        "31",
+        "--lose-reply-every",
+        "37",
+        "--late-reply-every",
+        "41,1500",
+        "--split-at",
+        "4",
+    ]);
+    let pieces = [("connector.tidegate.piece-size-bytes", "65536")];
+    site.write_pipe("p", gateway.address, &pieces);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    let status = site.status();
+    let replies = &status["pipes"][0]["lanes"][0]["replies"];
+    let counters = gateway.stop().expect("counters");
+    let count = |key: &str| replies[key].as_u64().unwrap_or(0);
+    assert!(count("timeout") > 0, "lost replies are told apart: {replies} {counters}");
+    assert!(count("closed") + count("broken") + count("illegal") > 0, "{replies} {counters}");
+}
+
+#[test]
+fn a_gateway_that_restarts_is_called_again_until_it_answers() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(20).expect("files");
+    let gateway =
+        site.gateway(&["--restart-every-ms", "700", "--restart-down-ms", "200", "--mbit", "40"]);
+    site.write_pipe("p", gateway.address, &[]);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+}
+
+#[test]
+fn a_file_that_the_peer_cannot_read_is_set_aside_with_the_reason() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(2).expect("files");
+    let path = site.tree.add_file("sequence/root.a/1/0", 100, None).expect("a file");
+    let mut bytes = fs::read(&path).expect("the file");
+    bytes[6] = 4;
+    fs::write(&path, bytes).expect("a file of version 4");
+    site.write_pipe("p", site.receiver_setup.address(), &[("connector.tidegate.dialect", "1.3")]);
+    let mut sender = site.start();
+    let status = site.wait(&mut sender, "the file to be set aside", |status| {
+        words(&status["pipes"][0]["regions"]).contains("version 4")
+            && status["pipes"][0]["sent_files"].as_u64() == Some(2)
+    });
+    assert!(words(&status).contains("connector.tidegate.dialect=2.0"), "{status}");
+}
+
+#[test]
+fn deletions_written_after_their_file_had_left_are_listed_running_or_not() {
+    let mut site = Site::new(&[]);
+    let path = site.tree.add_file("sequence/root.a/1/0", 100, None).expect("a file");
+    let gateway = site.gateway(&[]);
+    site.write_pipe("p", gateway.address, &[]);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    fs::write(path.with_extension("tsfile.mods"), "DELETION,root.a.d.s,1,1,5\n").expect("mods");
+    site.wait(&mut sender, "a gap", |status| status["pipes"][0]["gaps"].as_u64() == Some(1));
+    let running = site.setup.gaps().expect("gaps");
+    assert_eq!(running[0]["reason"], "mods-after-file");
+    sender.terminate().expect("it ends");
+    let stopped = site.setup.gaps().expect("gaps from the disk");
+    assert_eq!(running[0]["file"], stopped[0]["file"]);
+    assert_eq!(running.as_array().map(Vec::len), stopped.as_array().map(Vec::len));
+}
+
+#[test]
+fn the_status_says_what_is_not_sent_and_which_mode_really_runs() {
+    let mut site = Site::new(&[]);
+    let sealed = site.tree.add_file("sequence/root.a/1/0", 100, None).expect("a file");
+    fs::write(sealed.with_file_name("1700000009999-99-0-0.tsfile"), b"open").expect("a file");
+    let text = format!(
+        "[extractor]\n\"extractor.realtime.mode\" = \"hybrid\"\n[connector]\n\
+         \"connector\" = \"iotdb-air-gap-connector\"\n\"connector.node-urls\" = \"{}\"\n",
+        site.receiver_setup.address()
+    );
+    fs::write(site.pipe_path("p"), text).expect("a pipe");
+    let mut sender = site.start();
+    let status = site.wait(&mut sender, "the file to be acknowledged", |status| {
+        status["pipes"][0]["sent_files"].as_u64() == Some(1)
+    });
+    assert_eq!(status["pipes"][0]["regions"][0]["unsealed_files"], 1);
+    assert!(words(&status["pipes"][0]["notes"]).contains("hybrid"), "{status}");
+    assert!(words(&status["notes"]).contains("write-ahead log"), "{status}");
+}
+
+#[test]
+fn a_receiver_that_is_away_for_a_while_is_found_again() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(5).expect("files");
+    site.write_pipe("p", site.receiver_setup.address(), &[]);
+    site.receiver.terminate().expect("it ends");
+    let mut sender = site.start();
+    site.wait(&mut sender, "two calls in vain", |status| {
+        status["pipes"][0]["lanes"][0]["calls_failed"].as_u64() >= Some(2)
+    });
+    site.receiver = site.receiver_setup.start().expect("it comes back");
+    site.arrives(&mut sender);
+}
+
+#[test]
+fn something_that_is_no_data_directory_is_named_at_start() {
+    let site = Site::new(&[]);
+    let conf = site.setup.conf();
+    let text = fs::read_to_string(&conf).expect("the configuration");
+    let wrong = site.tree.root().join("datanode");
+    let text = text.replace(
+        &format!("dn_data_dirs={}", site.tree.data_dir().display()),
+        &format!("dn_data_dirs={}", wrong.display()),
+    );
+    fs::write(&conf, text).expect("a configuration");
+    let output = std::process::Command::new(site.binaries.path("tidegate-sender"))
+        .args(["run", "--conf"])
+        .arg(&conf)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("expected sequence/ or unsequence/"), "{said}");
+    assert!(said.contains(&*Path::new(&wrong).to_string_lossy()), "{said}");
+}
