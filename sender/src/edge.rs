@@ -156,6 +156,13 @@ impl Edge {
         }
     }
 
+    /// Says once a minute or so which warnings were held back.
+    fn sweep_log(&mut self) {
+        for (kind, n_held_back) in self.state.lines_logged.sweep(Instant::now()) {
+            tracing::warn!(n_held_back, "more of: {kind}");
+        }
+    }
+
     /// Hands what a source decided to the ledger.
     pub(crate) fn persist(&mut self, id: u64) {
         let Some(pipe) = self.state.pipes.get_mut(&id) else { return };
@@ -232,6 +239,7 @@ impl Edge {
             self.persist(id);
         }
         self.state.last_scan = Some(scan);
+        self.sweep_log();
     }
 
     fn handle_ledger(&mut self, report: LedgerReport) -> Result<()> {

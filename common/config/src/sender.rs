@@ -135,12 +135,8 @@ config_table! {
     watch: Watch = "sender_watch",
     "auto", Kind::Choice(&["auto", "off"]), Restart, Used;
 
-    /// Source files that may be open at the same time.
-    open_files_max: usize = "sender_open_files_max",
-    "64", Kind::Integer { min: 4, max: 65_536 }, Restart, Used;
-
-    /// The largest mods file that is sent with its TsFile. A larger one is left behind with a gap
-    /// record.
+    /// The largest mods file that is sent with its TsFile. A larger one keeps its file from leaving,
+    /// and the status says so: without its deletions the file would bring deleted rows back.
     mods_bytes_max: u64 = "sender_mods_max_bytes",
     "64MiB", Kind::Bytes { min: 1024, max: GIB }, Restart, Used;
 

@@ -186,8 +186,9 @@ fn faults_name_line_key_expectation_finding_and_nearest_key() {
              with ms, s, min or h, but found \"5\"",
         ),
         (
-            "sender_open_files_max=-1",
-            "s:1: sender_open_files_max: expected a whole number from 4 to 65536, but found \"-1\"",
+            "pipe_async_connector_selector_number=-1",
+            "s:1: pipe_async_connector_selector_number: expected a whole number from 0 to 1024, but \
+             found \"-1\"",
         ),
         (
             "sender_mods_max_bytes=64MB",
