@@ -161,9 +161,9 @@ fn the_pipe_page_and_the_pipe_chapter_hold_every_key_with_the_same_default() {
             assert_eq!(in_page, &default, "default of {key} in tidegate-pipe.5 and pipes.md");
         }
     }
-    for key in here.iter().filter(|key| !chapter.contains(&format!("`{key}`"))) {
-        panic!("pipes.md does not name {key}");
-    }
+    let missing: Vec<&String> =
+        here.iter().filter(|key| !chapter.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "pipes.md does not name {missing:?}");
 }
 
 #[test]
@@ -211,6 +211,28 @@ fn every_message_in_the_tables_of_the_manual_is_one_of_the_code() {
 }
 
 #[test]
+fn every_path_and_every_test_that_the_documents_name_exists() {
+    let tests = tests();
+    check(|document| {
+        let mut wrong = Vec::new();
+        for span in &document.spans {
+            let is_path =
+                span.contains('/') && [".md", ".rs"].iter().any(|end| span.ends_with(end));
+            if is_path && !span.contains(['*', ' ']) && !workspace::root().join(span).exists() {
+                wrong.push(format!("no such file: {span}"));
+            }
+            // So many words are the name of a test, or of nothing.
+            let is_name = span.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c));
+            let is_key = matches!(shape(span), Some(Shape::Property));
+            if is_name && !is_key && 4 <= span.matches('_').count() && !tests.contains(span) {
+                wrong.push(format!("no such test: {span}"));
+            }
+        }
+        wrong
+    });
+}
+
+#[test]
 fn the_rules_can_fail() {
     assert!(matches!(shape("sender_no_such_key"), Some(Shape::Property)));
     assert!(!property_keys().contains("sender_no_such_key"));
@@ -224,6 +246,7 @@ fn the_rules_can_fail() {
     assert_eq!(command.faults(&["status", "--json"]).count(), 0);
     let quoted = "pipe ... lane ...: no connection: a text of nobody";
     assert_eq!(fragments(quoted).collect::<Vec<_>>(), ["no connection", "a text of nobody"]);
+    assert!(tests().contains("the_rules_can_fail") && !tests().contains("shape"));
     assert_eq!(links("see [a](b.md#c) and [d](e)"), ["b.md#c", "e"]);
     assert!(anchors("# A full disk\n").contains("a-full-disk"));
     let table = "| A | B |\n|---|---|\n| `x` | y |\n\ntext\n| C |\n";
@@ -459,6 +482,23 @@ fn sources() -> String {
         }
     }
     all
+}
+
+/// Names of all tests.
+fn tests() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for folder in ["common", "receiver", "sender", "tests"] {
+        let folder = workspace::root().join(folder);
+        for path in workspace::rust_files(&folder).expect("source files") {
+            let text = read(&path);
+            for rest in text.split("#[test]\n").skip(1) {
+                let name =
+                    rest.trim_start().strip_prefix("fn ").and_then(|it| it.split('(').next());
+                names.extend(name.map(str::to_owned));
+            }
+        }
+    }
+    names
 }
 
 /// The parts of a quoted message that stand in the code as they are.
