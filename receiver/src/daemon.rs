@@ -149,7 +149,8 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     });
 
     let policy = config.disk_full_policy;
-    let guard = Arc::new(DiskGuard::new(config.state_dir.clone(), config.disk_floor_bytes, policy));
+    let guarded = vec![config.state_dir.clone(), target.clone()];
+    let guard = Arc::new(DiskGuard::new(guarded, config.disk_floor_bytes, policy));
     let report = Arc::new(Mutex::new(LoaderReport {
         target: target.display().to_string(),
         position: opened.directory.position().get(),

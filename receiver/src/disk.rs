@@ -1,4 +1,4 @@
-//! The floor under the free space of the state file system, and what happens at it.
+//! The floor under the free space of the file systems of state and target, and what happens at it.
 
 use std::io;
 use std::io::ErrorKind;
@@ -12,17 +12,17 @@ use tidegate_config::DiskFullPolicy;
 /// Shared by the threads that write; asked by the edge without touching the file system.
 #[derive(Debug)]
 pub(crate) struct DiskGuard {
-    directory: PathBuf,
+    directories: Vec<PathBuf>,
     floor_bytes: AtomicU64,
     free_bytes: AtomicU64,
     refuses: AtomicBool,
 }
 
 impl DiskGuard {
-    /// Guards the file system of `directory`.
-    pub(crate) fn new(directory: PathBuf, floor_bytes: u64, policy: DiskFullPolicy) -> Self {
+    /// Guards the file systems of `directories`.
+    pub(crate) fn new(directories: Vec<PathBuf>, floor_bytes: u64, policy: DiskFullPolicy) -> Self {
         let guard = Self {
-            directory,
+            directories,
             floor_bytes: AtomicU64::new(floor_bytes),
             free_bytes: AtomicU64::new(u64::MAX),
             refuses: AtomicBool::new(policy == DiskFullPolicy::Refuse),
@@ -40,7 +40,9 @@ impl DiskGuard {
     /// Asks the file system, and says whether there is room for new data.
     pub(crate) fn look(&self) -> bool {
         // without an answer there is no reason to hold anyone up: writes will tell
-        let free_bytes = tidegate_durable::free_bytes(&self.directory).unwrap_or(u64::MAX);
+        let free =
+            |directory: &PathBuf| tidegate_durable::free_bytes(directory).unwrap_or(u64::MAX);
+        let free_bytes = self.directories.iter().map(free).min().unwrap_or(u64::MAX);
         self.free_bytes.store(free_bytes, Ordering::Relaxed);
         self.has_room()
     }
@@ -55,7 +57,7 @@ impl DiskGuard {
         self.floor_bytes.load(Ordering::Relaxed)
     }
 
-    /// Free bytes at the last look.
+    /// Free bytes at the last look, where there is least.
     pub(crate) fn free_bytes(&self) -> u64 {
         self.free_bytes.load(Ordering::Relaxed)
     }

@@ -1,0 +1,209 @@
+//! The daemon as such: start, end, reload, status, a full disk, a failed disk.
+
+mod common;
+
+use std::time::Duration;
+
+use common::End;
+use common::FAIL;
+use common::OK;
+use common::PATIENCE;
+use common::Site;
+use common::config_plan;
+use common::piece;
+use common::seal;
+use common::ts_file;
+use rustix::process::Signal;
+
+#[test]
+fn sigterm_ends_in_time_and_keeps_what_was_acknowledged() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(1000, 1), 100), Some(OK));
+    let half = piece(4, "b.tsfile", 0, &ts_file(1000, 2));
+    peer.send(&half[..half.len() / 2]);
+    let (status, time) = daemon.terminate();
+    assert!(status.success(), "{status}");
+    assert!(time < Duration::from_secs(5), "{time:?}");
+    assert_eq!(peer.end(), End::Reset);
+    let daemon = site.start();
+    daemon.wait_loaded();
+    assert_eq!(site.stored().len(), 1);
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let output = site.output("run", &[]);
+    assert!(!output.status.success());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("is in use by process"), "{message}");
+    drop(daemon);
+    site.start();
+}
+
+#[test]
+fn status_speaks_to_people_and_to_machines() {
+    let site = Site::new(&[]);
+    let output = site.output("status", &[]);
+    assert!(!output.status.success(), "nobody is there");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is the daemon running"));
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(1000, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    let text = String::from_utf8(site.output("status", &[]).stdout).unwrap();
+    for part in ["listening:   127.0.0.1:", "that-side", "ok.seal 1", "file 1", "1 unproven"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&site.output("status", &["--json"]).stdout).unwrap();
+    assert_eq!(json["edge"]["replies"]["ok.piece"], 10);
+    assert_eq!(json["loader"]["files"], 1);
+}
+
+#[test]
+fn a_configuration_with_faults_is_refused_by_line_and_key() {
+    let site = Site::new(&[("receiver_colour", "blue"), ("receiver_accept_v1", "perhaps")]);
+    for command in ["run", "check-conf"] {
+        let output = site.output(command, &[]);
+        assert_eq!(output.status.code(), Some(78));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("receiver_colour") && message.contains("receiver_accept_v1"));
+    }
+}
+
+#[test]
+fn the_printed_configuration_is_a_good_one() {
+    let site = Site::new(&[]);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate-receiver"))
+        .arg("--print-default-conf")
+        .output()
+        .unwrap();
+    std::fs::write(site.conf(), output.stdout).unwrap();
+    let output = site.output("check-conf", &[]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn without_the_air_gap_there_is_no_port_but_a_status() {
+    let site = Site::new(&[("pipe_air_gap_receiver_enabled", "false")]);
+    let mut child = site.command("run").spawn().unwrap();
+    let socket = site.path("control");
+    let request = tidegate_daemon::control::Request::new("status");
+    let until = std::time::Instant::now() + PATIENCE;
+    let status = loop {
+        match tidegate_daemon::control::ask(&socket, &request, PATIENCE) {
+            Ok(status) => break status,
+            Err(error) => assert!(std::time::Instant::now() < until, "{error}"),
+        }
+    };
+    assert!(status["edge"]["listening"].is_null(), "{status:#}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn below_the_floor_answers_wait_and_come_when_there_is_room() {
+    let floor = ("receiver_disk_floor_bytes", "1000TiB");
+    let site = Site::new(&[floor]);
+    let daemon = site.start();
+    let (mut file, mut plan) = (daemon.greeted(), daemon.greeted());
+    file.send(&piece(4, "a.tsfile", 0, &ts_file(100, 1)));
+    plan.send(&config_plan());
+    daemon.wait_status(|status| {
+        let held = |one: &serde_json::Value| one["withheld"].is_string();
+        status["edge"]["connections"].as_array().unwrap().iter().filter(|one| held(one)).count()
+            == 2
+    });
+    assert_eq!(daemon.status()["edge"]["replies"]["ok.piece"], serde_json::Value::Null);
+    site.configure(&[]);
+    daemon.signal(Signal::HUP);
+    assert_eq!(file.reply(), Some(OK));
+    assert_eq!(plan.reply(), Some(OK));
+    assert_eq!(file.ask(&seal("a.tsfile", 100)), Some(OK));
+    assert!(daemon.log.wait("configuration reread").contains("receiver_disk_floor_bytes"));
+}
+
+#[test]
+fn an_answer_withheld_too_long_becomes_a_reset() {
+    let site = Site::new(&[
+        ("receiver_disk_floor_bytes", "1000TiB"),
+        ("receiver_withhold_file_ms", "300"),
+        ("receiver_withhold_tablet_ms", "200"),
+    ]);
+    let daemon = site.start();
+    for bytes in [piece(4, "a.tsfile", 0, &ts_file(100, 1)), config_plan()] {
+        let mut peer = daemon.greeted();
+        peer.send(&bytes);
+        assert_eq!(peer.end(), End::Reset);
+    }
+    daemon.wait_status(|status| status["keeper"]["waiting"] == 0);
+}
+
+#[test]
+fn the_policy_to_refuse_answers_ff_and_leaves_a_gap() {
+    let site = Site::new(&[
+        ("receiver_disk_floor_bytes", "1000TiB"),
+        ("receiver_disk_full_policy", "refuse"),
+    ]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(FAIL));
+    assert_eq!(peer.ask(&config_plan()), Some(FAIL));
+    daemon.wait_status(|status| status["keeper"]["n_gaps"] == 2);
+}
+
+#[test]
+fn an_idle_connection_is_reset() {
+    let site = Site::new(&[
+        ("receiver_idle_close_ms", "1000"),
+        ("receiver_withhold_file_ms", "500"),
+        ("receiver_withhold_tablet_ms", "500"),
+    ]);
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().end(), End::Reset);
+}
+
+#[test]
+fn a_failed_disk_ends_the_daemon_before_anything_more_is_acknowledged() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    let content = ts_file(100, 1);
+    assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
+    daemon.wait_loaded();
+    // files can no longer be made: the nearest to a broken disk that needs no privileges
+    std::fs::remove_dir(site.path("state/staging")).unwrap();
+    // the piece promises nothing; the seal must not get its OK
+    peer.send(&piece(4, "b.tsfile", 0, &content));
+    peer.send(&seal("b.tsfile", 100));
+    assert_ne!((peer.reply(), peer.reply()), (Some(OK), Some(OK)));
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(74), "{log:#?}");
+    assert!(log.iter().any(|line| line.contains("cannot create")), "{log:#?}");
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("b.tsfile", &content, 100), Some(OK));
+    daemon.wait_loaded();
+    assert_eq!(site.stored().len(), 2);
+}
+
+#[test]
+fn files_wait_while_the_target_is_away() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    std::fs::rename(site.path("files"), site.path("away")).unwrap();
+    std::fs::write(site.path("files"), "in the way").unwrap();
+    assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
+    daemon.log.wait("target stalled");
+    std::fs::remove_file(site.path("files")).unwrap();
+    std::fs::rename(site.path("away"), site.path("files")).unwrap();
+    daemon.wait_loaded();
+    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["a.tsfile", "b.tsfile"]);
+}
