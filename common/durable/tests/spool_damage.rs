@@ -344,3 +344,15 @@ fn a_synced_position_tells_damage_from_a_torn_tail_and_keeps_numbers_taken() {
         assert_eq!(spool.append(draft(9, b"")).unwrap().get(), 4, "{context}: no number twice");
     }
 }
+
+#[test]
+fn a_position_lost_in_the_process_that_made_it_is_noticed() {
+    let storage = SimStorage::new();
+    let (mut spool, _) = Spool::open(storage.clone(), options()).unwrap();
+    spool.consumer("loader").unwrap();
+    drop(spool);
+    storage.delete(&name("loader.cur"));
+    let (spool, recovery) = Spool::open(storage, options()).unwrap();
+    assert_eq!(recovery.damage, [SpoolDamage::CursorLost { consumer: "loader".to_owned() }]);
+    assert_eq!(spool.consumers().count(), 1);
+}
