@@ -443,14 +443,20 @@ impl Edge {
         let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
         let Some(cargo) = slot.cargo.take() else { return };
         slot.drop_reading();
-        let reason = match &stall {
-            Stall::Unfit(reason) => Some(reason.clone()),
-            _ => None,
+        let trouble = match &stall {
+            Stall::Blocked(reason) => Some(format!(
+                "pipe {}: region {} waits for a file that cannot leave: {reason}",
+                pipe.definition.name, cargo.file.place.region
+            )),
+            Stall::Damaged(reason) => {
+                Some(format!("pipe {}: set aside: {reason}", pipe.definition.name))
+            }
+            Stall::Moved => None,
         };
         pipe.source.handle_stall(now, cargo.token, stall);
         let id = slot.pipe;
-        match reason {
-            Some(reason) => self.warn(&reason, &format!("set aside: {reason}")),
+        match trouble {
+            Some(trouble) => self.warn(&trouble, &trouble),
             // Gone or changed: a look at the directories tells more.
             None => self.scanner.scan_now(),
         }

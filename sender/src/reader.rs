@@ -154,7 +154,7 @@ fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
     check_unchanged(&ts_file, &item, &path)?;
     let version = check_complete(&ts_file, &item, &path)?;
     if version == TsFileVersion::V4 && dialect < Dialect::V2_0 {
-        return Err(Stall::Unfit(format!(
+        return Err(Stall::Blocked(format!(
             "{}: a TsFile of version 4 (IoTDB 2.x) cannot be sent in dialect {dialect}, which \
              knows version 3; set connector.tidegate.dialect=2.0 if the peer is an IoTDB 2.x",
             path.display()
@@ -246,7 +246,7 @@ fn check_complete(
         read(&mut tail, length - tidegate_tsfile::TAIL_BYTES as u64)?;
     }
     tidegate_tsfile::check_ends(&head, &tail, length)
-        .map_err(|error| Stall::Unfit(format!("{}: {error}", path.display())))
+        .map_err(|error| Stall::Damaged(format!("{}: {error}", path.display())))
 }
 
 /// Whole entries of the mods file beside a TsFile, and how much that is.
@@ -271,7 +271,7 @@ fn read_mods(
         let bounded = file.take(mods_bytes_max.saturating_add(1)).read_to_end(&mut bytes);
         bounded.map_err(|error| stall(&path, "reading", &error))?;
         if bytes.len() as u64 > mods_bytes_max {
-            return Err(Stall::Unfit(format!(
+            return Err(Stall::Blocked(format!(
                 "{}: more deletions than sender_mods_max_bytes ({mods_bytes_max}) allows; raise it",
                 path.display()
             )));
@@ -287,7 +287,7 @@ fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
     if error.kind() == io::ErrorKind::NotFound {
         Stall::Moved
     } else {
-        Stall::Unfit(format!("{}: {doing} it failed: {error}", path.display()))
+        Stall::Blocked(format!("{}: {doing} it failed: {error}", path.display()))
     }
 }
 
@@ -373,7 +373,8 @@ mod tests {
 
     fn unfit(report: ReadReport) -> String {
         match report {
-            ReadReport::Stalled { stall: Stall::Unfit(reason), .. } => reason,
+            ReadReport::Stalled { stall: Stall::Blocked(reason), .. }
+            | ReadReport::Stalled { stall: Stall::Damaged(reason), .. } => reason,
             other => panic!("{other:?}"),
         }
     }

@@ -104,6 +104,8 @@ struct RegionReport {
     superseded_files: u64,
     last_sequence: u64,
     aside: Vec<AsideReport>,
+    /// The file that holds the whole region up.
+    blocked: Option<AsideReport>,
     last_trouble: Option<String>,
 }
 
@@ -297,6 +299,7 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
             .into_iter()
             .map(|(file, reason)| AsideReport { file, reason })
             .collect(),
+        blocked: status.blocked.map(|(file, reason)| AsideReport { file, reason }),
         last_trouble: status.last_trouble,
     }
 }
@@ -357,6 +360,9 @@ pub(crate) fn render(report: &Value) -> String {
                 number(&region["unsealed_files"]),
                 number(&region["sent_files"]),
             ));
+            if let Some(reason) = region["blocked"]["reason"].as_str() {
+                troubles.push(format!("region {} waits: {reason}", word(&region["region"])));
+            }
             for aside in list(&region["aside"]) {
                 troubles.push(format!("set aside: {}", word(&aside["reason"])));
             }

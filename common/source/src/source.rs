@@ -88,12 +88,16 @@ pub struct Departed {
 
 /// Why a file that was to leave could not even be tried.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_enums)] // every reason is handled in its own way
 pub enum Stall {
     /// Gone, or no longer the file that was listed: the next scan will tell.
     Moved,
-    /// It is there but cannot leave as it is; the reason goes to `status`.
-    Unfit(String),
+    /// It is whole but cannot leave now, for want of a permission, say. Nothing of its region may
+    /// overtake it: a file that leaves late would win over newer values at the far side.
+    Blocked(String),
+    /// It is no whole TsFile, so there is nothing in it to be overtaken: it is set aside, and the
+    /// region goes on.
+    Damaged(String),
 }
 
 /// What `status` says of one region.
@@ -119,8 +123,10 @@ pub struct StreamStatus {
     /// Files that vanished before they could leave while new ones appeared in their partition: a
     /// compaction took them up.
     pub superseded_files: u64,
-    /// Files set aside with the reason.
+    /// Damaged files set aside, with the reason.
     pub aside: Vec<(String, String)>,
+    /// The file that holds the whole region up, with the reason.
+    pub blocked: Option<(String, String)>,
     /// What went wrong last.
     pub last_trouble: Option<String>,
     /// Sequence number of the last item that was tried.
@@ -264,7 +270,12 @@ impl Source {
             Stall::Moved => {
                 self.missing.insert(key.identity, self.n_scans);
             }
-            Stall::Unfit(reason) => {
+            Stall::Blocked(reason) => {
+                stream.queue.insert(key);
+                stream.held_until = Some(now + ASIDE);
+                stream.blocked = Some((key, reason));
+            }
+            Stall::Damaged(reason) => {
                 stream.last_trouble = Some(reason.clone());
                 stream.numbered = None;
                 stream.aside.insert(key, Aside { reason, retry_at: now + ASIDE });
@@ -305,6 +316,7 @@ impl Source {
         self.turn += 1;
         let stream = self.streams.get_mut(&region).expect("the stream was just looked at");
         stream.queue.remove(&key);
+        stream.blocked = None;
         stream.served_in_turn = self.turn;
         stream.in_flight = Some((token, key));
         self.in_flight.insert(token, (region.clone(), key));
@@ -635,6 +647,7 @@ fn stream_status(stream: &Stream) -> StreamStatus {
             .iter()
             .map(|(key, aside)| (key.name.to_string(), aside.reason.clone()))
             .collect(),
+        blocked: stream.blocked.as_ref().map(|(key, why)| (key.name.to_string(), why.clone())),
         last_trouble: stream.last_trouble.clone(),
         last_sequence: stream.last_sequence,
         ..StreamStatus::default()

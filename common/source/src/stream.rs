@@ -33,7 +33,7 @@ pub(crate) enum Phase {
     Realtime,
 }
 
-/// A file set aside: it cannot leave as it is, and must not hold up the others.
+/// A damaged file set aside: it must not hold up the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Aside {
     pub(crate) reason: String,
@@ -46,6 +46,8 @@ pub(crate) struct Stream {
     pub(crate) queue: BTreeSet<OrderKey>,
     pub(crate) aside: BTreeMap<OrderKey, Aside>,
     pub(crate) in_flight: Option<(Token, OrderKey)>,
+    /// The file that may not be overtaken and cannot leave, with the reason.
+    pub(crate) blocked: Option<(OrderKey, String)>,
     /// The sequence number of the file that was tried last; a retry keeps it.
     pub(crate) numbered: Option<(OrderKey, u64)>,
     pub(crate) last_sequence: u64,
@@ -65,7 +67,7 @@ pub(crate) struct Stream {
 const HOLD_MIN: Duration = Duration::from_secs(1);
 /// Longest pause between two tries of a refused file.
 const HOLD_MAX: Duration = Duration::from_secs(60);
-/// Pause before a file that was set aside is looked at again.
+/// Pause before a file that was set aside, or blocks its region, is looked at again.
 pub(crate) const ASIDE: Duration = Duration::from_secs(60);
 
 impl Stream {

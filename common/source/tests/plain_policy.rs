@@ -254,19 +254,39 @@ fn deletions_that_the_peer_cannot_take_are_a_gap() {
 }
 
 #[test]
-fn a_file_set_aside_holds_up_nothing_and_is_tried_again() {
+fn a_damaged_file_holds_up_nothing_and_is_tried_again() {
     let mut tree = Tree::default();
     let bad = tree.add(&place(1, 0, Space::Sequence), 1);
     let good = tree.add(&place(1, 0, Space::Sequence), 2);
     let mut source = Source::new(u64::MAX);
     source.handle_scan(&tree.scan());
     let item = source.poll_item(at(0), |_| true).expect("the first");
-    source.handle_stall(at(0), item.token, Stall::Unfit("no tail".to_owned()));
+    source.handle_stall(at(0), item.token, Stall::Damaged("no tail".to_owned()));
     assert_eq!(drain(&mut source, at(1)), [good]);
     let (_, status) = source.status().next().expect("a region");
     assert_eq!(status.aside, [("1001-1-0-0.tsfile".to_owned(), "no tail".to_owned())]);
     let again = source.poll_timeout().expect("a time to try again");
     assert_eq!(drain(&mut source, again), [bad]);
+}
+
+#[test]
+fn a_file_that_cannot_leave_now_holds_up_its_region_and_no_other() {
+    let mut tree = Tree::default();
+    let first = tree.add(&place(1, 0, Space::Sequence), 1);
+    let second = tree.add(&place(1, 0, Space::Sequence), 2);
+    let other = tree.add(&place(2, 0, Space::Sequence), 3);
+    let mut source = Source::new(u64::MAX);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |region| region.region == 1).expect("the first");
+    source.handle_stall(at(0), item.token, Stall::Blocked("no permission".to_owned()));
+    assert_eq!(drain(&mut source, at(1)), [other]);
+    let (_, status) = source.status().next().expect("a region");
+    assert_eq!(status.blocked, Some(("1001-1-0-0.tsfile".to_owned(), "no permission".to_owned())));
+    assert_eq!(status.history_files, 2, "both still wait");
+    let again = source.poll_timeout().expect("a time to try again");
+    assert_eq!(drain(&mut source, again), [first, second]);
+    let (_, status) = source.status().next().expect("a region");
+    assert_eq!(status.blocked, None);
 }
 
 #[test]
@@ -378,7 +398,9 @@ impl Run {
         match self.rng.u8(0..8) {
             0 => self.source.handle_stall(self.now, item.token, Stall::Moved),
             1 => {
-                let stall = Stall::Unfit("damaged".to_owned());
+                let why = "for some reason".to_owned();
+                let blocked = self.rng.bool();
+                let stall = if blocked { Stall::Blocked(why) } else { Stall::Damaged(why) };
                 self.source.handle_stall(self.now, item.token, stall);
             }
             2 | 3 => {
