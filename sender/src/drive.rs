@@ -46,9 +46,11 @@ impl Edge {
             };
             slot.lane.poll_timeout().into_iter().chain(rate).min()
         });
+        let now = self.now();
+        // What a source has had due since before waits for its lane, not for the clock.
         let sources = self.state.pipes.values().filter_map(|pipe| pipe.source.poll_timeout());
-        let next = lanes.chain(sources).min()?;
-        Some(next.since(self.now()))
+        let next = lanes.chain(sources.filter(|due| *due > now)).min()?;
+        Some(next.since(now))
     }
 
     /// Lets everything happen that is due.

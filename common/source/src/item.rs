@@ -165,15 +165,51 @@ impl Outcome {
     }
 }
 
-/// Percent-escapes what is not a letter, a digit, `_` or a dot, injectively.
+/// A database's name as part of a file name: what is not a letter, a digit, `_` or a single dot is
+/// percent-escaped, and a long rest is left out, which the region id behind it makes up for.
 fn escape(database: &str) -> String {
-    let mut out = String::with_capacity(database.len());
-    for &byte in database.as_bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.' {
+    let mut out = String::new();
+    let bytes = database.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        let single_dot = byte == b'.' && at > 0 && bytes.get(at + 1).is_some_and(|&it| it != b'.');
+        if byte.is_ascii_alphanumeric() || byte == b'_' || single_dot {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02x}"));
         }
+        if out.len() > DATABASE_SHOWN_BYTES_MAX {
+            out.push('~');
+            break;
+        }
     }
     out
+}
+
+/// Of a database's name, so much goes into a name on the wire: the whole must stay below the 255
+/// bytes of a file name, mods suffix and the receiver's sequence number included.
+const DATABASE_SHOWN_BYTES_MAX: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wire_names_are_plain_short_and_unique_over_regions_partitions_and_spaces() {
+        let name = TsFileName::parse("1795346872988-1-0-0.tsfile").expect("a name");
+        let identity = FileIdentity { device: 1, inode: 1, length_bytes: 1, mtime_ns: 1 };
+        let mut seen = std::collections::HashSet::new();
+        let long = "root.\u{5de5}\u{5382}".repeat(40);
+        for database in ["root.sg", "root..sg", "plant", "..", "root.a/b", &long] {
+            for (region, partition) in [(1, 2), (12, 0), (u32::MAX, i64::MIN)] {
+                for space in [Space::Sequence, Space::Unsequence] {
+                    let region = RegionKey { database: database.to_owned(), region };
+                    let place = Place { region, partition, space };
+                    let name = FileItem::new(place, name, identity, "".into(), None).wire_name();
+                    assert!(name.len() < 200 && name.is_ascii(), "{name}");
+                    assert!(!name.contains("..") && !name.contains('/'), "{name}");
+                    assert!(seen.insert(name.clone()), "{name}");
+                }
+            }
+        }
+    }
 }
