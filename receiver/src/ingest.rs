@@ -111,8 +111,8 @@ impl Ingest {
     }
 
     /// A piece of a file has arrived whole: may more come?
-    pub(crate) fn end_piece(&self, connection: u64, token: u64, name: String) {
-        self.to_writer(WriterOp::PieceEnd { connection, token, name });
+    pub(crate) fn end_piece(&self, connection: u64, file: u64, token: u64, name: String) {
+        self.to_writer(WriterOp::PieceEnd { connection, file, token, name });
     }
 
     /// A file will not be sealed.

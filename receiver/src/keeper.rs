@@ -17,7 +17,6 @@ use tidegate_config::DiskFullPolicy;
 use tidegate_durable::RecordDraft;
 use tidegate_durable::Seq;
 use tidegate_durable::WriteError;
-use tidegate_link::receiving::Hello;
 use tidegate_link::receiving::Seal;
 use tidegate_link::receiving::Submit;
 use tidegate_model::Precision;
@@ -216,9 +215,7 @@ impl Keeper {
         }
         let kind = RecordKind::of_submit(submit.kind);
         let payload = records::encode_request(&peer.hello, &submit.request);
-        let hello = Arc::clone(&peer.hello);
-        let op = KeeperOp::Submit { peer, token, submit };
-        self.append(kind, &hello, connection, &payload, None, op)
+        self.append(kind, &payload, None, KeeperOp::Submit { peer, token, submit })
     }
 
     fn commit(&mut self, job: CommitJob) -> Result<(), WriteError> {
@@ -242,22 +239,20 @@ impl Keeper {
             return Ok(());
         }
         let kind = RecordKind::of_seal(job.seal.kind);
-        let hello = Arc::clone(&job.peer.hello);
-        let seal = &job.seal;
-        let payload = records::encode_files(&hello, &job.files, &seal.parameters, &seal.request);
-        let op = KeeperOp::Commit(job);
-        self.append(kind, &hello, connection, &payload, Some(fingerprint), op)
+        let (hello, seal) = (&job.peer.hello, &job.seal);
+        let payload = records::encode_files(hello, &job.files, &seal.parameters, &seal.request);
+        self.append(kind, &payload, Some(fingerprint), KeeperOp::Commit(job))
     }
 
     fn append(
         &mut self,
         kind: RecordKind,
-        hello: &Hello,
-        connection: u64,
         payload: &[u8],
         fingerprint: Option<Fingerprint>,
         op: KeeperOp,
     ) -> Result<(), WriteError> {
+        let Some((Peer { connection, hello }, token)) = asked_by(&op) else { return Ok(()) };
+        let connection = *connection;
         let draft = RecordDraft {
             kind: kind.code(),
             dialect: records::dialect_code(hello.form),
@@ -274,11 +269,8 @@ impl Keeper {
                 Ok(())
             }
             Err(error @ WriteError::TooLarge { .. }) => {
-                if let Some((connection, token)) = asked_by(&op) {
-                    let fault =
-                        Fault::Item { item: kind.as_str().to_owned(), reason: error.to_string() };
-                    self.answer(connection, token, Verdict::Refused(fault));
-                }
+                let (item, reason) = (kind.as_str().to_owned(), error.to_string());
+                self.answer(connection, token, Verdict::Refused(Fault::Item { item, reason }));
                 Ok(())
             }
             Err(error) if !error.is_fatal() => {
@@ -327,7 +319,8 @@ impl Keeper {
 
     fn committed(&mut self, pending: Pending) {
         let sequence = pending.sequence.get();
-        let Some((connection, token)) = asked_by(&pending.op) else { return };
+        let Some((peer, token)) = asked_by(&pending.op) else { return };
+        let connection = peer.connection;
         self.state.note(sequence, pending.kind, connection, pending.lane, pending.fingerprint);
         self.answer(connection, token, Verdict::Accepted { sequence: Some(sequence) });
     }
@@ -337,7 +330,7 @@ impl Keeper {
         self.settle()?;
         let (gone, kept): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|op| asked_by(op).is_some_and(|(asking, _)| asking == connection));
+            .partition(|op| asked_by(op).is_some_and(|(peer, _)| peer.connection == connection));
         self.waiting = kept;
         for op in gone {
             if let KeeperOp::Commit(job) = op {
@@ -361,7 +354,8 @@ impl Keeper {
     }
 
     fn wait_without_room(&mut self, op: KeeperOp, error: &Option<String>) {
-        if let Some((connection, token)) = asked_by(&op) {
+        if let Some((peer, token)) = asked_by(&op) {
+            let connection = peer.connection;
             let reason = error.clone().unwrap_or_else(|| String::from("disk full"));
             self.answer(connection, token, Verdict::Temporary { reason });
         }
@@ -374,11 +368,11 @@ impl Keeper {
 }
 
 /// Who waits for the outcome of an operation.
-fn asked_by(op: &KeeperOp) -> Option<(u64, u64)> {
+fn asked_by(op: &KeeperOp) -> Option<(&Peer, u64)> {
     match op {
-        KeeperOp::Commit(job) => Some((job.peer.connection, job.token)),
-        KeeperOp::Greet(greeting) => Some((greeting.peer.connection, greeting.token)),
-        KeeperOp::Submit { peer, token, .. } => Some((peer.connection, *token)),
+        KeeperOp::Commit(job) => Some((&job.peer, job.token)),
+        KeeperOp::Greet(greeting) => Some((&greeting.peer, greeting.token)),
+        KeeperOp::Submit { peer, token, .. } => Some((peer, *token)),
         _ => None,
     }
 }

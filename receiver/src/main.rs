@@ -11,6 +11,7 @@
 
 mod buffers;
 mod cli;
+mod control;
 mod daemon;
 mod dedup;
 mod disk;
@@ -26,6 +27,7 @@ mod registry;
 mod sealer;
 mod state;
 mod status;
+mod threads;
 mod writer;
 
 use std::process::ExitCode;

@@ -59,7 +59,7 @@ pub(crate) enum WriterOp {
     /// Hand on, behind everything before it.
     Pass(KeeperOp),
     /// A piece has arrived whole; may more come?
-    PieceEnd { connection: u64, token: u64, name: String },
+    PieceEnd { connection: u64, file: u64, token: u64, name: String },
     /// Files are complete.
     Seal { peer: Peer, token: u64, seal: Seal },
     /// A file begins.
@@ -148,7 +148,11 @@ impl Writer {
                 self.drop_files(|key| key == (connection, file))?;
             }
             WriterOp::Pass(op) => self.pass(SealerOp::Pass(op)),
-            WriterOp::PieceEnd { connection, token, name } => {
+            WriterOp::PieceEnd { connection, file, token, name } => {
+                // a small file is sealed next: its bytes may as well be on their way by then
+                if let Some(file) = self.files.get_mut(&(connection, file)) {
+                    file.start_write_back(0);
+                }
                 self.answer_piece(connection, token, name);
             }
             WriterOp::Seal { peer, token, seal } => self.seal(peer, token, seal),
@@ -329,7 +333,7 @@ impl Arriving {
             self.length_bytes = self.length_bytes.max(end);
             self.backlog.pop_front();
         }
-        self.start_write_back();
+        self.start_write_back(WRITE_BACK_BYTES);
         Ok(())
     }
 
@@ -342,9 +346,9 @@ impl Arriving {
 
     /// Tells the kernel that these bytes are not needed in memory: it starts writing them to the
     /// disk and does not wait. Only a hint, so its failure changes nothing.
-    fn start_write_back(&mut self) {
+    fn start_write_back(&mut self, at_least_bytes: u64) {
         let fresh = self.length_bytes.saturating_sub(self.advised_bytes);
-        if fresh < WRITE_BACK_BYTES {
+        if fresh < at_least_bytes {
             return;
         }
         if let Some(file) = &self.file {

@@ -392,7 +392,7 @@ impl Connection {
         self.token = Some(token);
         if core::mem::take(&mut self.is_first_piece) || !context.guard.has_room() {
             let name = self.names.get(&file.as_u64()).cloned().unwrap_or_default();
-            context.ingest.end_piece(self.id, token.as_u64(), name);
+            context.ingest.end_piece(self.id, file.as_u64(), token.as_u64(), name);
         } else {
             self.session.handle_outcome(context.now, token, Outcome::Accepted);
         }

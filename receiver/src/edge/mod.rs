@@ -79,6 +79,9 @@ pub(crate) enum EdgeMessage {
     Stop,
 }
 
+/// How other threads reach the loop: leaves a message and wakes it.
+pub(crate) type Tell = Arc<dyn Fn(EdgeMessage) + Send + Sync>;
+
 /// The keys the loop works by.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

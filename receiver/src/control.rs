@@ -1,0 +1,94 @@
+//! Answers `status` and `gaps` over the control socket.
+//!
+//! Each thread is asked for its own part; one that is busy is left out after a second rather than
+//! waited for.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc::Sender;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use std::time::Instant;
+
+use tidegate_daemon::control::Answer;
+use tidegate_daemon::control::ControlServer;
+use tidegate_daemon::control::Request;
+
+use crate::disk::DiskGuard;
+use crate::edge::EdgeMessage;
+use crate::edge::Tell;
+use crate::keeper::KeeperOp;
+use crate::status::EdgeReport;
+use crate::status::KeeperReport;
+use crate::status::LoaderReport;
+use crate::status::Report;
+
+/// A busy thread is left out after this time.
+const ASK_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Whom to ask, and what never changes.
+pub(crate) struct Control {
+    pub(crate) tell: Tell,
+    pub(crate) keeper: Sender<KeeperOp>,
+    pub(crate) guard: Arc<DiskGuard>,
+    pub(crate) report: Arc<Mutex<LoaderReport>>,
+    pub(crate) cluster_id: String,
+    pub(crate) state_dir: String,
+    pub(crate) started: Instant,
+}
+
+impl Control {
+    /// Listens at `path`.
+    pub(crate) fn spawn(self, path: &Path) -> Result<ControlServer, String> {
+        ControlServer::spawn(path, move |request| self.answer(&request))
+            .map_err(|error| error.to_string())
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        let answer = match request.command.as_str() {
+            "gaps" => {
+                let report = self.ask_keeper().ok_or("the keeper is busy, try again")?;
+                serde_json::to_value(report.gaps)
+            }
+            "status" => serde_json::to_value(self.status()),
+            other => return Err(format!("expected status or gaps, found {other}")),
+        };
+        answer.map_err(|error| error.to_string())
+    }
+
+    fn status(&self) -> Report {
+        self.guard.look();
+        let loader = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let keeper = self.ask_keeper().map(|mut report| {
+            // the list has a command of its own
+            report.gaps.clear();
+            report
+        });
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            cluster_id: self.cluster_id.clone(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            state_dir: self.state_dir.clone(),
+            disk_free_bytes: self.guard.free_bytes(),
+            disk_floor_bytes: self.guard.floor_bytes(),
+            edge: self.ask_edge(),
+            keeper,
+            loader,
+        }
+    }
+
+    fn ask_edge(&self) -> Option<EdgeReport> {
+        let (reply, answer) = sync_channel(1);
+        (self.tell)(EdgeMessage::Ask(reply));
+        answer.recv_timeout(ASK_TIME_MAX).ok()
+    }
+
+    fn ask_keeper(&self) -> Option<KeeperReport> {
+        let (reply, answer) = sync_channel(1);
+        self.keeper.send(KeeperOp::Ask(reply)).ok()?;
+        answer.recv_timeout(ASK_TIME_MAX).ok()
+    }
+}
