@@ -94,7 +94,7 @@ launch() {
   # A session of its own: a Ctrl-C at the test must not reach the server before the test's own clean-up.
   setsid java "${opens[@]}" -XX:+UseSerialGC "-XX:TieredStopAtLevel=$jit" -XX:-UsePerfData \
     "-Xms${heap_mb}m" "-Xmx${heap_mb}m" "-XX:MaxDirectMemorySize=${direct_mb}m" "-Doff_heap_memory=${direct_mb}m" \
-    -Djdk.nio.maxCachedBufferSize=262144 -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -Duser.timezone=UTC \
+    "-Djava.io.tmpdir=$home/tmp" -Djdk.nio.maxCachedBufferSize=262144 -Dfile.encoding=UTF-8 -Dsun.jnu.encoding=UTF-8 -Duser.timezone=UTC \
     "-DIOTDB_HOME=$home" "-DCONFIGNODE_HOME=$home" "-DIOTDB_CONF=$home/conf" "-DCONFIGNODE_CONF=$home/conf" \
     "-DTSFILE_HOME=$home" "-DTSFILE_CONF=$home/conf" "-DIOTDB_DATA_HOME=$home" "-DCONFIGNODE_DATA_HOME=$home" \
     "-DIOTDB_LOG_DIR=$home/logs" "-DCONFIGNODE_LOGS=$home/logs" \
@@ -154,7 +154,7 @@ main() {
     die "$instance runs already (pid $(cat "$home/datanode.pid")); stop.sh $instance ends it"
   fi
   if [ $fresh = yes ]; then rm -rf "$home"; fi
-  mkdir -p "$home"/{conf,logs,datanode/data} "$home"/ext/{pipe,udf,trigger}
+  mkdir -p "$home"/{conf,logs,tmp,datanode/data} "$home"/ext/{pipe,udf,trigger}
 
   # Two starts at once must not choose the same ports; the lock is held until both nodes listen.
   exec 9>"$run_dir/.ports"

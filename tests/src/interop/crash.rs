@@ -1,5 +1,7 @@
 //! Each end is killed in the middle; the values are the same.
 
+use std::ops::Range;
+
 use anyhow::Result;
 
 use super::ours::FIXTURE_2_0;
@@ -10,6 +12,7 @@ use super::rig::Role;
 use super::rig::Route;
 use super::rig::Shown;
 use super::rig::files_sent;
+use super::rig::sealed_files;
 use super::rig::wait_all_sent;
 use super::stock;
 use crate::harness::Daemon;
@@ -27,10 +30,11 @@ pub(super) fn sender_killed(rig: &mut Rig) -> Result<Shown> {
     let target = rig.server(Role::Target)?.air_gap;
     let (_gateway, to) = rig.gateway(Route::SLOW, target)?;
     let source = SourceDirs::fixture(name);
+    let n_all = sealed_files(&source)?.len();
     let setup = rig.sender(&source, Route::SLOW, to, &[])?;
     let mut sender = setup.start()?;
     for n_files in KILLS {
-        wait_sent(&setup, &mut sender, n_files)?;
+        wait_sent(&setup, &mut sender, n_files..n_all)?;
         sender.kill9()?;
         sender = setup.start()?;
     }
@@ -46,9 +50,10 @@ pub(super) fn target_killed(rig: &mut Rig) -> Result<Shown> {
     let target = rig.server(Role::Target)?.air_gap;
     let (_gateway, to) = rig.gateway(Route::SLOW, target)?;
     let source = SourceDirs::fixture(name);
+    let n_all = sealed_files(&source)?.len();
     let setup = rig.sender(&source, Route::SLOW, to, &[])?;
     let mut sender = setup.start()?;
-    wait_sent(&setup, &mut sender, KILLS[1])?;
+    wait_sent(&setup, &mut sender, KILLS[1]..n_all)?;
     rig.kill_and_restart(Role::Target)?;
     wait_all_sent(&setup, &mut sender, &source)?;
     expect_no_gaps(&setup)?;
@@ -67,7 +72,7 @@ pub(super) fn both_killed(rig: &mut Rig) -> Result<Shown> {
     let setup = rig.sender(&source, Route::SLOW, to, &[])?;
     let mut sender = setup.start()?;
     for (round, n_files) in KILLS.into_iter().enumerate() {
-        stock::wait_arrivals(&receiver, &mut receiving, n_files)?;
+        stock::wait_arrivals(&receiver, &mut receiving, n_files..files.len())?;
         receiving.kill9()?;
         if round == 1 {
             sender.kill9()?;
@@ -80,16 +85,17 @@ pub(super) fn both_killed(rig: &mut Rig) -> Result<Shown> {
     expect_no_gaps(&setup)?;
     sender.terminate()?;
     receiving.terminate()?;
-    stock::load_into_target(rig, &receiver)?;
+    stock::load_into_target(rig, &receiver, "load")?;
     let n_points = rig.target_must_have(name, databases)?;
     let compared = format!("{} loaded back = answers of {name}", databases.join(", "));
     Ok(Shown { compared, n_points })
 }
 
-fn wait_sent(setup: &SenderSetup, daemon: &mut Daemon, n_files: usize) -> Result<()> {
-    poll(CROSSING_TIME_MAX, &format!("{n_files} files to be sent"), || {
+/// Waits for the moment at which so many files have been sent.
+fn wait_sent(setup: &SenderSetup, daemon: &mut Daemon, middle: Range<usize>) -> Result<()> {
+    poll(CROSSING_TIME_MAX, &format!("{} files to be sent", middle.start), || {
         daemon.ensure_running()?;
-        Ok((files_sent(setup)? >= n_files as u64).then_some(()))
+        stock::reached(usize::try_from(files_sent(setup)?)?, &middle)
     })
     .map_err(|error| daemon.with_log(&error))
 }

@@ -17,6 +17,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -30,21 +31,25 @@ use crate::workspace;
 /// No statement of these tests takes longer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(90);
 
-/// The key=value words of an answer.
-pub(super) type Answer = HashMap<String, String>;
+/// It closes its sessions within this.
+const END_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A running client; killed when dropped.
+/// The key=value words of an answer.
+pub(crate) type Answer = HashMap<String, String>;
+
+/// A running client; ended when dropped.
 #[derive(Debug)]
-pub(super) struct Drive {
+pub(crate) struct Drive {
     child: Child,
-    commands: ChildStdin,
+    /// Nothing once it was told to end.
+    commands: Option<ChildStdin>,
     answers: Receiver<String>,
     at: SocketAddr,
 }
 
 impl Drive {
     /// Starts it; it will talk to `server` first.
-    pub(super) fn start(server: SocketAddr, log: &Path) -> Result<Self> {
+    pub(crate) fn start(server: SocketAddr, log: &Path) -> Result<Self> {
         let mut child = Command::new(workspace::root().join("tests/java/run.sh"))
             .args(["Drive", &server.ip().to_string(), &server.port().to_string()])
             .stdin(Stdio::piped())
@@ -63,11 +68,11 @@ impl Drive {
                 }
             }
         });
-        Ok(Self { child, commands, answers, at: server })
+        Ok(Self { child, commands: Some(commands), answers, at: server })
     }
 
     /// Runs a command at a server; an error names both.
-    pub(super) fn run(&mut self, server: SocketAddr, command: &str) -> Result<Answer> {
+    pub(crate) fn run(&mut self, server: SocketAddr, command: &str) -> Result<Answer> {
         if self.at != server {
             self.exchange(&format!("at {} {}", server.ip(), server.port()))?;
             self.at = server;
@@ -98,8 +103,9 @@ impl Drive {
     }
 
     fn exchange(&mut self, command: &str) -> Result<Answer> {
-        writeln!(self.commands, "{command}").context("the client has ended")?;
-        self.commands.flush().context("the client has ended")?;
+        let commands = self.commands.as_mut().ok_or_else(|| anyhow!("the client has ended"))?;
+        writeln!(commands, "{command}").context("the client has ended")?;
+        commands.flush().context("the client has ended")?;
         let answers = &self.answers;
         let line = poll(ANSWER_TIME_MAX, "the client's answer", || {
             match answers.recv_timeout(Duration::from_millis(50)) {
@@ -121,6 +127,12 @@ impl Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
+        // It ends with its input, and then removes the libraries it has unpacked.
+        self.commands = None;
+        let deadline = Instant::now() + END_TIME_MAX;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(10));
+        }
         // Nothing more can be done about a failure here.
         let _ = self.child.kill();
         let _ = self.child.wait();

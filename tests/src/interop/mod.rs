@@ -4,11 +4,11 @@
 //! bring the IoTDBs, `tests/java/Drive.java` of the client that steers them.
 
 mod crash;
-mod drive;
+pub(crate) mod drive;
 mod ours;
 mod points;
 mod rig;
-mod server;
+pub(crate) mod server;
 mod stock;
 
 use std::path::PathBuf;
@@ -45,6 +45,10 @@ pub struct Args {
     /// List the cases and end
     #[arg(long)]
     list: bool,
+
+    /// Seed of the cases that act at random
+    #[arg(long, value_name = "SEED", default_value = "1")]
+    seed: u64,
 
     /// Where our programs are [default: beside this one]
     #[arg(long, value_name = "DIR")]
@@ -100,8 +104,14 @@ const CASES: &[Case] = &[
         run: ours::live,
     },
     Case {
-        name: "live-table",
+        name: "live-random",
         extent: Extent::Full,
+        about: "a live IoTDB written at random, our sender killed, gateway, IoTDB's receiver",
+        run: ours::live_random,
+    },
+    Case {
+        name: "live-table",
+        extent: Extent::Quick,
         about: "a live IoTDB's table model, our sender, forward gateway, IoTDB's receiver",
         run: ours::live_table,
     },
@@ -113,14 +123,20 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "stock-reverse",
-        extent: Extent::Full,
-        about: "the same, reverse gateway with E language",
+        extent: Extent::Quick,
+        about: "IoTDB's own sink with mods, reverse gateway with E language, our receiver, LOAD",
         run: stock::reverse,
+    },
+    Case {
+        name: "stock-table",
+        extent: Extent::Full,
+        about: "IoTDB's own sink with a table, forward gateway, our receiver, LOAD",
+        run: stock::table,
     },
     Case {
         name: "stock-receiver-killed",
         extent: Extent::Full,
-        about: "the same, forward gateway, our receiver killed twice",
+        about: "IoTDB's own sink, forward gateway, our receiver killed twice, LOAD",
         run: stock::receiver_killed,
     },
     Case {
@@ -131,7 +147,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "sender-killed",
-        extent: Extent::Full,
+        extent: Extent::Quick,
         about: "our sender killed three times, gateway, IoTDB's receiver",
         run: crash::sender_killed,
     },
@@ -177,7 +193,7 @@ pub fn run(args: &Args) -> Result<Tally> {
     server::script("tests/java/build.sh", &[], server::BUILD_TIME_MAX, &log)?;
     eprintln!("IoTDB and its client are ready after {:.1} s", started.elapsed().as_secs_f64());
 
-    let mut rig = Rig::new(binaries, work.path());
+    let mut rig = Rig::new(binaries, work.path(), args.seed);
     let mut table = Table::new();
     table.set_header(["case", "how", "compared", "points", "seconds", "verdict"]);
     let mut tally = Tally::default();

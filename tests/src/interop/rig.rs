@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
+use anyhow::anyhow;
 use anyhow::bail;
 
 use super::drive::Answer;
@@ -90,7 +91,7 @@ impl Route {
     };
     /// A forward gateway with a delay, so that there is a middle to be killed in.
     pub(super) const SLOW: Self = Self {
-        gateway: Some(&["--profile", "syskeeper-2000-forward", "--rtt-ms", "20"]),
+        gateway: Some(&["--profile", "syskeeper-2000-forward", "--rtt-ms", "30"]),
         ..Self::FORWARD
     };
 
@@ -116,6 +117,8 @@ pub(super) struct Rig {
     /// Our programs.
     pub(super) binaries: Binaries,
     work: PathBuf,
+    /// Seed of the cases that act at random.
+    pub(super) seed: u64,
     /// The directory of the case that runs.
     pub(super) dir: PathBuf,
     // The client goes before the servers it talks to.
@@ -125,9 +128,9 @@ pub(super) struct Rig {
 
 impl Rig {
     /// Works below `work`, which exists.
-    pub(super) fn new(binaries: Binaries, work: &Path) -> Self {
+    pub(super) fn new(binaries: Binaries, work: &Path, seed: u64) -> Self {
         let (drive, servers) = (None, BTreeMap::new());
-        Self { binaries, work: work.to_owned(), dir: work.to_owned(), drive, servers }
+        Self { binaries, work: work.to_owned(), seed, dir: work.to_owned(), drive, servers }
     }
 
     /// Makes the directory of a case and an empty target.
@@ -226,19 +229,20 @@ impl Rig {
         Ok(n_points)
     }
 
-    /// The SQL that makes a stock IoTDB send by air gap.
+    /// The SQL that makes a stock IoTDB send by air gap: the plugin, then the pipe.
     pub(super) fn plugin_sql(
         &self,
         pipe: &str,
         to: SocketAddr,
         attributes: &[&str],
-    ) -> Result<Vec<String>> {
+    ) -> Result<[String; 2]> {
         let to = to.to_string();
         let mut arguments = vec![pipe, &to];
         arguments.extend(attributes);
         let log = self.dir.join("plugin.log");
         let sql = script("tests/interop/plugin.sh", &arguments, Duration::from_secs(30), &log)?;
-        Ok(sql.lines().map(str::to_owned).collect())
+        let lines: Vec<String> = sql.lines().map(str::to_owned).collect();
+        lines.try_into().map_err(|lines| anyhow!("expected two statements, found {lines:?}"))
     }
 
     /// The gateway of a route in front of `target`; with the address to send to.
