@@ -8,4 +8,3 @@ pub mod receiving;
 pub mod sending;
 
 pub use tidegate_model::Time;
-
