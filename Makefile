@@ -52,6 +52,7 @@ soak: build
 	scripts/soak.sh
 
 package: setup
+	scripts/setup.sh package
 	$(CARGO) build $(CARGO_FLAGS) --release -p tidegate-sender -p tidegate-receiver
 	packaging/package.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that what the Makefile needs is there: setup.sh [java]
+# Sees to it that what the Makefile needs is there: setup.sh [java|package]
 # On Debian as root missing packages are installed; elsewhere they are named.
 set -euo pipefail
 
@@ -13,6 +13,11 @@ need git git
 if [ "${1:-}" = java ]; then
     need javac openjdk-17-jdk-headless
     need mvn maven
+fi
+if [ "${1:-}" = package ]; then
+    need dpkg-deb dpkg
+    need rpmbuild rpm
+    need strip binutils
 fi
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
