@@ -28,7 +28,6 @@ tree() { # tree DAEMON: the installed files, below $out/tree-DAEMON
     local pages=("docs/man/tidegate-$daemon.1" "docs/man/$daemon.properties.5")
     if [ "$daemon" = sender ]; then
         pages+=(docs/man/tidegate-pipe.5)
-        install -d -m 750 "$root/etc/tidegate/pipes"
     fi
     for page in "${pages[@]}"; do
         install -d "$root/usr/share/man/man${page##*.}"
@@ -92,6 +91,8 @@ License: Apache-2.0
 Requires(post): shadow-utils
 %global __strip /bin/true
 %global debug_package %{nil}
+%global __os_install_post %{nil}
+%global _build_id_links none
 %description
 One byte comes back through the gateway: taken or refused. Whatever was
 acknowledged is durable on the other side.
@@ -108,7 +109,6 @@ if [ \$1 -eq 0 ] && [ -d /run/systemd/system ]; then systemctl disable --now tid
 /usr/share/man/man1/*
 /usr/share/man/man5/*
 /usr/share/doc/tidegate-$daemon
-$([ "$daemon" = sender ] && echo '%dir %attr(0750, root, root) /etc/tidegate/pipes' || true)
 SPEC
     rpmbuild -bb --quiet --target "$arch_rpm" --define "_topdir $top" "$top/SPECS/tidegate-$daemon.spec"
     mv "$top"/RPMS/*/*.rpm "$out/"
