@@ -128,11 +128,10 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return self.state.close(),
             };
             batch.extend(self.ports.ops.try_iter().take(BATCH_MAX));
-            let has_room = self.guard.look();
             let mut is_last = false;
             for op in batch {
                 is_last |= matches!(op, KeeperOp::Stop);
-                self.take(op, has_room)?;
+                self.take(op)?;
             }
             self.settle()?;
             if is_last {
@@ -145,7 +144,7 @@ impl Keeper {
         !self.guard.look() && self.guard.policy() == DiskFullPolicy::Withhold
     }
 
-    fn take(&mut self, op: KeeperOp, has_room: bool) -> Result<(), WriteError> {
+    fn take(&mut self, op: KeeperOp) -> Result<(), WriteError> {
         match op {
             KeeperOp::Ask(reply) => {
                 let report = self.state.report(self.waiting.len());
@@ -170,7 +169,7 @@ impl Keeper {
                 Ok(())
             }
             KeeperOp::Stop => Ok(()),
-            KeeperOp::Submit { peer, token, submit } => self.submit(peer, token, submit, has_room),
+            KeeperOp::Submit { peer, token, submit } => self.submit(peer, token, submit),
         }
     }
 
@@ -190,15 +189,9 @@ impl Keeper {
         Ok(())
     }
 
-    fn submit(
-        &mut self,
-        peer: Peer,
-        token: u64,
-        submit: Submit,
-        has_room: bool,
-    ) -> Result<(), WriteError> {
+    fn submit(&mut self, peer: Peer, token: u64, submit: Submit) -> Result<(), WriteError> {
         let connection = peer.connection;
-        if !has_room {
+        if !self.guard.look() {
             let reason = self.guard.reason();
             match self.guard.policy() {
                 DiskFullPolicy::Refuse => {

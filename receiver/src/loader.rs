@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -30,6 +29,7 @@ use crate::disk;
 use crate::keeper::KeeperOp;
 use crate::manifest::Line;
 use crate::manifest::Manifest;
+use crate::placement;
 use crate::records;
 use crate::records::RecordKind;
 use crate::records::StagedFile;
@@ -49,9 +49,6 @@ const ROOM_POLL: Duration = Duration::from_secs(1);
 /// After the first news the loader waits this long, so that small files share their syncs and
 /// leave the disk to those that arrive.
 const BATCH_PAUSE: Duration = Duration::from_millis(100);
-
-/// Longest file name in the target.
-const NAME_BYTES_MAX: usize = 255;
 
 /// What the keeper tells the loader.
 pub(crate) enum LoaderOp {
@@ -191,20 +188,23 @@ impl Loader {
         if kind != RecordKind::File {
             return self.keep_snapshot(sequence, &contents.files, touched);
         }
+        // makes the directory where there is none
+        self.manifest(&record.origin)?;
         let directory = self.places.target.join(&record.origin);
-        let main = contents.files.iter().find(|file| file.name.ends_with(".tsfile"));
-        let main = main.map_or("", |file| file.name.as_str());
-        for file in &contents.files {
-            let stored = stored_name(sequence, main, &file.name);
-            if self.manifest(&record.origin)?.has(sequence, &stored) {
-                continue;
-            }
-            let to = directory.join(&stored);
-            if !move_file(&self.places.staging.join(&file.staged), &to)? {
+        for (file, stored) in
+            placement::place(&self.places.staging, &directory, sequence, &contents.files)?
+        {
+            let Some(stored) = stored else {
+                if self.manifest(&record.origin)?.has_bytes(sequence, &file.sha256) {
+                    continue;
+                }
                 tracing::error!(sequence, file = %file.name, "staged file is missing");
                 let (origin, item) = (record.origin.clone(), file.name.clone());
                 let reason = String::from("its staged file is missing");
                 touched.gaps.push(crate::gaps::Gap { origin, item, reason });
+                continue;
+            };
+            if self.manifest(&record.origin)?.has(sequence, &stored, &file.sha256) {
                 continue;
             }
             touched.files = touched.files.saturating_add(1);
@@ -231,10 +231,7 @@ impl Loader {
         files: &[StagedFile],
         touched: &mut Touched,
     ) -> io::Result<()> {
-        for file in files {
-            let to = self.places.snapshots.join(stored_name(sequence, "", &file.name));
-            move_file(&self.places.staging.join(&file.staged), &to)?;
-        }
+        placement::place(&self.places.staging, &self.places.snapshots, sequence, files)?;
         touched.directories.insert(self.places.snapshots.clone());
         Ok(())
     }
@@ -308,70 +305,5 @@ impl Loader {
 
     fn note(&self, change: impl FnOnce(&mut LoaderReport)) {
         change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// The name in the target: sequence and name; mods are named after their TsFile, as IoTDB's LOAD
-/// wants them. A name that would be too long loses its front, never its extension.
-fn stored_name(sequence: u64, main: &str, name: &str) -> String {
-    let (stem, extension) = match name.rsplit_once('.') {
-        Some((_, extension @ ("mods" | "mods2"))) if !main.is_empty() => (main, Some(extension)),
-        _ => (name, None),
-    };
-    let prefix = format!("{sequence:012}-");
-    // the same cut for a TsFile and its mods, or they would no longer be named alike
-    let room = NAME_BYTES_MAX.saturating_sub(prefix.len()).saturating_sub(".mods2".len());
-    let surplus = stem.len().saturating_sub(room);
-    let cut = (surplus..=stem.len()).find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
-    let stem = stem.get(cut..).unwrap_or_default();
-    match extension {
-        Some(extension) => format!("{prefix}{stem}.{extension}"),
-        None => format!("{prefix}{stem}"),
-    }
-}
-
-/// Moves a file, across file systems if need be; `false` if it is in neither place.
-fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
-    let failed = |error: io::Error| named(&error, "move a file to", &to.display().to_string());
-    match fs::rename(from, to) {
-        Ok(()) => Ok(true),
-        // the target directory may have vanished as well, and then the file is still there
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(to.is_file()),
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy_file(from, to).map_err(failed)?;
-            Ok(true)
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Copies under another name and renames, so that a name in the target is always a whole file.
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let beside = to.with_file_name(".incoming");
-    let mut source = fs::File::open(from)?;
-    let mut copy = fs::File::create(&beside)?;
-    io::copy(&mut source, &mut copy)?;
-    copy.sync_all()?;
-    fs::rename(&beside, to)?;
-    if let Some(directory) = to.parent() {
-        sync_directory(directory)?;
-    }
-    fs::remove_file(from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_in_the_target_sort_by_arrival_and_mods_follow_their_file() {
-        assert_eq!(stored_name(7, "a.tsfile", "a.tsfile"), "000000000007-a.tsfile");
-        assert_eq!(stored_name(7, "a.tsfile", "b.mods"), "000000000007-a.tsfile.mods");
-        assert_eq!(stored_name(7, "a.tsfile", "a.tsfile.mods2"), "000000000007-a.tsfile.mods2");
-        let long = format!("{}.tsfile", "x".repeat(248));
-        let stored = stored_name(u64::MAX, &long, &long);
-        let mods = stored_name(u64::MAX, &long, &format!("{}.mods2", "x".repeat(249)));
-        assert!(stored.len() <= NAME_BYTES_MAX && mods.len() <= NAME_BYTES_MAX);
-        assert_eq!(mods, format!("{stored}.mods2"));
     }
 }

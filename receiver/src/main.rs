@@ -22,6 +22,7 @@ mod ingest;
 mod keeper;
 mod loader;
 mod manifest;
+mod placement;
 mod records;
 mod registry;
 mod sealer;

@@ -42,12 +42,15 @@ pub(crate) struct Line {
     pub(crate) stored: String,
 }
 
+/// What tells lines apart: sequence, stored name, SHA-256.
+type Key = (u64, String, String);
+
 /// An open manifest.
 pub(crate) struct Manifest {
     file: File,
     path: String,
     /// Lines behind the loader's durable position.
-    written: HashSet<(u64, String)>,
+    written: HashSet<Key>,
 }
 
 impl Manifest {
@@ -72,8 +75,15 @@ impl Manifest {
     }
 
     /// Whether this line stands there already: from an interrupted run or batch.
-    pub(crate) fn has(&self, sequence: u64, stored: &str) -> bool {
-        !self.written.is_empty() && self.written.contains(&(sequence, stored.to_owned()))
+    pub(crate) fn has(&self, sequence: u64, stored: &str, sha256: &[u8; 32]) -> bool {
+        let key = || (sequence, stored.to_owned(), hex(sha256));
+        !self.written.is_empty() && self.written.contains(&key())
+    }
+
+    /// Whether a line of this sequence speaks of these bytes: the user may have moved the file on.
+    pub(crate) fn has_bytes(&self, sequence: u64, sha256: &[u8; 32]) -> bool {
+        let sha256 = hex(sha256);
+        self.written.iter().any(|(known, _, bytes)| *known == sequence && *bytes == sha256)
     }
 
     /// Adds lines; durable on return.
@@ -89,7 +99,8 @@ impl Manifest {
         let path = &self.path;
         let failed = |error| io::Error::other(format!("cannot sync {path}: {error}"));
         self.file.sync_data().map_err(failed)?;
-        self.written.extend(lines.iter().map(|line| (line.sequence, line.stored.clone())));
+        let key = |line: &Line| (line.sequence, line.stored.clone(), hex(&line.sha256));
+        self.written.extend(lines.iter().map(key));
         Ok(())
     }
 
@@ -113,7 +124,7 @@ impl Line {
 }
 
 /// Cuts off a torn last line and reads the lines behind `position`.
-fn recover(file: &mut File, position: u64) -> io::Result<HashSet<(u64, String)>> {
+fn recover(file: &mut File, position: u64) -> io::Result<HashSet<Key>> {
     let length = file.metadata()?.len();
     let from = length.saturating_sub(TAIL_BYTES_MAX);
     file.seek(SeekFrom::Start(from))?;
@@ -125,11 +136,11 @@ fn recover(file: &mut File, position: u64) -> io::Result<HashSet<(u64, String)>>
         file.sync_data()?;
     }
     let text = String::from_utf8_lossy(tail.get(..whole).unwrap_or_default());
-    let key = |line: &str| -> Option<(u64, String)> {
-        let sequence = line.split('\t').next()?.parse().ok()?;
-        Some((sequence, line.split('\t').nth(7)?.to_owned()))
+    let key = |line: &str| -> Option<Key> {
+        let field = |at| line.split('\t').nth(at).map(str::to_owned);
+        Some((field(0)?.parse().ok()?, field(7)?, field(5)?))
     };
-    Ok(text.lines().filter_map(key).filter(|(sequence, _)| *sequence > position).collect())
+    Ok(text.lines().filter_map(key).filter(|(sequence, ..)| *sequence > position).collect())
 }
 
 /// Lower-case hex.
@@ -199,8 +210,9 @@ mod tests {
             bytes.extend_from_slice(&whole[..torn]);
             std::fs::write(&path, &bytes).unwrap();
             let manifest = Manifest::open(directory.path(), 1).unwrap();
-            assert!(!manifest.has(1, "1-a.tsfile"), "before the position nobody asks");
-            assert!(manifest.has(2, "2-a.tsfile"));
+            assert!(!manifest.has(1, "1-a.tsfile", &[7; 32]), "before the position nobody asks");
+            assert!(manifest.has(2, "2-a.tsfile", &[7; 32]));
+            assert!(!manifest.has(2, "2-a.tsfile", &[8; 32]), "other bytes are another file");
             assert_eq!(std::fs::read(&path).unwrap(), whole, "torn after {torn} bytes");
         }
     }

@@ -191,6 +191,24 @@ fn a_failed_disk_ends_the_daemon_before_anything_more_is_acknowledged() {
 }
 
 #[test]
+fn a_state_made_anew_overwrites_nothing_in_the_target() {
+    let site = Site::new(&[]);
+    let contents = [ts_file(100, 1), ts_file(100, 2), ts_file(100, 1)];
+    for content in &contents {
+        let daemon = site.start();
+        assert_eq!(daemon.greeted().file("a.tsfile", content, 100), Some(OK));
+        daemon.wait_loaded();
+        drop(daemon);
+        std::fs::remove_dir_all(site.path("state")).unwrap();
+    }
+    let mut stored: Vec<_> = site.stored().into_iter().map(|file| file.bytes).collect();
+    stored.sort();
+    let mut expected = vec![contents[0].clone(), contents[1].clone()];
+    expected.sort();
+    assert!(stored == expected, "{} files", stored.len());
+}
+
+#[test]
 fn files_wait_while_the_target_is_away() {
     let site = Site::new(&[]);
     let daemon = site.start();

@@ -416,10 +416,11 @@ impl ReceivingSession {
     fn dispatch(&mut self, now: Time, payload: Vec<u8>, layer: u8) {
         let (to, result) = match request::parse(payload, &self.config) {
             Ok(Request::Handshake(checked)) => (AnswerTo::Handshake, self.greet(now, checked)),
-            Ok(_) if self.identity.is_none() => (AnswerTo::Unknown, Err(Refusal::HandshakeFirst)),
+            // a sender with a compressor wraps its handshake as well
             Ok(Request::Compressed(inner)) if layer < MAX_LAYERS => {
                 return self.dispatch(now, inner, layer.saturating_add(1));
             }
+            Ok(_) if self.identity.is_none() => (AnswerTo::Unknown, Err(Refusal::HandshakeFirst)),
             Ok(Request::Slice(slice)) if layer < MAX_LAYERS => {
                 let cap = usize::try_from(self.config.max_request_bytes).unwrap_or(usize::MAX);
                 match self.slices.push(slice, cap) {

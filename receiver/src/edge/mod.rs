@@ -120,8 +120,9 @@ pub(crate) struct Edge {
     connections: Slab<Connection>,
     by_id: HashMap<u64, usize>,
     deadlines: BTreeSet<(Time, usize)>,
+    /// Connections with more to do; a key that is none only keeps the loop from sleeping.
     ready: VecDeque<usize>,
-    /// Connections that wait for memory of others.
+    /// Received and not yet written, all connections together.
     total_in_flight_bytes: usize,
     started: Instant,
     /// The upper half of connection ids, different in each run.

@@ -139,7 +139,7 @@ impl Stored {
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(sha256, hex, "{line}");
         assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");
-        assert!(stored.starts_with(&format!("{:012}-", sequence.parse::<u64>().unwrap())));
+        assert!(stored.starts_with(&format!("{:012}", sequence.parse::<u64>().unwrap())), "{line}");
         let sequence = sequence.parse().unwrap();
         Self { sequence, origin: origin.to_owned(), name: name.to_owned(), bytes }
     }

@@ -21,6 +21,9 @@ pub const TIDEGATE_STREAM: &str = "tidegate.stream";
 /// Which run of the stream it is, a number that only grows.
 pub const TIDEGATE_EPOCH: &str = "tidegate.epoch";
 
+/// Longest name of a stream.
+const STREAM_BYTES_MAX: usize = 200;
+
 /// What user and password are for senders that do not name them, as at IoTDB.
 const DEFAULT_CREDENTIAL: &str = "root";
 
@@ -69,11 +72,20 @@ pub(super) fn check_v2(
     };
     Ok(Hello {
         origin: Origin::escape(name),
-        stream: value(TIDEGATE_STREAM).map(str::to_owned),
+        stream: value(TIDEGATE_STREAM).map(check_stream).transpose()?,
         epoch,
         precision,
         form: HandshakeForm::V2,
     })
+}
+
+/// A stream's name goes into logs and status as it is.
+fn check_stream(text: &str) -> Result<String, HandshakeFault> {
+    let is_plain = (1..=STREAM_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    match is_plain {
+        true => Ok(text.to_owned()),
+        false => Err(HandshakeFault::StreamMalformed(text.to_owned())),
+    }
 }
 
 fn parse_precision(text: &str) -> Result<Precision, HandshakeFault> {

@@ -167,6 +167,8 @@ pub enum HandshakeFault {
     PrecisionMissing,
     /// Not one of the three precisions.
     PrecisionUnknown(String),
+    /// `tidegate.stream` is empty, too long, or would break a line.
+    StreamMalformed(String),
     /// More origins or streams than a receiver remembers.
     TooManyOrigins,
     /// V1 handshakes are switched off.
@@ -200,6 +202,11 @@ impl fmt::Display for HandshakeFault {
             Self::PrecisionUnknown(text) => {
                 write!(f, "time-stamp precision {}, expected ms, us or ns", shown(text.as_bytes()))
             }
+            Self::StreamMalformed(text) => write!(
+                f,
+                "tidegate.stream is {}, expected 1 to 200 bytes without control characters",
+                shown(text.as_bytes())
+            ),
             Self::TooManyOrigins => f.write_str("too many origins or streams for one receiver"),
             Self::V1NotAccepted => {
                 f.write_str("a V1 handshake, which receiver_accept_v1=false refuses")

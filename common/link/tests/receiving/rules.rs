@@ -64,6 +64,10 @@ fn handshakes_are_checked_key_by_key() {
     }
     let user = "admin".to_owned();
     check_handshake(&[("username", "admin")], Err(HandshakeFault::Credentials { user }));
+    for stream in ["", "a\nb", "\u{1b}[2J", &"x".repeat(201)] {
+        let fault = HandshakeFault::StreamMalformed(stream.to_owned());
+        check_handshake(&[("tidegate.stream", stream)], Err(fault));
+    }
     let epoch = HandshakeFault::EpochMalformed("-1".to_owned());
     check_handshake(&[("tidegate.epoch", "-1")], Err(epoch));
 }
@@ -244,10 +248,14 @@ fn unknown_types_and_versions_are_refused_for_good_and_the_connection_stays() {
 
 #[test]
 fn compressed_and_sliced_requests_are_handled_as_what_they_hold() {
-    let mut edge = Edge::greeted();
+    let by = [tidegate_codec::PipeCompression::Zstd, tidegate_codec::PipeCompression::Lz4];
+    // a sender with a compressor wraps everything, its first words too
+    let mut packed = Vec::new();
+    tidegate_wire::request::encode_compressed(&handshake(&[])[16..], &by, &mut packed).unwrap();
+    let mut edge = Edge::new(config());
+    edge.expect(&framed(&packed), OK);
     let piece = piece_payload(4, b"a.tsfile", 0, b"abc");
     let mut packed = Vec::new();
-    let by = [tidegate_codec::PipeCompression::Zstd, tidegate_codec::PipeCompression::Lz4];
     tidegate_wire::request::encode_compressed(&piece, &by, &mut packed).unwrap();
     edge.expect(&framed(&packed), OK);
     let seal = payload(5, &[string(b"a.tsfile"), 3_i64.to_be_bytes().to_vec()].concat());

@@ -1,0 +1,183 @@
+//! Moves staged files into a directory, under names that never overwrite anything.
+//!
+//! A name is made of sequence and original name. It can be taken: by this very file, when an earlier
+//! run was interrupted after the move, or by a stranger, when the state directory was made anew and
+//! the sequence began again. Which of the two it is, the bytes decide.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::records::StagedFile;
+use crate::sealer::sync_directory;
+use crate::writer::named;
+
+/// Longest file name.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Strangers of one name that are stepped around.
+const STRANGERS_MAX: u32 = 1000;
+
+/// Moves the files of one record to `directory`. Each comes back with its name there, or without
+/// one if it is neither staged nor there.
+pub(crate) fn place<'f>(
+    staging: &Path,
+    directory: &Path,
+    sequence: u64,
+    files: &'f [StagedFile],
+) -> io::Result<Vec<(&'f StagedFile, Option<String>)>> {
+    let main = files.iter().find(|file| file.name.ends_with(".tsfile"));
+    let main = main.map_or("", |file| file.name.as_str());
+    for stranger in 0..STRANGERS_MAX {
+        let name = |file: &StagedFile| stored_name(sequence, stranger, main, &file.name);
+        let mut is_free = true;
+        for file in files {
+            let to = directory.join(name(file));
+            is_free &= !to.exists() || is_of(&to, file)?;
+        }
+        if !is_free {
+            continue;
+        }
+        let mut placed = Vec::new();
+        for file in files {
+            let (from, stored) = (staging.join(&file.staged), name(file));
+            let is_there = move_file(&from, &directory.join(&stored))?;
+            placed.push((file, is_there.then_some(stored)));
+        }
+        return Ok(placed);
+    }
+    let shown = directory.display();
+    Err(io::Error::other(format!("{shown}: too many files of sequence {sequence}")))
+}
+
+/// The name in the target. Mods are named after their TsFile, as IoTDB's LOAD wants them. A name
+/// that would be too long loses its front, never its extension.
+fn stored_name(sequence: u64, stranger: u32, main: &str, name: &str) -> String {
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((_, extension @ ("mods" | "mods2"))) if !main.is_empty() => (main, Some(extension)),
+        _ => (name, None),
+    };
+    let prefix = match stranger {
+        0 => format!("{sequence:012}-"),
+        _ => format!("{sequence:012}.{stranger}-"),
+    };
+    // the same cut for a TsFile and its mods, or they would no longer be named alike
+    let room = NAME_BYTES_MAX.saturating_sub(prefix.len()).saturating_sub(".mods2".len());
+    let surplus = stem.len().saturating_sub(room);
+    let cut = (surplus..=stem.len()).find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
+    let stem = stem.get(cut..).unwrap_or_default();
+    match extension {
+        Some(extension) => format!("{prefix}{stem}.{extension}"),
+        None => format!("{prefix}{stem}"),
+    }
+}
+
+/// Whether a file has the length and the SHA-256 of a staged one.
+fn is_of(path: &Path, file: &StagedFile) -> io::Result<bool> {
+    let shown = || path.display().to_string();
+    let mut found = File::open(path).map_err(|error| named(&error, "open", &shown()))?;
+    if found.metadata()?.len() != file.length_bytes {
+        return Ok(false);
+    }
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match found.read(&mut buffer) {
+            Ok(0) => return Ok(<[u8; 32]>::from(sha.finalize()) == file.sha256),
+            Ok(n_read) => sha.update(buffer.get(..n_read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(io::Error::other(named(&error, "read", &shown()))),
+        }
+    }
+}
+
+/// Moves a file, across file systems if need be; `false` if it is in neither place.
+fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
+    let failed = |error: io::Error| named(&error, "move a file to", &to.display().to_string());
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        // the target directory may have vanished as well, and then the file is still there
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(to.is_file()),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_file(from, to).map_err(failed)?;
+            Ok(true)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Copies under another name and renames, so that a name in the target is always a whole file.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let beside = to.with_file_name(".incoming");
+    let mut source = File::open(from)?;
+    let mut copy = File::create(&beside)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()?;
+    fs::rename(&beside, to)?;
+    if let Some(directory) = to.parent() {
+        sync_directory(directory)?;
+    }
+    fs::remove_file(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_target_sort_by_arrival_and_mods_follow_their_file() {
+        let name = |main: &str, name: &str| stored_name(7, 0, main, name);
+        assert_eq!(name("a.tsfile", "a.tsfile"), "000000000007-a.tsfile");
+        assert_eq!(name("a.tsfile", "b.mods"), "000000000007-a.tsfile.mods");
+        assert_eq!(name("a.tsfile", "a.tsfile.mods2"), "000000000007-a.tsfile.mods2");
+        let long = format!("{}.tsfile", "x".repeat(248));
+        let stored = stored_name(u64::MAX, 9, &long, &long);
+        let mods = stored_name(u64::MAX, 9, &long, &format!("{}.mods2", "x".repeat(249)));
+        assert!(stored.len() <= NAME_BYTES_MAX && mods.len() <= NAME_BYTES_MAX);
+        assert_eq!(mods, format!("{stored}.mods2"));
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_an_interrupted_move_is_recognised() {
+        let root = tempfile::tempdir().unwrap();
+        let (staging, target) = (root.path().join("staging"), root.path().join("target"));
+        fs::create_dir(&staging).unwrap();
+        fs::create_dir(&target).unwrap();
+        let stage = |staged: &str, name: &str, bytes: &[u8]| {
+            fs::write(staging.join(staged), bytes).unwrap();
+            StagedFile {
+                staged: staged.to_owned(),
+                name: name.to_owned(),
+                length_bytes: bytes.len() as u64,
+                crc32: 0,
+                sha256: Sha256::digest(bytes).into(),
+            }
+        };
+        let names = |files: &[StagedFile]| -> Vec<Option<String>> {
+            let placed = place(&staging, &target, 1, files).unwrap();
+            placed.into_iter().map(|(_, name)| name).collect()
+        };
+        let first = [stage("0", "a.tsfile", b"one"), stage("1", "a.tsfile.mods", b"mods")];
+        let expected = ["000000000001-a.tsfile", "000000000001-a.tsfile.mods"];
+        let expected = expected.map(|name| Some(name.to_owned()));
+        assert_eq!(names(&first), expected);
+        assert_eq!(names(&first), expected, "after an interruption");
+        // a copy that was interrupted before its source was removed
+        fs::write(staging.join("0"), b"one").unwrap();
+        assert_eq!(names(&first), expected);
+        // the sequence began again: another file of the same name
+        let second = [stage("2", "a.tsfile", b"two")];
+        let beside = [Some("000000000001.1-a.tsfile".to_owned())];
+        assert_eq!(names(&second), beside);
+        assert_eq!(names(&second), beside, "after an interruption");
+        assert_eq!(fs::read(target.join("000000000001-a.tsfile")).unwrap(), b"one");
+        assert_eq!(fs::read(target.join("000000000001.1-a.tsfile")).unwrap(), b"two");
+        let lost = StagedFile { staged: "9".to_owned(), sha256: [0; 32], ..second[0].clone() };
+        assert_eq!(names(&[lost]), [None]);
+    }
+}
