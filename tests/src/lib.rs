@@ -2,6 +2,7 @@
 //! the daemons, and what cargo knows about the workspace.
 
 pub mod arrival;
+pub mod bench;
 pub mod gateway;
 pub mod harness;
 pub mod interop;

@@ -20,9 +20,9 @@ use crate::harness::tail;
 use crate::workspace;
 
 /// Fetching 110 MB from a slow mirror takes minutes.
-pub(super) const ASSEMBLE_TIME_MAX: Duration = Duration::from_secs(600);
+pub(crate) const ASSEMBLE_TIME_MAX: Duration = Duration::from_secs(600);
 /// Compiling a handful of Java files.
-pub(super) const BUILD_TIME_MAX: Duration = Duration::from_secs(120);
+pub(crate) const BUILD_TIME_MAX: Duration = Duration::from_secs(120);
 /// `start.sh` gives up after 90 seconds for each of the two nodes.
 const START_TIME_MAX: Duration = Duration::from_secs(200);
 /// `stop.sh` waits up to 30 seconds for each of the two nodes.
@@ -30,23 +30,38 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(90);
 
 /// A running ConfigNode and DataNode; killed when dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     instance: String,
     properties: Vec<String>,
+    environment: Vec<(String, String)>,
     offset: String,
     /// Its client port.
-    pub(super) rpc: SocketAddr,
+    pub(crate) rpc: SocketAddr,
     /// Its air-gap receiver, if the properties switch it on.
-    pub(super) air_gap: SocketAddr,
+    pub(crate) air_gap: SocketAddr,
+    /// Its DataNode's process id.
+    pub(crate) dn_pid: u32,
     home: PathBuf,
     log: PathBuf,
 }
 
 impl Server {
     /// Starts a fresh one on free ports.
-    pub(super) fn start(instance: &str, properties: &[&str], log: &Path) -> Result<Self> {
+    pub(crate) fn start(instance: &str, properties: &[&str], log: &Path) -> Result<Self> {
+        Self::start_with(instance, properties, &[], log)
+    }
+
+    /// The same with settings of `start.sh`, such as the size of the heap.
+    pub(crate) fn start_with(
+        instance: &str,
+        properties: &[&str],
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Self> {
         let properties: Vec<String> = properties.iter().map(|&it| it.to_owned()).collect();
-        let facts = start(instance, &["--fresh"], "auto", &properties, log)?;
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
+        let facts = start(instance, &["--fresh"], "auto", (&properties, &environment), log)?;
         let fact =
             |key: &str| facts.get(key).cloned().ok_or_else(|| anyhow!("start.sh printed no {key}"));
         let at = |key: &str| -> Result<SocketAddr> {
@@ -55,35 +70,41 @@ impl Server {
         Ok(Self {
             instance: instance.to_owned(),
             properties,
+            environment,
             offset: fact("offset")?,
             rpc: at("rpc")?,
             air_gap: at("air_gap")?,
+            dn_pid: fact("dn_pid")?.parse()?,
             home: PathBuf::from(fact("home")?),
             log: log.to_owned(),
         })
     }
 
     /// Kills it and starts it again on the same ports, with its data.
-    pub(super) fn kill_and_restart(&self) -> Result<()> {
+    pub(crate) fn kill_and_restart(&self) -> Result<()> {
         self.kill()?;
-        start(&self.instance, &[], &self.offset, &self.properties, &self.log)?;
+        let settings = (self.properties.as_slice(), self.environment.as_slice());
+        start(&self.instance, &[], &self.offset, settings, &self.log)?;
         Ok(())
     }
 
     /// Its directories, for a sender beside it.
-    pub(super) fn dirs(&self) -> SourceDirs {
+    pub(crate) fn dirs(&self) -> SourceDirs {
         SourceDirs::below(&self.home)
     }
 
-    /// The end of the DataNode's log.
-    pub(super) fn log_tail(&self) -> String {
-        let path = self.home.join("logs/datanode.log");
-        let log = fs::read(&path).unwrap_or_default();
-        tail(&format!("log of the IoTDB {}", self.instance), &String::from_utf8_lossy(&log))
+    /// The last warnings and errors of the DataNode.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = fs::read(self.home.join("logs/datanode.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let is_trouble = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+        let lines: Vec<&str> = log.lines().filter(is_trouble).collect();
+        let title = format!("warnings and errors of the IoTDB {}", self.instance);
+        tail(&title, &lines.join("\n"))
     }
 
     /// Removes everything it has written.
-    pub(super) fn remove(self) -> Result<()> {
+    pub(crate) fn remove(self) -> Result<()> {
         self.kill()?;
         fs::remove_dir_all(&self.home).with_context(|| format!("removing {}", self.home.display()))
     }
@@ -114,14 +135,15 @@ fn start(
     instance: &str,
     options: &[&str],
     offset: &str,
-    properties: &[String],
+    (properties, environment): (&[String], &[(String, String)]),
     log: &Path,
 ) -> Result<HashMap<String, String>> {
     let owner = std::process::id().to_string();
     let mut arguments = options.to_vec();
     arguments.extend(["--owner", &owner, instance, offset]);
     arguments.extend(properties.iter().map(String::as_str));
-    let line = script("tests/interop/start.sh", &arguments, START_TIME_MAX, log)?;
+    let program = ("tests/interop/start.sh", environment);
+    let line = script_in(program, &arguments, START_TIME_MAX, log)?;
     let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
     Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
@@ -131,8 +153,17 @@ fn start(
 /// # Arguments
 ///
 /// - `log`: where its standard error goes; an error carries the end of it
-pub(super) fn script(
+pub(crate) fn script(
     path: &str,
+    arguments: &[&str],
+    within: Duration,
+    log: &Path,
+) -> Result<String> {
+    script_in((path, &[]), arguments, within, log)
+}
+
+fn script_in(
+    (path, environment): (&str, &[(String, String)]),
     arguments: &[&str],
     within: Duration,
     log: &Path,
@@ -141,6 +172,7 @@ pub(super) fn script(
     let stderr = fs::File::options().create(true).append(true).open(log)?;
     let mut child = Command::new(workspace::root().join(path))
         .args(arguments)
+        .envs(environment.iter().map(|(key, value)| (key, value)))
         .stdin(Stdio::null())
         .stdout(fs::File::create(&answer)?)
         .stderr(stderr)
