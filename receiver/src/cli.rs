@@ -32,28 +32,27 @@ const EXIT_UNAVAILABLE: u8 = 69;
 #[derive(Parser)]
 #[command(name = "tidegate-receiver", version, max_term_width = 100)]
 struct Cli {
-    /// Print the configuration file with every key, its default and its meaning
-    #[arg(long)]
-    print_default_conf: bool,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the daemon
+    /// Run the daemon in the foreground; SIGTERM ends it, SIGHUP rereads the configuration
     Run(Conf),
-    /// Read a configuration and say what is wrong with it
-    CheckConf(Conf),
-    /// Show connections, spool, target and last error of the running daemon
+    /// Say what is connected, what was taken, what waits, and what is wrong
     Status(Question),
     /// List what is known to be missing: refused for good, or lost in a damaged spool
     Gaps(Question),
+    /// Check receiver.properties without starting
+    CheckConf(Conf),
+    /// Print receiver.properties with every key, its default and its meaning
+    PrintDefaultConf,
 }
 
 #[derive(Args)]
 struct Conf {
-    /// Configuration file
+    /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "/etc/tidegate/receiver.properties")]
     conf: PathBuf,
 }
@@ -65,37 +64,33 @@ struct Question {
     /// Control socket, instead of the one named in the configuration
     #[arg(long, value_name = "PATH")]
     control_socket: Option<PathBuf>,
-    /// Answer as JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
 /// Does what the arguments ask for.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if cli.print_default_conf {
-        return print(&RECEIVER_TABLE.render_conf());
-    }
-    match cli.command {
-        Some(Command::Run(conf)) => match load(&conf.conf) {
+    match Cli::parse().command {
+        Command::Run(conf) => match load(&conf.conf) {
             Ok(loaded) => daemon::run(&conf.conf, loaded),
             Err(message) => fail(EXIT_CONFIG, &message),
         },
-        Some(Command::CheckConf(conf)) => match load(&conf.conf) {
+        Command::CheckConf(conf) => match load(&conf.conf) {
             Ok(loaded) => {
                 let notices: String =
                     loaded.notices.iter().map(|notice| format!("{notice}\n")).collect();
-                print(&format!("{notices}{}: good\n", conf.conf.display()))
+                print(&format!("{notices}{}: no fault\n", conf.conf.display()))
             }
             Err(message) => fail(EXIT_CONFIG, &message),
         },
-        Some(Command::Status(question)) => ask(&question, "status", |value| {
+        Command::Status(question) => ask(&question, "status", |value| {
             serde_json::from_value::<Report>(value).map(|report| status::render(&report))
         }),
-        Some(Command::Gaps(question)) => {
+        Command::Gaps(question) => {
             ask(&question, "gaps", |value| serde_json::from_value(value).map(render_gaps))
         }
-        None => fail(2, "tell me what to do: run, status, gaps, check-conf, or --help"),
+        Command::PrintDefaultConf => print(&RECEIVER_TABLE.render_conf()),
     }
 }
 

@@ -79,7 +79,7 @@ fn a_configuration_with_faults_is_refused_by_line_and_key() {
 fn the_printed_configuration_is_a_good_one() {
     let site = Site::new(&[]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate-receiver"))
-        .arg("--print-default-conf")
+        .arg("print-default-conf")
         .output()
         .unwrap();
     std::fs::write(site.conf(), output.stdout).unwrap();

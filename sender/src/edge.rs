@@ -17,6 +17,7 @@ use anyhow::Context;
 use anyhow::Result;
 use mio::Events;
 use mio::Poll;
+use tidegate_config::PipeName;
 use tidegate_config::SenderConfig;
 use tidegate_daemon::log::LogHandle;
 use tidegate_daemon::rate_limit::RateLimited;
@@ -422,7 +423,7 @@ impl Edge {
                 user: connector.user.clone(),
                 password: connector.password.reveal().to_owned(),
                 sender: id,
-                stream: format!("{name}/{number}"),
+                stream: format!("{}/{number}", stream_name(name)),
                 epoch: self.identity.epoch,
             },
             dialect: pipe.dialect,
@@ -472,6 +473,11 @@ impl Edge {
             self.state.n_slow_turns += 1;
         }
     }
+}
+
+/// A pipe's name as it goes into the handshake: receivers show it in their logs.
+fn stream_name(name: &PipeName) -> String {
+    if name.as_str().contains(char::is_control) { name.escaped() } else { name.to_string() }
 }
 
 /// Milliseconds since 1970.

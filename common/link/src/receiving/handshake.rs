@@ -14,15 +14,8 @@ use super::action::Hello;
 use super::origin::Origin;
 use super::refusal::HandshakeFault;
 
-/// Which sender it is, from a Tidegate.
-pub const TIDEGATE_SENDER: &str = "tidegate.sender";
-/// Which of the sender's streams the connection carries.
-pub const TIDEGATE_STREAM: &str = "tidegate.stream";
-/// Which run of the stream it is, a number that only grows.
-pub const TIDEGATE_EPOCH: &str = "tidegate.epoch";
-
 /// Longest name of a stream.
-const STREAM_BYTES_MAX: usize = 200;
+const STREAM_BYTES_MAX: usize = 255;
 
 /// What user and password are for senders that do not name them, as at IoTDB.
 const DEFAULT_CREDENTIAL: &str = "root";
@@ -62,17 +55,17 @@ pub(super) fn check_v2(
     if !known {
         return Err(HandshakeFault::Credentials { user: user.to_owned() });
     }
-    let epoch = value(TIDEGATE_EPOCH)
+    let epoch = value(keys::TIDEGATE_EPOCH)
         .map(|text| text.parse().map_err(|_| HandshakeFault::EpochMalformed(text.to_owned())))
         .transpose()?;
-    let name = match (value(TIDEGATE_SENDER), cluster_id) {
+    let name = match (value(keys::TIDEGATE_SENDER), cluster_id) {
         (Some(sender), _) if !sender.is_empty() => sender,
         (_, "") => config.listener_name.as_str(),
         (_, cluster_id) => cluster_id,
     };
     Ok(Hello {
         origin: Origin::escape(name),
-        stream: value(TIDEGATE_STREAM).map(check_stream).transpose()?,
+        stream: value(keys::TIDEGATE_STREAM).map(check_stream).transpose()?,
         epoch,
         precision,
         form: HandshakeForm::V2,

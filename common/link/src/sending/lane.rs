@@ -73,13 +73,6 @@ pub struct Introduction {
     pub epoch: u64,
 }
 
-/// Key of our sender's id in a V2 handshake; stock receivers ignore it.
-const KEY_SENDER: &str = "tidegate.sender";
-/// Key of the stream: older connections of it are dropped by our receiver.
-const KEY_STREAM: &str = "tidegate.stream";
-/// Key of the epoch.
-const KEY_EPOCH: &str = "tidegate.epoch";
-
 /// In which form requests leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // `connector.tidegate.dialect`
@@ -476,9 +469,9 @@ impl Lane {
                 (keys::TIMESTAMP_PRECISION, who.precision.as_str()),
                 (keys::USERNAME, &who.user),
                 (keys::PASSWORD, &who.password),
-                (KEY_SENDER, &who.sender),
-                (KEY_STREAM, &who.stream),
-                (KEY_EPOCH, &epoch),
+                (keys::TIDEGATE_SENDER, &who.sender),
+                (keys::TIDEGATE_STREAM, &who.stream),
+                (keys::TIDEGATE_EPOCH, &epoch),
             ]))),
         };
         let payload = payload.expect("names from the configuration are far below 2 GiB");

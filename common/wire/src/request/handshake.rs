@@ -117,6 +117,12 @@ pub mod keys {
     pub const PASSWORD: &str = "password";
     /// `ms`, `us` or `ns`.
     pub const TIMESTAMP_PRECISION: &str = "timestampPrecision";
+    /// Ours: which run of the sender it is, a number that only grows. Stock receivers ignore it.
+    pub const TIDEGATE_EPOCH: &str = "tidegate.epoch";
+    /// Ours: which sender it is.
+    pub const TIDEGATE_SENDER: &str = "tidegate.sender";
+    /// Ours: which of the sender's streams the connection carries.
+    pub const TIDEGATE_STREAM: &str = "tidegate.stream";
     /// 1.3.4 and later ask for it.
     pub const USERNAME: &str = "username";
     /// `true` or `false`.
