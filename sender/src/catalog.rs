@@ -93,6 +93,13 @@ impl Catalog {
         scan
     }
 
+    /// Forgets what the modification time of a folder says: its files are looked at again.
+    pub(crate) fn doubt(&mut self, folder: &Path) {
+        if let Some(folder) = self.folders.get_mut(folder) {
+            folder.settled_mtime_ns = None;
+        }
+    }
+
     /// Folders in which files may appear, for hints: partitions and all their parents.
     pub(crate) fn watchable(&self) -> HashSet<PathBuf> {
         let mut dirs = HashSet::new();
@@ -365,6 +372,21 @@ mod tests {
         assert_eq!(grown, ModsSeen { kind: ModsKind::Binary, length_bytes: 5 });
         tree.write(&format!("{folder}/8-2-0-0.tsfile"), b"x");
         assert_eq!(tree.scan().listings[0].n_unsealed, 1, "a new file changes the folder");
+    }
+
+    #[test]
+    fn a_file_that_changes_in_place_is_seen_once_its_folder_is_doubted() {
+        let mut tree = Tree::new();
+        let folder = "sequence/root.sg/3/0";
+        let file = tree.write(&format!("{folder}/7-1-0-0.tsfile"), b"x");
+        tree.write(&format!("{folder}/7-1-0-0.tsfile.resource"), b"r");
+        tree.age(folder);
+        let before = tree.scan().listings[0].sealed[0].identity;
+        File::options().append(true).open(&file).and_then(|mut it| it.write_all(b"y")).expect("y");
+        assert_eq!(tree.scan().listings[0].sealed[0].identity, before, "the folder did not change");
+        tree.catalog.doubt(file.parent().expect("a folder"));
+        let after = tree.scan().listings[0].sealed[0].identity;
+        assert_eq!((before.length_bytes, after.length_bytes), (1, 2));
     }
 
     #[test]

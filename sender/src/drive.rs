@@ -1,5 +1,6 @@
 //! Carries out what the lanes decide: calls, frames, outcomes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_link::Time;
@@ -459,8 +460,8 @@ impl Edge {
         let id = slot.pipe;
         match trouble {
             Some(trouble) => self.warn(&trouble, &trouble),
-            // Gone or changed: a look at the directories tells more.
-            None => self.scanner.scan_now(),
+            // Gone or changed: a look at its folder tells more.
+            None => self.scanner.look_again(PathBuf::from(&*cargo.file.folder)),
         }
         self.persist(id);
     }

@@ -6,6 +6,9 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -36,7 +39,15 @@ pub(crate) struct ScannerHandle {
 struct Shared {
     rescan_interval_ms: AtomicU64,
     scan_now: AtomicBool,
+    /// Folders whose listing was found to be wrong. Locked for no longer than a move takes.
+    doubted: Mutex<HashSet<PathBuf>>,
     stop: AtomicBool,
+}
+
+impl Shared {
+    fn doubted(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Whether inotify may hint at changes.
@@ -54,8 +65,10 @@ const HINTS_GATHER: Duration = Duration::from_millis(20);
 const SCAN_PAUSE_MIN: Duration = Duration::from_millis(50);
 
 impl ScannerHandle {
-    /// Scans as soon as possible.
-    pub(crate) fn scan_now(&self) {
+    /// Scans as soon as possible, and reads `folder` whatever its modification time says: a file in
+    /// it is not what its listing says, and a file that changes leaves its folder's time alone.
+    pub(crate) fn look_again(&self, folder: PathBuf) {
+        self.shared.doubted().insert(folder);
         self.shared.scan_now.store(true, Ordering::SeqCst);
         self.wake();
     }
@@ -101,6 +114,7 @@ impl Scanner {
         let shared = Arc::new(Shared {
             rescan_interval_ms: AtomicU64::new(interval_ms),
             scan_now: AtomicBool::new(false),
+            doubted: Mutex::default(),
             stop: AtomicBool::new(false),
         });
         Ok(Self {
@@ -124,6 +138,9 @@ impl Scanner {
         while !self.handle.shared.stop.load(Ordering::SeqCst) {
             let started = Instant::now();
             self.handle.shared.scan_now.store(false, Ordering::SeqCst);
+            for folder in std::mem::take(&mut *self.handle.shared.doubted()) {
+                self.catalog.doubt(&folder);
+            }
             deliver(self.catalog.scan(wall_clock_ns()));
             self.watch();
             self.wait(&mut events, started)?;
@@ -143,7 +160,12 @@ impl Scanner {
             }
             let hinted = events.iter().any(|event| event.token() == HINT);
             let shared = &self.handle.shared;
-            if shared.stop.load(Ordering::SeqCst) || shared.scan_now.load(Ordering::SeqCst) {
+            if shared.stop.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            if shared.scan_now.load(Ordering::SeqCst) {
+                // A file that never stops changing must not make this a busy loop.
+                std::thread::sleep(SCAN_PAUSE_MIN.saturating_sub(started.elapsed()));
                 return Ok(());
             }
             if hinted && self.drain_hints() {

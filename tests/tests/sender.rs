@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -394,4 +395,26 @@ fn something_that_is_no_data_directory_is_named_at_start() {
     assert!(!output.status.success());
     assert!(said.contains("expected sequence/ or unsequence/"), "{said}");
     assert!(said.contains(&*Path::new(&wrong).to_string_lossy()), "{said}");
+}
+
+#[test]
+fn a_file_that_changed_in_place_leaves_as_it_is_and_is_not_looked_for_without_end() {
+    let mut site = Site::new(&["sender_watch=off"]);
+    let path = site.tree.add_file("sequence/root.a/1/0", 100, None).expect("a file");
+    // A folder that has not changed for a while is not read again.
+    let long_ago = SystemTime::now() - Duration::from_secs(600);
+    let age = |path: &Path| {
+        fs::File::open(path).and_then(|file| file.set_modified(long_ago)).expect("an older time");
+    };
+    age(path.parent().expect("a folder"));
+    let nobody = SocketAddr::from(([127, 0, 0, 1], harness::free_port().expect("a port")));
+    site.write_pipe("p", nobody, &[]);
+    let mut sender = site.start();
+    site.wait(&mut sender, "a scan", |status| status["pipes"][0]["scans"].as_u64() >= Some(1));
+    age(&path);
+    site.write_pipe("p", site.receiver_setup.address(), &[]);
+    sender.reload().expect("SIGHUP");
+    site.arrives(&mut sender);
+    let scans = site.status()["pipes"][0]["scans"].as_u64();
+    assert!(scans < Some(200), "{scans:?} scans");
 }
