@@ -57,14 +57,23 @@ impl Edge {
     /// Lets everything happen that is due.
     pub(crate) fn handle_timeouts(&mut self) {
         let now = self.now();
-        for at in 0..self.state.lanes.len() {
-            let Some(slot) = self.slot(at) else { continue };
+        let mut held_back = Vec::new();
+        for (at, slot) in self.state.lanes.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
             slot.lane.handle_timeout(now);
-            if matches!(&slot.waiting, Waiting::Rate { until, .. } if *until <= now) {
-                let waiting = std::mem::replace(&mut slot.waiting, Waiting::Nothing);
-                if let Waiting::Rate { outgoing, .. } = waiting {
-                    self.launch(at, outgoing);
-                }
+            if let Waiting::Rate { until, since, .. } = slot.waiting
+                && until <= now
+            {
+                held_back.push((since, at));
+            }
+        }
+        // Whoever waits longest goes first, or a busy lane would starve the others.
+        held_back.sort_unstable();
+        for (since, at) in held_back {
+            let Some(slot) = self.slot(at) else { continue };
+            match std::mem::replace(&mut slot.waiting, Waiting::Nothing) {
+                Waiting::Rate { outgoing, .. } => self.launch(at, outgoing, since),
+                other => slot.waiting = other,
             }
         }
     }
@@ -105,7 +114,10 @@ impl Edge {
             return;
         }
         match found.result {
-            Ok(address) => self.connect(found.lane, address),
+            Ok(address) => {
+                slot.lane.handle_held_up(now);
+                self.connect(found.lane, address);
+            }
             Err(reason) => {
                 slot.lane.handle_connect_failed(now, &reason);
                 self.note_trouble(found.lane);
@@ -168,6 +180,7 @@ impl Edge {
     }
 
     fn carry_out(&mut self, at: usize, command: Command) {
+        let now = self.now();
         match command {
             Command::Abandon => {
                 self.drop_line(at);
@@ -184,7 +197,8 @@ impl Edge {
                 match frame::encode_frame(&payload, wrap, &mut head) {
                     Ok(()) => {
                         let suffix: &[u8] = &[];
-                        self.launch(at, Outgoing { head, data: Vec::new(), suffix, written: 0 });
+                        let outgoing = Outgoing { head, data: Vec::new(), suffix, written: 0 };
+                        self.launch(at, outgoing, now);
                     }
                     Err(error) => tracing::error!("a request cannot be sent: {error}"),
                 }
@@ -252,6 +266,7 @@ impl Edge {
 
     /// Sends a piece, or waits for its bytes.
     fn send_piece(&mut self, at: usize, wanted: PieceFrame) {
+        let now = self.now();
         let Some(wrap) = self.wrap(at) else { return };
         let Some(slot) = self.slot(at) else { return };
         let Some(piece) = slot.pieces.pop_front() else {
@@ -269,16 +284,18 @@ impl Edge {
         let head = PieceHead { kind: wanted.kind, file_name: &wanted.name, offset, data_bytes };
         let mut start = Vec::with_capacity(256);
         match head.encode_frame_start(crc32, wrap, &mut start) {
-            Ok(()) => self.launch(
-                at,
-                Outgoing { head: start, data: piece.bytes, suffix: wrap.suffix(), written: 0 },
-            ),
+            Ok(()) => {
+                let suffix = wrap.suffix();
+                let outgoing = Outgoing { head: start, data: piece.bytes, suffix, written: 0 };
+                self.launch(at, outgoing, now);
+            }
             Err(error) => tracing::error!("a piece cannot be sent: {error}"),
         }
     }
 
-    /// Writes a frame, unless a byte that nobody waits for is there, or a rate limit says later.
-    fn launch(&mut self, at: usize, outgoing: Outgoing) {
+    /// Writes a frame that has been ready `since` then, unless a byte that nobody waits for is there,
+    /// or a rate limit says later.
+    fn launch(&mut self, at: usize, outgoing: Outgoing, since: Time) {
         let now = self.now();
         self.hear(at);
         let state = &mut self.state;
@@ -288,10 +305,15 @@ impl Edge {
             return slot.give_back(outgoing.data);
         };
         let limits = [&mut pipe.rate, &mut state.rate];
-        let until = limits.iter().filter_map(|limit| Some(limit.as_ref()?.ready_at())).max();
-        if let Some(until) = until.filter(|until| now < *until) {
-            slot.waiting = Waiting::Rate { outgoing, until };
-            return;
+        // A handshake or a seal costs nothing, and the peer allows little time for it.
+        if !outgoing.data.is_empty() {
+            let ready = limits.iter().filter_map(|limit| Some(limit.as_ref()?.ready_at())).max();
+            let until = ready.unwrap_or(now).max(now);
+            slot.lane.handle_held_up(until);
+            if now < until {
+                slot.waiting = Waiting::Rate { outgoing, until, since };
+                return;
+            }
         }
         for limit in limits.into_iter().flatten() {
             limit.charge(now, outgoing.data.len() as u64);
@@ -328,10 +350,8 @@ impl Edge {
         let now = self.now();
         let Some(slot) = self.slot(at) else { return };
         let Some(line) = &mut slot.line else { return };
-        if slot.lane.phase() == tidegate_link::sending::Phase::Connecting {
-            return;
-        }
-        loop {
+        // A lane that has given its connection up does not listen: a peer may send without end.
+        while slot.lane.is_listening() {
             match line.hear() {
                 LineHeard::Nothing => return,
                 LineHeard::Bytes(bytes) => slot.lane.handle_heard(now, Heard::Bytes(&bytes)),
@@ -345,6 +365,7 @@ impl Edge {
 
     /// Calls a peer.
     fn call(&mut self, at: usize, peer: usize) {
+        let now = self.now();
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
@@ -354,7 +375,9 @@ impl Edge {
             Some(address) => self.connect(at, address),
             None => {
                 slot.is_looking_up = true;
-                let lookup = Lookup { lane: at, call: slot.call, url };
+                slot.lane.handle_held_up(now + resolver::LOOK_UP_TIME_MAX);
+                let n_failed = slot.lane.counters().calls_failed;
+                let lookup = Lookup { lane: at, call: slot.call, url, n_failed };
                 // A resolver that is gone has been reported by the supervisor.
                 let _ = self.resolver.send(lookup);
             }

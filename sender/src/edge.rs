@@ -291,6 +291,12 @@ impl Edge {
         }
         self.scanner.set_interval_ms(self.config.rescan_interval_ms);
         self.state.rate = self.config.all_sinks_rate_limit_bytes_per_second.map(RateLimit::new);
+        for slot in self.state.lanes.iter_mut().flatten() {
+            // Under the new limit it may leave long before.
+            if let Waiting::Rate { until, .. } = &mut slot.waiting {
+                *until = Time::default();
+            }
+        }
         let interval_min = Duration::from_millis(self.config.reconnect_interval_min_ms);
         for pipe in self.state.pipes.values_mut() {
             pipe.peers.set_interval_min(interval_min);

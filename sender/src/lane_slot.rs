@@ -46,6 +46,8 @@ pub(crate) enum Waiting {
     Rate {
         outgoing: Outgoing,
         until: Time,
+        /// When it was first held back.
+        since: Time,
     },
 }
 

@@ -418,3 +418,27 @@ fn a_file_that_changed_in_place_leaves_as_it_is_and_is_not_looked_for_without_en
     let scans = site.status()["pipes"][0]["scans"].as_u64();
     assert!(scans < Some(200), "{scans:?} scans");
 }
+
+#[test]
+fn pipes_share_a_rate_limit_and_none_of_them_starves_or_takes_the_wait_for_a_dead_peer() {
+    let limit = "pipe_all_sinks_rate_limit_bytes_per_second=1000000";
+    let more = [limit, "pipe_connector_timeout_ms=1000"];
+    let mut site = Site::new(&more);
+    for _ in 0..3 {
+        site.tree.add_file("sequence/root.a/1/0", 1_000_000, None).expect("a file");
+    }
+    for name in ["a", "b", "c"] {
+        let quick = [("air-gap.handshake-timeout-ms", "500")];
+        site.write_pipe(name, site.receiver_setup.address(), &quick);
+    }
+    let mut sender = site.start();
+    let sent = |status: &Value| -> Vec<u64> {
+        let pipes = status["pipes"].as_array().expect("pipes");
+        pipes.iter().map(|pipe| pipe["sent_files"].as_u64().unwrap_or(0)).collect()
+    };
+    let status = site.wait(&mut sender, "a pipe to be through", |it| sent(it).contains(&3));
+    assert!(sent(&status).iter().all(|&n_files| n_files >= 1), "{:?}", sent(&status));
+    for pipe in status["pipes"].as_array().expect("pipes") {
+        assert_eq!(pipe["lanes"][0]["replies"]["timeout"], 0, "{pipe}");
+    }
+}

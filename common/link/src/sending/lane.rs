@@ -273,6 +273,11 @@ impl Lane {
         left != Left::All
     }
 
+    /// Whether what the connection brings means anything to the lane.
+    pub fn is_listening(&self) -> bool {
+        matches!(self.state, State::Awaiting { .. } | State::Greeting { .. } | State::Ready { .. })
+    }
+
     /// Where the lane stands.
     pub fn phase(&self) -> Phase {
         match self.state {
@@ -381,6 +386,18 @@ impl Lane {
             State::Ready { since } if since + self.config.idle_close <= now => {
                 self.commands.push_back(Command::Close);
                 self.state = State::Resting;
+            }
+            _ => (),
+        }
+    }
+
+    /// Something on our own side, a name look-up or a rate limit, holds the call or the piece up
+    /// until then: the peer's time begins after it.
+    pub fn handle_held_up(&mut self, until: Time) {
+        match &mut self.state {
+            State::Connecting { deadline } => *deadline = until + self.config.handshake_timeout,
+            State::Awaiting { n_bytes: Some(_), left: Left::Nothing, deadline } => {
+                *deadline = until + self.config.reply_timeout;
             }
             _ => (),
         }
@@ -677,4 +694,68 @@ fn handshake_trouble(form: HandshakeForm, answer: &Answer) -> String {
         _ => " (does something other than a receiver answer on this port?)",
     };
     format!("handshake {form}: {answer}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::delivery::DeliveryPart;
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1000)
+    }
+
+    fn lane() -> (Lane, Peers) {
+        let text = String::new;
+        let introduction = Introduction {
+            cluster_id: text(),
+            precision: Precision::Ms,
+            user: text(),
+            password: text(),
+            sender: text(),
+            stream: text(),
+            epoch: 1,
+        };
+        let lane = Lane::new(LaneConfig {
+            n_peers: 1,
+            first_peer: 0,
+            introduction,
+            dialect: DialectRule::Fixed(Dialect::V1_3),
+            piece_bytes: 100,
+            handshake_timeout: Duration::from_secs(5),
+            reply_timeout: Duration::from_secs(9),
+            idle_close: Duration::from_secs(60),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(1),
+            seed: 1,
+        });
+        (lane, Peers::new(1, 10, Duration::ZERO))
+    }
+
+    #[test]
+    fn what_holds_us_up_on_our_own_side_is_not_taken_from_the_time_of_the_peer() {
+        let (mut lane, mut peers) = lane();
+        lane.want(true);
+        assert_eq!(lane.poll_command(at(0), &mut peers), Some(Command::Connect { peer: 0 }));
+        lane.handle_held_up(at(60_000));
+        lane.handle_timeout(at(7_000));
+        assert_eq!(lane.phase(), Phase::Connecting, "the look-up takes long");
+        lane.handle_held_up(at(7_000));
+        assert_eq!(lane.poll_timeout(), Some(at(12_000)));
+        lane.handle_connected(at(8_000));
+        while lane.poll_command(at(8_000), &mut peers).is_some() {}
+        lane.handle_sent(at(8_000));
+        lane.handle_heard(at(8_000), Heard::Bytes(&[0]));
+        let ts_file = DeliveryPart { name: "7-1-0-0.tsfile".to_owned(), length_bytes: 100 };
+        lane.begin(at(8_000), Delivery { token: 1, mods: None, ts_file, database: None });
+        lane.handle_held_up(at(50_000));
+        lane.handle_timeout(at(40_000));
+        assert_eq!(lane.phase(), Phase::Awaiting, "the rate limit says later");
+        lane.handle_sent(at(50_000));
+        assert_eq!(lane.poll_timeout(), Some(at(59_000)));
+        lane.handle_heard(at(50_001), Heard::Bytes(&[0]));
+        let seal = lane.poll_timeout();
+        lane.handle_held_up(at(90_000));
+        assert_eq!(lane.poll_timeout(), seal, "a seal has its own time for loading");
+    }
 }
