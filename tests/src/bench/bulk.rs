@@ -32,17 +32,18 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     }
     files.push(tree.add_file("sequence/root.plant/1/2810", large_bytes, None)?);
     let n_bytes: u64 = n_small * 64 * MIB + large_bytes;
-    super::settle_disk();
 
     let (mut disk, mut sha, mut loopback) = (Vec::new(), Vec::new(), Vec::new());
     let mut ours: Vec<Crossed> = Vec::new();
     for round in 1..=bench.n_rounds() {
         bench.step(&format!("bulk: round {round}: disk, SHA-256, loopback"));
+        super::rest();
         disk.push(probes::disk_write(&files, &dir.join("probe"))?);
-        super::settle_disk();
         sha.push(probes::sha256(n_bytes));
         loopback.push(probes::loopback_copy(n_bytes)?);
         bench.step(&format!("bulk: round {round}: ours"));
+        probes::read(&files)?;
+        super::rest();
         let source = SourceDirs::below(tree.root());
         let pair_dir = dir.join(format!("round{round}"));
         let crossed = crossing::cross(&bench.binaries, &pair_dir, &source, files.len() as u64)?;
@@ -54,7 +55,6 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
             megabytes(rate(n_bytes, *loopback.last().unwrap_or(&Duration::ZERO))),
         ));
         ours.push(crossed);
-        super::settle_disk();
     }
     std::fs::remove_dir_all(&dir)?;
 

@@ -24,8 +24,8 @@ use crate::harness::check_interrupted;
 
 /// Nothing here takes longer, whatever the machine.
 pub(super) const CROSSING_TIME_MAX: Duration = Duration::from_secs(300);
-/// How exactly the end of a crossing is seen.
-const POLL_PAUSE: Duration = Duration::from_millis(2);
+/// How exactly the end of a crossing is seen; each look costs the sender some 50 µs.
+const POLL_PAUSE: Duration = Duration::from_millis(4);
 
 /// What a crossing took.
 #[derive(Clone, Copy, Debug)]

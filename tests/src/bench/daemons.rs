@@ -37,8 +37,8 @@ const GIB: u64 = 1 << 30;
 const TAIL_BYTES: u64 = 10;
 /// Room that the receiver and everybody else must be left with.
 const SPARE_BYTES: u64 = 2 * GIB;
-/// Connections and first scans are over by then.
-const SETTLE_TIME: Duration = Duration::from_secs(3);
+/// By then the connection rests and the folders have been found unchanged since they were read.
+const SETTLE_TIME: Duration = Duration::from_secs(8);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Anonymous memory of both during one large file.

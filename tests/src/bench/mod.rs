@@ -13,6 +13,7 @@ mod tap;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -60,6 +61,8 @@ const MEASURES: [(&str, Measure); 6] = [
     ("bulk", bulk::run),
     ("iotdb", iotdb::run),
 ];
+/// Linux reports free pages to the hypervisor after two seconds.
+const REST_TIME: Duration = Duration::from_secs(4);
 /// Odd, so that there is a middle one.
 const N_ROUNDS: usize = 3;
 
@@ -147,6 +150,13 @@ impl Bench {
 /// Lets everything be written back that an earlier step has left, so that it disturbs no other.
 fn settle_disk() {
     rustix::fs::sync();
+}
+
+/// The same, and lets a virtual machine give back the pages that were freed: whoever writes next to
+/// the page cache pays for new ones, so a bound and what is held against it must both begin so.
+fn rest() {
+    settle_disk();
+    std::thread::sleep(REST_TIME);
 }
 
 fn about_machine() -> String {

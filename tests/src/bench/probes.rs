@@ -42,6 +42,14 @@ pub(super) fn disk_write(files: &[PathBuf], dir: &Path) -> Result<Duration> {
     Ok(took)
 }
 
+/// Reads files, so that they are in memory for whoever is timed next.
+pub(super) fn read(files: &[PathBuf]) -> Result<()> {
+    for file in files {
+        std::io::copy(&mut File::open(file)?, &mut std::io::sink())?;
+    }
+    Ok(())
+}
+
 /// SHA-256 of as many bytes, on one core, from memory.
 pub(super) fn sha256(n_bytes: u64) -> Duration {
     let mut block = vec![0; BLOCK_BYTES];
