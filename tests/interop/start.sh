@@ -122,11 +122,13 @@ failed() {
 }
 
 # Outlives this script: stops the instance once its owner is gone, and ends itself with the instance.
+# From the first node on, so that an owner who dies during the start leaves nothing behind either.
 watch_owner() {
-  local owner=$1 home=$2 dn_pid=$3
+  local owner=$1 home=$2 cn_pid=$3
   (
+    trap - TERM INT
     while kill -0 "$owner" 2>/dev/null; do
-      is_ours "$dn_pid" "$home" datanode || exit 0
+      is_ours "$cn_pid" "$home" confignode || exit 0
       sleep 1
     done
     "$interop_dir/stop.sh" "$instance" KILL
@@ -170,8 +172,11 @@ main() {
   write_logback "$home" confignode
   write_logback "$home" datanode
   started=$(now_ms)
+  # Whoever gives up waiting for this script ends it by TERM, and a fresh instance is of no use then.
+  trap '"$interop_dir/stop.sh" "$instance" KILL >/dev/null; [ $fresh = no ] || rm -rf "$home"; exit 143' TERM INT
   launch "$home" confignode "$cn_mb" 128 org.apache.iotdb.confignode.service.ConfigNode
   cn_pid=$pid
+  if [ -n "$owner" ]; then watch_owner "$owner" "$home" "$cn_pid"; fi
   await_port "$cn_port" "$cn_pid" confignode "$home"
   launch "$home" datanode "$dn_mb" "$dn_direct_mb" org.apache.iotdb.db.service.DataNode
   dn_pid=$pid
@@ -179,7 +184,6 @@ main() {
   for kv in "$@"; do
     if [ "$kv" = pipe_air_gap_receiver_enabled=true ]; then await_port "$air_gap_port" "$dn_pid" datanode "$home"; fi
   done
-  if [ -n "$owner" ]; then watch_owner "$owner" "$home" "$dn_pid"; fi
   echo "instance=$instance offset=$offset rpc=$rpc_port air_gap=$air_gap_port cn_pid=$cn_pid dn_pid=$dn_pid home=$home start_ms=$(($(now_ms) - started))"
 }
 

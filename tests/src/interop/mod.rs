@@ -194,12 +194,26 @@ pub fn run(args: &Args) -> Result<Tally> {
     eprintln!("IoTDB and its client are ready after {:.1} s", started.elapsed().as_secs_f64());
 
     let mut rig = Rig::new(binaries, work.path(), args.seed);
+    let ran = run_cases(&cases, &mut rig);
+    // Before an error ends the run: nothing is left behind.
+    if !args.keep {
+        rig.remove_servers().context("removing the IoTDBs")?;
+    }
+    let (table, tally) = ran?;
+    println!("{table}");
+    println!("{} s in all", seconds(started.elapsed()));
+    println!("{} passed, {} failed", tally.n_passed, tally.n_failed);
+    Ok(tally)
+}
+
+fn run_cases(cases: &[&Case], rig: &mut Rig) -> Result<(Table, Tally)> {
     let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_FULL_CONDENSED);
     table.set_header(["case", "how", "compared", "points", "seconds", "verdict"]);
     let mut tally = Tally::default();
     for case in cases {
         let began = Instant::now();
-        let result = rig.begin(case.name).and_then(|()| (case.run)(&mut rig));
+        let result = rig.begin(case.name).and_then(|()| (case.run)(rig));
         check_interrupted()?;
         let seconds = seconds(began.elapsed());
         let (compared, points, verdict) = match result {
@@ -216,13 +230,7 @@ pub fn run(args: &Args) -> Result<Tally> {
         eprintln!("{:<22} {seconds:>6} s  {verdict}", case.name);
         table.add_row([case.name, case.about, &compared, &points, &seconds, verdict]);
     }
-    if !args.keep {
-        rig.remove_servers().context("removing the IoTDBs")?;
-    }
-    println!("{table}");
-    println!("{} s in all", seconds(started.elapsed()));
-    println!("{} passed, {} failed", tally.n_passed, tally.n_failed);
-    Ok(tally)
+    Ok((table, tally))
 }
 
 fn chosen(args: &Args) -> Result<Vec<&'static Case>> {

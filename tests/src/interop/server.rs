@@ -2,17 +2,24 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::anyhow;
 use anyhow::bail;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 
 use crate::harness::SourceDirs;
 use crate::harness::poll;
@@ -27,6 +34,9 @@ pub(crate) const BUILD_TIME_MAX: Duration = Duration::from_secs(120);
 const START_TIME_MAX: Duration = Duration::from_secs(200);
 /// `stop.sh` waits up to 30 seconds for each of the two nodes.
 const STOP_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// A script that was told to end does so within this.
+const SCRIPT_END_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A running ConfigNode and DataNode; killed when dropped.
 #[derive(Debug)]
@@ -103,9 +113,9 @@ impl Server {
         tail(&title, &lines.join("\n"))
     }
 
-    /// Removes everything it has written.
+    /// Kills it and removes everything it has written, even after Ctrl-C.
     pub(crate) fn remove(self) -> Result<()> {
-        self.kill()?;
+        self.kill_now()?;
         fs::remove_dir_all(&self.home).with_context(|| format!("removing {}", self.home.display()))
     }
 
@@ -114,18 +124,21 @@ impl Server {
         script("tests/interop/stop.sh", &arguments, STOP_TIME_MAX, &self.log)?;
         Ok(())
     }
+
+    /// The same without `poll`, which refuses to wait once Ctrl-C was pressed.
+    fn kill_now(&self) -> io::Result<()> {
+        Command::new(workspace::root().join("tests/interop/stop.sh"))
+            .args([&self.instance, "KILL"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .map(drop)
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Without `poll`, which refuses to wait once Ctrl-C was pressed.
-        let stop = workspace::root().join("tests/interop/stop.sh");
-        let quiet = Command::new(stop)
-            .args([&self.instance, "KILL"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        if let Err(error) = quiet {
+        if let Err(error) = self.kill_now() {
             eprintln!("stopping {}: {error}", self.instance);
         }
     }
@@ -184,10 +197,20 @@ fn script_in(
         Ok(status) if status.success() => Ok(fs::read_to_string(&answer)?),
         Ok(status) => bail!("{path} {}: {status}\n{}", arguments.join(" "), said()),
         Err(error) => {
-            // The error at hand says more than one about the killing.
-            let _ = child.kill();
-            let _ = child.wait();
+            end_script(&mut child);
             bail!("{error:#}\n{}", said())
         }
     }
+}
+
+/// Ends a script that is not waited for any longer: start.sh ends its servers on SIGTERM.
+fn end_script(child: &mut Child) {
+    // The error at hand says more than one about the ending.
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    let deadline = Instant::now() + SCRIPT_END_TIME_MAX;
+    while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
