@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -103,9 +104,10 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     let control = ControlServer::spawn(&config.control_socket, move |request| {
         let (answer, answered) = channel();
         to.send(Message::Control { request, answer });
-        answered
-            .recv_timeout(CONTROL_ANSWER_MAX)
-            .unwrap_or_else(|_| Err("the event loop does not answer".to_owned()))
+        answered.recv_timeout(CONTROL_ANSWER_MAX).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Disconnected => Err("the daemon is ending".to_owned()),
+            RecvTimeoutError::Timeout => Err("the event loop does not answer".to_owned()),
+        })
     })?;
     // The manager runs until the loop is gone.
     let _ = manager.send(Manage::ReadDefinitions);
@@ -123,6 +125,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         definition_faults: Vec::new(),
         lanes: Vec::new(),
         next_pipe_id: 1,
+        releasing: BTreeMap::new(),
         setting_up: BTreeMap::new(),
         last_scan: None,
         rate: config.all_sinks_rate_limit_bytes_per_second.map(RateLimit::new),
@@ -151,6 +154,8 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     };
     let result = edge.run();
     edge.shut_down();
+    // Whoever still asks hears at once that nobody will answer: the control thread waits for them.
+    drop(edge);
     drop(control);
     join_within(ledger_thread, GRACE);
     match &result {

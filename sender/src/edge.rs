@@ -17,6 +17,7 @@ use anyhow::Context;
 use anyhow::Result;
 use mio::Events;
 use mio::Poll;
+use tidegate_config::PipeDefinition;
 use tidegate_config::PipeName;
 use tidegate_config::SenderConfig;
 use tidegate_daemon::log::LogHandle;
@@ -40,6 +41,7 @@ use crate::ledger::LedgerReport;
 use crate::ledger::LedgerRequest;
 use crate::manager::Manage;
 use crate::message::Message;
+use crate::message::NotReady;
 use crate::message::Outbox;
 use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipe::Pipe;
@@ -80,14 +82,16 @@ pub(crate) struct State {
     pub(crate) origin: Instant,
     pub(crate) started_ms: u64,
     pub(crate) pipes: BTreeMap<u64, Pipe>,
-    /// Pipes that are defined but cannot run: name and reason.
-    pub(crate) broken_pipes: BTreeMap<String, String>,
+    /// Pipes that are defined but cannot run.
+    pub(crate) broken_pipes: BTreeMap<String, Broken>,
+    /// Pipes that were stopped: what comes when the ledger has closed their journals, by name.
+    pub(crate) releasing: BTreeMap<String, Receiver<()>>,
     pub(crate) definition_faults: Vec<String>,
     /// Lanes by index; the place of one that ended is used again.
     pub(crate) lanes: Vec<Option<LaneSlot>>,
     pub(crate) next_pipe_id: u64,
-    /// Pipes being set up: id by name.
-    pub(crate) setting_up: BTreeMap<String, u64>,
+    /// Pipes being set up, by name.
+    pub(crate) setting_up: BTreeMap<String, SettingUp>,
     pub(crate) last_scan: Option<Arc<Scan>>,
     pub(crate) rate: Option<RateLimit>,
     pub(crate) disk_full: Option<String>,
@@ -98,6 +102,24 @@ pub(crate) struct State {
     pub(crate) lines_logged: RateLimited,
 }
 
+/// A pipe that is being set up.
+#[derive(Debug)]
+pub(crate) struct SettingUp {
+    definition: PipeDefinition,
+    /// The definition was changed or removed meanwhile.
+    is_outdated: bool,
+}
+
+/// A pipe that cannot run.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) reason: String,
+    /// Set where another try may help: a full disk has room again, say.
+    retry: Option<(Time, PipeDefinition)>,
+}
+
+/// A pipe whose state could not be opened is tried again after this.
+const SET_UP_AGAIN: Duration = Duration::from_secs(30);
 /// A turn of the loop that takes longer than this is counted.
 const SLOW_TURN: Duration = Duration::from_millis(50);
 /// Messages handled in one turn; the rest waits for the next, so that sockets are not starved.
@@ -150,11 +172,7 @@ impl Edge {
 
     /// Writes a warning, unless lines of that kind have filled their minute.
     pub(crate) fn warn(&mut self, kind: &str, text: &str) {
-        match self.state.lines_logged.admit(Instant::now(), kind) {
-            LogVerdict::Write { n_held_back: 0 } => tracing::warn!("{text}"),
-            LogVerdict::Write { n_held_back } => tracing::warn!(n_held_back, "{text}"),
-            LogVerdict::HoldBack => (),
-        }
+        log_warning(&mut self.state.lines_logged, kind, text);
     }
 
     /// Says once a minute or so which warnings were held back.
@@ -170,7 +188,13 @@ impl Edge {
         let mut effects = Vec::new();
         while let Some(effect) = pipe.source.poll_effect() {
             if let Effect::Gap(gap) = &effect {
-                tracing::warn!(pipe = %pipe.definition.name, "gap: {gap}");
+                let name = pipe.definition.name.as_str();
+                let kind = format!("pipe {name}: gap: {}", gap.reason.key());
+                log_warning(
+                    &mut self.state.lines_logged,
+                    &kind,
+                    &format!("pipe {name}: gap: {gap}"),
+                );
                 pipe.n_gaps += 1;
                 if pipe.gaps.len() == GAPS_LISTED_MAX {
                     pipe.gaps.remove(0);
@@ -240,6 +264,7 @@ impl Edge {
             self.persist(id);
         }
         self.state.last_scan = Some(scan);
+        self.set_up_broken();
         self.sweep_log();
     }
 
@@ -252,9 +277,15 @@ impl Edge {
                 if cursor_bytes >= known.rewrite_at_bytes {
                     known.source.forget_departed();
                     let records = known.source.live_records();
-                    let live_share = cursor_bytes.saturating_mul(2);
-                    known.rewrite_at_bytes = live_share.max(REWRITE_BYTES_MIN);
+                    known.rewrite_at_bytes = u64::MAX; // until the ledger answers
                     let _ = self.ledger.send(LedgerRequest::Rewrite { pipe, records });
+                }
+                Ok(())
+            }
+            LedgerReport::Rewritten { pipe, cursor_bytes } => {
+                if let Some(known) = self.state.pipes.get_mut(&pipe) {
+                    // Half of it may be of files that are gone before it is worth another round.
+                    known.rewrite_at_bytes = cursor_bytes.saturating_mul(2).max(REWRITE_BYTES_MIN);
                 }
                 Ok(())
             }
@@ -325,26 +356,22 @@ impl Edge {
         }
         self.state.definition_faults = found.faults;
         self.state.broken_pipes.clear();
-        let mut released = BTreeMap::new();
         let ids: Vec<u64> = self.state.pipes.keys().copied().collect();
         for id in ids {
             let pipe = &self.state.pipes[&id];
             let name = pipe.definition.name.as_str().to_owned();
             if found.sound.get(&name) != Some(&pipe.definition) {
-                released.insert(name, self.remove_pipe(id));
+                self.remove_pipe(id);
             }
+        }
+        for (name, setting_up) in &mut self.state.setting_up {
+            setting_up.is_outdated = found.sound.get(name) != Some(&setting_up.definition);
         }
         for (name, definition) in found.sound {
             let runs = self.state.pipes.values().any(|it| it.definition.name.as_str() == name);
-            if runs || self.state.setting_up.contains_key(&name) {
-                continue;
+            if !runs && !self.state.setting_up.contains_key(&name) {
+                self.set_up(definition);
             }
-            let id = self.state.next_pipe_id;
-            self.state.next_pipe_id += 1;
-            self.state.setting_up.insert(name.clone(), id);
-            let definition = Box::new(definition);
-            let released = released.remove(&name);
-            let _ = self.manager.send(Manage::SetUp { id, definition, released });
         }
         if self.state.pipes.is_empty() && self.state.setting_up.is_empty() {
             let dir = self.config.pipe_dir();
@@ -352,35 +379,72 @@ impl Edge {
         }
     }
 
-    /// Stops a pipe; what it waits for comes when its journals are closed.
-    fn remove_pipe(&mut self, id: u64) -> Receiver<()> {
-        let (done, released) = std::sync::mpsc::channel();
-        if let Some(pipe) = self.state.pipes.remove(&id) {
-            tracing::info!(pipe = %pipe.definition.name, "stopped");
-            for at in pipe.lanes {
-                self.end_lane(at);
-            }
-        }
-        let _ = self.ledger.send(LedgerRequest::Release { pipe: id, done });
-        released
+    /// Has a pipe's state opened.
+    fn set_up(&mut self, definition: PipeDefinition) {
+        let name = definition.name.as_str().to_owned();
+        let id = self.state.next_pipe_id;
+        self.state.next_pipe_id += 1;
+        let released = self.state.releasing.remove(&name);
+        let asked = Manage::SetUp { id, definition: Box::new(definition.clone()), released };
+        self.state.setting_up.insert(name, SettingUp { definition, is_outdated: false });
+        let _ = self.manager.send(asked);
     }
 
-    fn handle_pipe_ready(
-        &mut self,
-        result: Result<Box<PipeSetup>, (String, String)>,
-    ) -> Result<()> {
+    /// Tries pipes again whose state could not be opened.
+    fn set_up_broken(&mut self) {
+        let now = self.now();
+        let is_due = |broken: &Broken| broken.retry.as_ref().is_some_and(|(at, _)| *at <= now);
+        let due = self.state.broken_pipes.extract_if(.., |_, broken| is_due(broken));
+        let due: Vec<_> = due.filter_map(|(_, broken)| broken.retry).collect();
+        for (_, definition) in due {
+            self.set_up(definition);
+        }
+    }
+
+    /// Stops a pipe.
+    fn remove_pipe(&mut self, id: u64) {
+        let Some(pipe) = self.state.pipes.remove(&id) else { return };
+        tracing::info!(pipe = %pipe.definition.name, "stopped");
+        for at in pipe.lanes {
+            self.end_lane(at);
+        }
+        let (done, released) = std::sync::mpsc::channel();
+        self.state.releasing.insert(pipe.definition.name.as_str().to_owned(), released);
+        let _ = self.ledger.send(LedgerRequest::Release { pipe: id, done });
+    }
+
+    fn handle_pipe_ready(&mut self, result: Result<Box<PipeSetup>, NotReady>) -> Result<()> {
+        let name = match &result {
+            Ok(setup) => setup.definition.name.as_str().to_owned(),
+            Err(not_ready) => not_ready.name.clone(),
+        };
+        let asked = self.state.setting_up.remove(&name);
+        let is_outdated = asked.as_ref().is_none_or(|asked| asked.is_outdated);
         let mut setup = match result {
-            Ok(setup) => setup,
-            Err((name, reason)) => {
-                tracing::error!(pipe = %name, "cannot run: {reason}");
-                self.state.setting_up.remove(&name);
-                self.state.broken_pipes.insert(name, reason);
+            Ok(setup) if !is_outdated => setup,
+            Ok(setup) => {
+                drop(setup);
+                let _ = self.manager.send(Manage::ReadDefinitions);
+                return Ok(());
+            }
+            Err(NotReady { reason, released, .. }) => {
+                if let Some(released) = released {
+                    self.state.releasing.insert(name.clone(), released);
+                }
+                if is_outdated {
+                    let _ = self.manager.send(Manage::ReadDefinitions);
+                    return Ok(());
+                }
+                let seconds = SET_UP_AGAIN.as_secs();
+                let text = format!("pipe {name} cannot run, next try in {seconds} s: {reason}");
+                self.warn(&text, &text);
+                let again = self.now() + SET_UP_AGAIN;
+                let retry = asked.map(|asked| (again, asked.definition));
+                self.state.broken_pipes.insert(name, Broken { reason, retry });
                 return Ok(());
             }
         };
         let id = setup.id;
-        let name = setup.definition.name.as_str().to_owned();
-        self.state.setting_up.remove(&name);
         for damage in &setup.damage {
             tracing::error!(pipe = %name, "{damage}; what is not known to have left is sent again");
         }
@@ -395,7 +459,7 @@ impl Edge {
             Ok(made) => made,
             Err(reason) => {
                 tracing::error!(pipe = %name, "cannot run: {reason}");
-                self.state.broken_pipes.insert(name, reason);
+                self.state.broken_pipes.insert(name, Broken { reason, retry: None });
                 return Ok(());
             }
         };
@@ -484,6 +548,14 @@ impl Edge {
 /// A pipe's name as it goes into the handshake: receivers show it in their logs.
 fn stream_name(name: &PipeName) -> String {
     if name.as_str().contains(char::is_control) { name.escaped() } else { name.to_string() }
+}
+
+fn log_warning(lines_logged: &mut RateLimited, kind: &str, text: &str) {
+    match lines_logged.admit(Instant::now(), kind) {
+        LogVerdict::Write { n_held_back: 0 } => tracing::warn!("{text}"),
+        LogVerdict::Write { n_held_back } => tracing::warn!(n_held_back, "{text}"),
+        LogVerdict::HoldBack => (),
+    }
 }
 
 /// Milliseconds since 1970.

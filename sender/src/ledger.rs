@@ -38,6 +38,8 @@ pub(crate) enum LedgerRequest {
 pub(crate) enum LedgerReport {
     /// So many effects of a pipe are durable now.
     Durable { pipe: u64, n_effects: usize, cursor_bytes: u64 },
+    /// The cursor journal was rewritten, or had no room for that, and is so long now.
+    Rewritten { pipe: u64, cursor_bytes: u64 },
     /// The disk is full; tried again until there is room.
     DiskFull { reason: String },
     /// The disk cannot be trusted: the daemon must end.
@@ -160,12 +162,14 @@ pub(crate) fn run(requests: &Receiver<LedgerRequest>, mut report: impl FnMut(Led
             Some(LedgerRequest::Rewrite { pipe, records }) => {
                 let Some(journals) = pipes.get_mut(&pipe) else { continue };
                 let encoded: Vec<(u8, Vec<u8>)> = records.iter().map(Record::encode).collect();
-                let rewrite = || {
-                    let records = encoded.iter().map(|(kind, body)| (*kind, body.as_slice()));
-                    journals.cursor.rewrite(records)
-                };
-                if !persist(rewrite, &mut report) {
-                    return;
+                let records = encoded.iter().map(|(kind, body)| (*kind, body.as_slice()));
+                match journals.cursor.rewrite(records) {
+                    // Where there is no room for a second journal, the first may still have some.
+                    Ok(()) | Err(WriteError::DiskFull(_)) => {
+                        let cursor_bytes = journals.cursor.bytes();
+                        report(LedgerReport::Rewritten { pipe, cursor_bytes });
+                    }
+                    Err(error) => return report(fatal(&error)),
                 }
             }
             Some(LedgerRequest::Release { pipe, done }) => {
@@ -211,11 +215,15 @@ fn persist(
                 std::thread::sleep(RETRY_WHEN_FULL);
             }
             Err(error) => {
-                report(LedgerReport::Fatal { reason: format!("the pipe's state: {error}") });
+                report(fatal(&error));
                 return false;
             }
         }
     }
+}
+
+fn fatal(error: &WriteError) -> LedgerReport {
+    LedgerReport::Fatal { reason: format!("the pipe's state: {error}") }
 }
 
 /// Closing only tells a later start that the end is whole; everything is synced already.
@@ -237,4 +245,47 @@ fn decode_gap(bytes: &[u8]) -> Option<DatedGap> {
     let (recorded_ms, body) = bytes.split_first_chunk()?;
     let gap = Gap::decode(body).ok()?;
     Some(DatedGap { recorded_ms: u64::from_be_bytes(*recorded_ms), gap })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tidegate_source::FileIdentity;
+    use tidegate_source::ModsSeen;
+    use tidegate_tsfile::ModsKind;
+
+    use super::*;
+
+    #[test]
+    fn after_a_rewrite_the_ledger_says_how_long_the_journal_is_now() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (journals, _) = Journals::open(dir.path(), 1).expect("journals");
+        let (requests, inbox) = channel();
+        let (outbox, reports) = channel();
+        let thread = std::thread::spawn(move || run(&inbox, |it| outbox.send(it).expect("a test")));
+        let record = |inode| Record::ModsSettled {
+            identity: FileIdentity { device: 1, inode, length_bytes: 1, mtime_ns: 1 },
+            mods: ModsSeen { kind: ModsKind::Text, length_bytes: 1 },
+        };
+        let effects: Vec<Effect> = (0..1000).map(|at| Effect::Cursor(record(at))).collect();
+        let ask = |request| requests.send(request).expect("a ledger");
+        ask(LedgerRequest::Adopt { pipe: 1, journals: Box::new(journals) });
+        ask(LedgerRequest::Append { pipe: 1, effects });
+        ask(LedgerRequest::Rewrite { pipe: 1, records: vec![record(5)] });
+        ask(LedgerRequest::Stop);
+        thread.join().expect("a ledger");
+        let before = match reports.recv().expect("a report") {
+            LedgerReport::Durable { pipe: 1, n_effects: 1000, cursor_bytes } => cursor_bytes,
+            other => panic!("{other:?}"),
+        };
+        match reports.recv().expect("a report") {
+            LedgerReport::Rewritten { pipe: 1, cursor_bytes } => {
+                assert!(cursor_bytes < before / 10, "{cursor_bytes} of {before}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let (_, past) = Journals::open(dir.path(), 1).expect("journals");
+        assert_eq!((past.records, past.damage), (vec![record(5)], Vec::new()));
+    }
 }

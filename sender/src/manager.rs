@@ -22,7 +22,7 @@ pub(crate) enum Manage {
     SetUp { id: u64, definition: Box<PipeDefinition>, released: Option<Receiver<()>> },
 }
 
-/// An earlier pipe's journals are closed within this, or the pipe is not set up.
+/// An earlier pipe's journals are closed within this, or the pipe is set up later.
 const RELEASE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Where things are.
@@ -45,18 +45,31 @@ pub(crate) fn run(places: &Places, requests: &Receiver<Manage>, outbox: &Outbox)
             }
             Manage::SetUp { id, definition, released } => {
                 let name = definition.name.as_str().to_owned();
-                let released =
-                    released.is_none_or(|released| released.recv_timeout(RELEASE_TIME_MAX).is_ok());
-                let result = if released {
-                    pipes::set_up(&places.state_dir, id, *definition)
+                let result = match await_release(released) {
+                    Ok(()) => pipes::set_up(&places.state_dir, id, *definition)
                         .map(Box::new)
-                        .map_err(|error| format!("{error:#}"))
-                } else {
-                    Err("its state is still in use by the pipe that it replaces".to_owned())
+                        .map_err(|error| (format!("{error:#}"), None)),
+                    Err(released) => {
+                        let reason = "its state is still in use by the pipe that it replaces";
+                        Err((reason.to_owned(), Some(released)))
+                    }
                 };
-                outbox.send(Message::PipeReady(result.map_err(|reason| (name, reason))));
+                let result = result.map_err(|(reason, released)| crate::message::NotReady {
+                    name,
+                    reason,
+                    released,
+                });
+                outbox.send(Message::PipeReady(result));
             }
         }
+    }
+}
+
+/// Gives the receiver back while the earlier pipe has not let go: two may never write one journal.
+fn await_release(released: Option<Receiver<()>>) -> Result<(), Receiver<()>> {
+    match released {
+        Some(released) if released.recv_timeout(RELEASE_TIME_MAX).is_err() => Err(released),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that can wake the event loop besides sockets and time, in one closed list.
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 
 use mio::Waker;
@@ -27,8 +28,8 @@ pub(crate) enum Message {
     Ledger(LedgerReport),
     /// A name was looked up.
     LookedUp(LookedUp),
-    /// A pipe can run, or why it cannot: name and reason.
-    PipeReady(Result<Box<PipeSetup>, (String, String)>),
+    /// A pipe can run, or why it cannot.
+    PipeReady(Result<Box<PipeSetup>, NotReady>),
     /// A reader got somewhere. A lane's place may have been given to another pipe meanwhile.
     Read { lane: usize, pipe: u64, report: ReadReport },
     /// The configuration was read again.
@@ -37,6 +38,15 @@ pub(crate) enum Message {
     Scanned(Arc<Scan>),
     /// A signal.
     Signal(Signal),
+}
+
+/// A pipe whose state could not be opened.
+#[derive(Debug)]
+pub(crate) struct NotReady {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+    /// Set while an earlier pipe of that name still has the state.
+    pub(crate) released: Option<Receiver<()>>,
 }
 
 /// Sends messages and wakes the loop.

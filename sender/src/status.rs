@@ -178,7 +178,8 @@ fn report(edge: &Edge) -> Report {
     let state = &edge.state;
     let facts = &edge.facts;
     let unread = state.last_scan.iter().flat_map(|scan| &scan.unread);
-    let broken = state.broken_pipes.iter().map(|(name, reason)| format!("pipe {name}: {reason}"));
+    let broken =
+        state.broken_pipes.iter().map(|(name, broken)| format!("pipe {name}: {}", broken.reason));
     Report {
         daemon: "tidegate-sender",
         version: env!("CARGO_PKG_VERSION"),

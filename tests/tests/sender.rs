@@ -442,3 +442,25 @@ fn pipes_share_a_rate_limit_and_none_of_them_starves_or_takes_the_wait_for_a_dea
         assert_eq!(pipe["lanes"][0]["replies"]["timeout"], 0, "{pipe}");
     }
 }
+
+#[test]
+fn of_reloads_one_upon_the_other_the_last_counts() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(2).expect("files");
+    let nobody = SocketAddr::from(([127, 0, 0, 1], harness::free_port().expect("a port")));
+    site.write_pipe("p", nobody, &[]);
+    let mut sender = site.start();
+    for round in 0..10 {
+        for peer in [nobody, site.receiver_setup.address()] {
+            site.write_pipe("p", peer, &[]);
+            sender.reload().expect("SIGHUP");
+            // Enough for the definition to be read, but not for the state to be opened.
+            std::thread::sleep(Duration::from_micros(200 * round));
+        }
+        let peer = site.receiver_setup.address().to_string();
+        site.wait(&mut sender, "the last definition", |it| {
+            it["pipes"][0]["lanes"][0]["peer"] == peer
+        });
+    }
+    site.arrives(&mut sender);
+}
