@@ -30,6 +30,8 @@ use tidegate_tsfile::ModsKind;
 pub(crate) struct Catalog {
     data_dirs: Vec<PathBuf>,
     folders: HashMap<PathBuf, Folder>,
+    /// `sequence` and `unsequence` folders that have been there.
+    spaces: HashSet<PathBuf>,
     n_scans: u64,
 }
 
@@ -50,7 +52,7 @@ const ENTRIES_PER_FOLDER_MAX: usize = 1_000_000;
 
 impl Catalog {
     pub(crate) fn new(data_dirs: Vec<PathBuf>) -> Self {
-        Self { data_dirs, folders: HashMap::new(), n_scans: 0 }
+        Self { data_dirs, folders: HashMap::new(), spaces: HashSet::new(), n_scans: 0 }
     }
 
     /// Why a directory cannot be an IoTDB data directory, if so.
@@ -120,7 +122,16 @@ impl Catalog {
     }
 
     fn scan_space(&mut self, dir: &Path, space: Space, now_ns: i64, scan: &mut Scan) {
-        let Some(databases) = read_dirs(dir, None, &mut scan.unread) else { return };
+        let n_unread = scan.unread.len();
+        let Some(databases) = read_dirs(dir, None, &mut scan.unread) else {
+            // IoTDB never removes it; a file system that is not mounted does.
+            if scan.unread.len() == n_unread && self.spaces.contains(dir) {
+                let error = io::Error::other("it was there before; is its file system mounted?");
+                scan.unread.push(unread(dir, None, &error));
+            }
+            return;
+        };
+        self.spaces.insert(dir.to_owned());
         for database in databases {
             let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
                 continue; // IoTDB's own names are UTF-8
@@ -263,11 +274,9 @@ fn read_dirs(
             problems.push(unread(dir, region, &too_many_entries()));
             return None;
         }
-        match entry {
-            Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
-                dirs.push(entry.path());
-            }
-            Ok(_) => (),
+        match entry.and_then(|entry| Ok((is_dir(&entry)?, entry.path()))) {
+            Ok((true, path)) => dirs.push(path),
+            Ok((false, _)) => (),
             Err(error) => {
                 problems.push(unread(dir, region, &error));
                 return None;
@@ -276,6 +285,18 @@ fn read_dirs(
     }
     dirs.sort();
     Some(dirs)
+}
+
+/// Follows a link: regions are moved to other disks that way.
+fn is_dir(entry: &fs::DirEntry) -> io::Result<bool> {
+    let kind = entry.file_type()?;
+    if !kind.is_symlink() {
+        return Ok(kind.is_dir());
+    }
+    match fs::metadata(entry.path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        facts => Ok(facts?.is_dir()),
+    }
 }
 
 fn unread(dir: &Path, region: Option<&RegionKey>, error: &io::Error) -> Unread {
@@ -387,6 +408,30 @@ mod tests {
         tree.catalog.doubt(file.parent().expect("a folder"));
         let after = tree.scan().listings[0].sealed[0].identity;
         assert_eq!((before.length_bytes, after.length_bytes), (1, 2));
+    }
+
+    #[test]
+    fn a_region_behind_a_link_is_read_like_any_other() {
+        let mut tree = Tree::new();
+        tree.write("elsewhere/0/7-1-0-0.tsfile", b"x");
+        tree.write("sequence/root.sg/4/0/8-1-0-0.tsfile", b"x");
+        let link = tree.dir.path().join("sequence/root.sg/3");
+        std::os::unix::fs::symlink(tree.dir.path().join("elsewhere"), link).expect("a link");
+        assert_eq!(tree.scan().listings.len(), 2);
+    }
+
+    #[test]
+    fn a_file_system_that_is_not_mounted_any_more_is_not_an_empty_one() {
+        let mut tree = Tree::new();
+        tree.write("sequence/root.sg/3/0/7-1-0-0.tsfile", b"x");
+        assert_eq!(tree.scan().unread, []);
+        let (there, away) = (tree.dir.path().join("sequence"), tree.dir.path().join("away"));
+        fs::rename(&there, &away).expect("a name");
+        let unread = tree.scan().unread;
+        assert_eq!(unread.len(), 1);
+        assert!(unread[0].region.is_none() && unread[0].reason.contains("mounted"), "{unread:?}");
+        fs::rename(&away, &there).expect("a name");
+        assert_eq!(tree.scan().unread, []);
     }
 
     #[test]

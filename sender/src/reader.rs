@@ -4,6 +4,7 @@
 //! opened once; what vanishes later is still read to its end.
 
 use std::fmt;
+use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -161,6 +162,11 @@ fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
         )));
     }
     let (mods, mods_seen) = read_mods(&item, mods_bytes_max)?;
+    // IoTDB removes a file before its deletions: while it is there, so were they.
+    let named = fs::metadata(&path).map_err(|error| stall(&path, "looking at", &error))?;
+    if catalog::identity(&named) != item.identity {
+        return Err(Stall::Moved);
+    }
     let mods = mods.filter(|_| dialect > Dialect::V1_2);
     let in_mods = mods.is_some();
     let reading = Reading { token, mods, ts_file, item, piece_bytes, in_mods, offset: 0 };
@@ -254,11 +260,8 @@ fn read_mods(
     item: &FileItem,
     mods_bytes_max: u64,
 ) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
-    let kinds = match item.mods {
-        Some(mods) => vec![mods.kind],
-        None => vec![ModsKind::Binary, ModsKind::Text],
-    };
-    for kind in kinds {
+    // As the catalog does; what was listed may have given way to the other kind since.
+    for kind in [ModsKind::Binary, ModsKind::Text] {
         let mut path = path_of(item).into_os_string();
         path.push(kind.suffix());
         let path = PathBuf::from(path);
@@ -275,6 +278,9 @@ fn read_mods(
                 "{}: more deletions than sender_mods_max_bytes ({mods_bytes_max}) allows; raise it",
                 path.display()
             )));
+        }
+        if bytes.is_empty() {
+            continue;
         }
         bytes.truncate(kind.whole_entries(&bytes).bytes);
         let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
@@ -483,6 +489,18 @@ mod tests {
         let reason = unfit(fixture.open(Dialect::V1_3, 10));
         assert!(reason.contains("version 4") && reason.contains("dialect 1.3"), "{reason}");
         assert!(matches!(fixture.open(Dialect::V2_0, 10), ReadReport::Opened { .. }));
+    }
+
+    #[test]
+    fn deletions_of_a_newer_kind_than_listed_travel_all_the_same() {
+        let fixture = Fixture::new();
+        std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        let mut item = fixture.item();
+        item.mods = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
+        let entry = [&[1; 17][..], b"\x02d"].concat();
+        std::fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
+        let report = fixture.open_item(item, Dialect::V1_3, 100);
+        assert!(matches!(report, ReadReport::Opened { mods_bytes: Some(19), .. }), "{report:?}");
     }
 
     #[test]

@@ -120,8 +120,8 @@ pub struct StreamStatus {
     pub sent_bytes: u64,
     /// Files that vanished before they could leave, each a gap record.
     pub vanished_files: u64,
-    /// Files that vanished before they could leave while new ones appeared in their partition: a
-    /// compaction took them up.
+    /// Files that vanished before they could leave while a compaction's target appeared in their
+    /// partition, or another file under their name.
     pub superseded_files: u64,
     /// Damaged files set aside, with the reason.
     pub aside: Vec<(String, String)>,
@@ -160,6 +160,30 @@ enum State {
     /// Waiting, set aside or in flight.
     Unsent(OrderKey),
     Sent(Sent),
+}
+
+/// Files that one scan saw for the first time.
+#[derive(Debug, Default)]
+struct Fresh {
+    /// Partitions with a new target of a compaction.
+    compacted: HashSet<(RegionKey, i64)>,
+    named: HashSet<(Place, TsFileName)>,
+}
+
+impl Fresh {
+    fn insert(&mut self, place: &Place, name: TsFileName) {
+        // IoTDB counts compactions in the name of their target; a flush has none.
+        if name.inner > 0 || name.cross > 0 {
+            self.compacted.insert((place.region.clone(), place.partition));
+        }
+        self.named.insert((place.clone(), name));
+    }
+
+    /// Whether what lay there under that name may be in one of these.
+    fn supersedes(&self, place: &Place, name: TsFileName) -> bool {
+        self.compacted.contains(&(place.region.clone(), place.partition))
+            || self.named.contains(&(place.clone(), name))
+    }
 }
 
 impl Source {
@@ -204,10 +228,10 @@ impl Source {
                 );
             }
             Record::ModsSettled { identity, mods } => {
-                if let Some(Tracked { state: State::Sent(sent), .. }) =
+                if let Some(Tracked { state: State::Sent(sent), mods: seen, .. }) =
                     self.files.get_mut(&identity)
                 {
-                    sent.mods = Some(mods);
+                    (sent.mods, *seen) = (Some(mods), Some(mods));
                 }
             }
         }
@@ -218,7 +242,7 @@ impl Source {
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
         let mut touched = HashSet::new();
-        let mut fresh = HashSet::new();
+        let mut fresh = Fresh::default();
         for listing in &scan.listings {
             self.observe(listing, &mut touched, &mut fresh);
         }
@@ -402,7 +426,7 @@ impl Source {
     fn requeue(&mut self, key: OrderKey) {
         // It may have been renamed or removed while it was out; nothing new is known of its
         // partition then, so a removal counts as a gap.
-        self.settle_location(key.identity, &HashSet::new());
+        self.settle_location(key.identity, &Fresh::default());
     }
 
     fn depart(&mut self, key: OrderKey, departed: Departed) {
@@ -436,7 +460,7 @@ impl Source {
         &mut self,
         listing: &Arc<Listing>,
         touched: &mut HashSet<FileIdentity>,
-        fresh: &mut HashSet<(RegionKey, i64)>,
+        fresh: &mut Fresh,
     ) {
         let folder_key = (listing.place.clone(), Arc::clone(&listing.folder));
         let before = self.folders.insert(
@@ -464,7 +488,7 @@ impl Source {
         listing: &Arc<Listing>,
         file: &SealedFile,
         touched: &mut HashSet<FileIdentity>,
-        fresh: &mut HashSet<(RegionKey, i64)>,
+        fresh: &mut Fresh,
     ) {
         let location = Location {
             place: listing.place.clone(),
@@ -477,6 +501,12 @@ impl Source {
                 touched.insert(file.identity);
             }
             if tracked.mods != file.mods {
+                // Two names of one file may have deletions of their own, and no order.
+                if let (State::Sent(sent), [_]) = (&mut tracked.state, &tracked.locations[..])
+                    && was_rewritten(tracked.mods, file.mods)
+                {
+                    sent.mods = None;
+                }
                 tracked.mods = file.mods;
                 touched.insert(file.identity);
             }
@@ -484,7 +514,7 @@ impl Source {
         }
         let key = self.order_key(&location, file.identity);
         let region = listing.place.region.clone();
-        fresh.insert((region.clone(), listing.place.partition));
+        fresh.insert(&listing.place, file.name);
         self.streams.entry(region.clone()).or_default().queue.insert(key);
         self.files.insert(
             file.identity,
@@ -539,7 +569,7 @@ impl Source {
     }
 
     /// A file's locations or mods changed in this scan: brings its queue entry in line.
-    fn settle_location(&mut self, identity: FileIdentity, fresh: &HashSet<(RegionKey, i64)>) {
+    fn settle_location(&mut self, identity: FileIdentity, fresh: &Fresh) {
         let Some(tracked) = self.files.get(&identity) else { return };
         let &State::Unsent(key) = &tracked.state else {
             return self.settle_mods(identity);
@@ -573,13 +603,14 @@ impl Source {
         stream.queue.remove(&key);
         stream.aside.remove(&key);
         self.files.remove(&identity);
-        if fresh.contains(&(region.clone(), key.partition)) {
+        let place = Place { region, partition: key.partition, space: key.space };
+        if fresh.supersedes(&place, key.name) {
             stream.superseded += 1;
             return;
         }
         stream.vanished += 1;
         self.effects.push_back(Effect::Gap(Gap {
-            place: Place { region, partition: key.partition, space: key.space },
+            place,
             name: key.name,
             reason: GapReason::VanishedUnsent,
             bytes: (0, identity.length_bytes),
@@ -632,6 +663,17 @@ impl Source {
                     folder.listing.n_unsealed;
             }
         }
+    }
+}
+
+/// Deletions only grow, but for the times when IoTDB writes a long list of them anew, and shorter:
+/// what is new in it cannot be told.
+fn was_rewritten(before: Option<ModsSeen>, now: Option<ModsSeen>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            before.kind == now.kind && now.length_bytes < before.length_bytes
+        }
+        (before, now) => before.is_some() && now.is_none(),
     }
 }
 

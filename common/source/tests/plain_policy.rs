@@ -38,8 +38,12 @@ struct Tree {
 
 impl Tree {
     fn add(&mut self, place: &Place, version: u64) -> FileIdentity {
+        self.add_compacted(place, version, 0)
+    }
+
+    fn add_compacted(&mut self, place: &Place, version: u64, inner: u32) -> FileIdentity {
         self.n_inodes += 1;
-        let name = TsFileName { version, time_ms: 1000 + version, inner: 0, cross: 0 };
+        let name = TsFileName { version, time_ms: 1000 + version, inner, cross: 0 };
         let identity = FileIdentity {
             device: 1,
             inode: self.n_inodes,
@@ -174,16 +178,19 @@ fn a_file_that_vanishes_unsent_leaves_a_gap_unless_new_ones_took_its_place() {
     let here = place(1, 0, Space::Sequence);
     tree.add(&here, 1);
     tree.add(&place(2, 0, Space::Sequence), 1);
+    tree.add(&place(3, 0, Space::Sequence), 1);
     let mut source = Source::new(0);
     source.handle_scan(&tree.scan());
     tree.files.clear();
-    tree.add(&place(2, 0, Space::Sequence), 2); // a compaction target in region 2
+    tree.add(&here, 2); // a flush, which holds nothing of what vanished
+    tree.add_compacted(&place(2, 0, Space::Unsequence), 2, 1); // a compaction's target
+    tree.add(&place(3, 0, Space::Sequence), 1); // the same name on another disk, say
     source.handle_scan(&tree.scan());
     let effects: Vec<Effect> = std::iter::from_fn(|| source.poll_effect()).collect();
     let [Effect::Gap(gap)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!((gap.reason, &gap.place), (GapReason::VanishedUnsent, &here));
     let superseded: Vec<u64> = source.status().map(|(_, it)| it.superseded_files).collect();
-    assert_eq!(superseded, [0, 1]);
+    assert_eq!(superseded, [0, 1, 1]);
 }
 
 #[test]
@@ -238,6 +245,39 @@ fn deletions_that_come_after_their_file_are_gaps_each_byte_once_also_after_a_res
     gaps.push((gap.reason, gap.bytes));
     let late = GapReason::ModsAfterFile;
     assert_eq!(gaps, [(late, (10, 25)), (late, (25, 30)), (late, (30, 31))]);
+}
+
+#[test]
+fn a_list_of_deletions_that_was_written_anew_and_shorter_hides_no_new_ones() {
+    for restarts in [false, true] {
+        let mut tree = Tree::default();
+        tree.add(&place(1, 0, Space::Sequence), 1);
+        let mut source = Source::new(0);
+        let mods = |length_bytes| Some(ModsSeen { kind: ModsKind::Text, length_bytes });
+        tree.files.values_mut().for_each(|file| file.mods = mods(100));
+        source.handle_scan(&tree.scan());
+        let item = source.poll_item(at(0), |_| true).expect("the file");
+        let departed = Departed { mods: mods(100), mods_carried: true };
+        let effects = accept(&mut source, at(0), &item, departed);
+        if restarts {
+            source = Source::new(0);
+            for effect in effects {
+                let Effect::Cursor(record) = effect else { panic!("{effect:?}") };
+                source.load(record);
+            }
+        }
+        let mut gaps = Vec::new();
+        for length_bytes in [20, 50] {
+            tree.files.values_mut().for_each(|file| file.mods = mods(length_bytes));
+            source.handle_scan(&tree.scan());
+            while let Some(effect) = source.poll_effect() {
+                if let Effect::Gap(gap) = effect {
+                    gaps.push(gap.bytes);
+                }
+            }
+        }
+        assert_eq!(gaps, [(0, 20), (20, 50)], "restarted: {restarts}");
+    }
 }
 
 #[test]
