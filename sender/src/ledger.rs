@@ -125,6 +125,16 @@ impl Journals {
     }
 }
 
+/// The gaps in a pipe's runtime directory, without changing anything there.
+pub(crate) fn read_gaps(dir: &Path) -> Result<Vec<DatedGap>, String> {
+    let storage = DirStorage::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let name = FileName::new("gaps").expect("a plain name");
+    let found =
+        Journal::inspect(&storage, &name).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let records = found.map(|found| found.records).unwrap_or_default();
+    Ok(records.iter().filter_map(|record| decode_gap(&record.bytes)).collect())
+}
+
 /// Runs the ledger until it is told to stop or the loop is gone.
 pub(crate) fn run(requests: &Receiver<LedgerRequest>, mut report: impl FnMut(LedgerReport)) {
     let mut pipes: HashMap<u64, Journals> = HashMap::new();

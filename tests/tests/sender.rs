@@ -18,8 +18,8 @@ use tidegate_tests::harness::SenderSetup;
 use tidegate_tests::harness::SourceDirs;
 use tidegate_tests::source::SourceTree;
 
-/// Whatever is waited for comes within this or not at all.
-const WITHIN: Duration = Duration::from_secs(40);
+/// Whatever is waited for comes within this, the longest pauses between calls included, or not at all.
+const WITHIN: Duration = Duration::from_secs(90);
 
 /// A source, a receiver, and a sender that is not started yet.
 struct Site {
@@ -463,4 +463,12 @@ fn of_reloads_one_upon_the_other_the_last_counts() {
         });
     }
     site.arrives(&mut sender);
+}
+
+#[test]
+fn a_question_before_the_first_start_leaves_nothing_behind() {
+    let site = Site::new(&[]);
+    assert_eq!(site.setup.gaps().expect("no gaps"), Value::Array(Vec::new()));
+    let state = site.setup.conf().with_file_name("state");
+    assert!(!state.exists(), "{} was made by a question", state.display());
 }

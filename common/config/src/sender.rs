@@ -223,6 +223,17 @@ fn check(config: &SenderConfig, reading: &mut Reading) {
         };
         reading.fault(reading.line("dn_data_dirs"), reason);
     }
+    let pipe_dir = config.pipe_dir();
+    let own = [
+        ("sender_state_dir", &config.state_dir),
+        ("sender_pipe_dir", &pipe_dir),
+        ("sender_control_socket", &config.control_socket),
+    ];
+    let inside = |path: &PathBuf| config.dn_data_dirs.dirs().any(|dir| path.starts_with(dir));
+    if let Some((key, _)) = own.into_iter().find(|(_, path)| inside(path)) {
+        let message = format!("{key} lies inside dn_data_dirs, and the source is never written to");
+        reading.fault(reading.line(key), Reason::Contradiction { message });
+    }
     if config.mods_bytes_max > 512 * MIB {
         let text =
             "sender_mods_max_bytes is large: so many bytes are read again after each failure";

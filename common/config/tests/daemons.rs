@@ -230,6 +230,10 @@ fn faults_name_line_key_expectation_finding_and_nearest_key() {
              state must be elsewhere",
         ),
         (
+            "dn_data_dirs=/data/a,/data/b\nsender_state_dir=/data/b/tidegate",
+            "s:2: sender_state_dir lies inside dn_data_dirs, and the source is never written to",
+        ),
+        (
             "sender_watch=on\nfoo=1",
             "s:1: sender_watch: expected auto or off, but found \"on\"\ns:2: unknown key foo",
         ),
