@@ -167,3 +167,41 @@ fn pieces_larger_than_the_pipe_between_threads_arrive_whole() {
     daemon.wait_loaded();
     assert!(site.stored().iter().all(|file| file.bytes == content));
 }
+
+#[test]
+fn strangers_fill_no_memory() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let large = request(2, &vec![0; 20 << 20]);
+    let mut strangers: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
+    for stranger in &mut strangers {
+        stranger.send(&large[..large.len() - 1]);
+    }
+    daemon.wait_status(|status| status["edge"]["bytes_received"].as_u64() > Some(150 << 20));
+    let anonymous = daemon.anonymous_kib();
+    assert!(anonymous < 64 << 10, "{anonymous} KiB");
+    let mut stranger = strangers.pop().unwrap();
+    assert_eq!(stranger.ask(&large[large.len() - 1..]), Some(FAIL));
+    assert_eq!(stranger.ask(&common::handshake(&[])), Some(OK), "still in step");
+}
+
+#[test]
+fn silent_connections_make_room_when_all_places_are_taken() {
+    let site = Site::new(&[("receiver_connections_max", "2")]);
+    let daemon = site.start();
+    let mut half = daemon.greeted();
+    assert_eq!(half.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(OK));
+    let mut busy = daemon.greeted();
+    let until = std::time::Instant::now() + common::PATIENCE;
+    // a sender that calls again and again, as after a restart of the gateway
+    let mut new = daemon.connect();
+    while new.socket.write_all(&common::handshake(&[])).is_err() || new.reply().is_none() {
+        assert!(std::time::Instant::now() < until, "kept out");
+        assert_eq!(busy.ask(&common::config_plan()), Some(OK));
+        new = daemon.connect();
+    }
+    assert_eq!(half.end(), End::Reset);
+    assert_eq!(new.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    assert_eq!(busy.ask(&common::config_plan()), Some(OK), "the busy one has stayed");
+    daemon.log.wait("silent connection ended to make room");
+}

@@ -87,7 +87,7 @@ pub struct ReceivingConfig {
 /// Methods come in three kinds:
 ///
 /// - A. getters: [`wants_read`](Self::wants_read), [`identity`](Self::identity),
-///   [`poll_timeout`](Self::poll_timeout)
+///   [`silent_since`](Self::silent_since), [`poll_timeout`](Self::poll_timeout)
 /// - B. something happened outside: [`handle_bytes`](Self::handle_bytes),
 ///   [`handle_outcome`](Self::handle_outcome), [`handle_eof`](Self::handle_eof),
 ///   [`handle_error`](Self::handle_error), [`handle_timeout`](Self::handle_timeout)
@@ -118,6 +118,10 @@ pub struct ReceivingSession {
     last_traffic: Time,
     next_token: u64,
 }
+
+/// Longest request that is gathered before a handshake was accepted: no handshake is longer, and
+/// nobody who has not greeted fills memory.
+const GREETING_BYTES_MAX: u32 = 64 << 10;
 
 /// A request may be compressed and sliced, each once.
 const MAX_LAYERS: u8 = 2;
@@ -192,6 +196,12 @@ impl ReceivingSession {
     /// Who the peer is, after an accepted handshake.
     pub fn identity(&self) -> Option<&Hello> {
         self.identity.as_ref()
+    }
+
+    /// When the last bytes were taken or the last answer was given; `None` while one is owed and
+    /// after the end.
+    pub fn silent_since(&self) -> Option<Time> {
+        matches!(self.phase, Phase::Reading).then_some(self.last_traffic)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
@@ -365,7 +375,12 @@ impl ReceivingSession {
                     self.close(CloseHow::Finish, CloseReason::Oversized(refusal));
                     return;
                 }
-                Payload::Gather { bytes: core::mem::take(bytes) }
+                match self.identity.is_none() && payload_bytes > GREETING_BYTES_MAX {
+                    true => {
+                        Payload::Skip { to: AnswerTo::Unknown, refusal: Refusal::HandshakeFirst }
+                    }
+                    false => Payload::Gather { bytes: core::mem::take(bytes) },
+                }
             }
             Ok(Head::Piece(piece)) => match self.begin_piece(&piece) {
                 Ok((file, at_bytes)) => {

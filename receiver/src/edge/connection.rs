@@ -133,6 +133,17 @@ impl Connection {
         self.drain_until.or_else(|| self.session.poll_timeout())
     }
 
+    /// Whether the end of the peer would be noticed by reading; not while an answer is owed.
+    pub(crate) fn wants_read(&self) -> bool {
+        self.session.wants_read()
+    }
+
+    /// Since when nothing has happened here and nothing is under way; `None` if something is.
+    pub(crate) fn silent_since(&self) -> Option<Time> {
+        let is_busy = self.is_readable || self.in_flight_bytes > 0 || self.drain_until.is_some();
+        self.session.silent_since().filter(|_| !is_busy)
+    }
+
     /// Goes on as far as it can.
     pub(crate) fn turn(&mut self, context: &mut Context<'_>) -> Flow {
         if self.drain_until.is_some() {
@@ -309,7 +320,9 @@ impl Connection {
     }
 
     fn step(&mut self, now: Time) -> Step {
-        let Some(buffer) = &self.buffer else {
+        // a reply that has not left yet must not be replaced by that of a later frame
+        let buffer = self.buffer.as_ref().filter(|_| self.pending_reply.is_none());
+        let Some(buffer) = buffer else {
             return self.session.poll_action().map_or(Step::Done, Step::Act);
         };
         let unread = buffer.get(self.taken_bytes..self.filled_bytes).unwrap_or_default();
@@ -426,7 +439,8 @@ impl Connection {
             context.warn(&format!("refused {}", peer.ip()), line);
         }
         context.stats.last_error = Some(format!("{} {origin}: {refusal}", self.peer));
-        if refusal.is_final() && self.hello.is_some() {
+        // only of accepted origins, for their number is bounded
+        if refusal.is_final() && self.session.identity().is_some() {
             let reason = match refusal {
                 Refusal::ByTarget { reason, .. } => reason.clone(),
                 other => other.to_string(),

@@ -14,6 +14,7 @@ use socket2::TcpKeepalive;
 use socket2::Type;
 
 use super::ACCEPT_PAUSE;
+use super::Connection;
 use super::Edge;
 use super::warn;
 
@@ -21,6 +22,8 @@ use super::warn;
 const BACKLOG: i32 = 256;
 /// Accepted in one turn at most.
 const ACCEPTS_PER_TURN: usize = 64;
+/// At the cap, a connection that has been silent for so long makes room for a new one.
+const CROWDED_SILENCE: Duration = Duration::from_secs(5);
 /// A silent peer is asked after this time whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -70,7 +73,7 @@ impl Edge {
     fn admit(&mut self, socket: TcpStream, peer: SocketAddr) {
         let refusal = match () {
             () if !self.settings.allow_list.admits(peer.ip()) => "not in receiver_allow_list",
-            () if self.connections.len() >= self.settings.connections_max => {
+            () if self.connections.len() >= self.settings.connections_max && !self.make_room() => {
                 "as many connections as receiver_connections_max are open"
             }
             () => {
@@ -87,6 +90,32 @@ impl Edge {
             &kind,
             format_args!("connection refused: peer={peer} reason={refusal}"),
         );
+    }
+}
+
+impl Edge {
+    /// Ends the connection that has been silent for longest; `false` if none has been for long.
+    ///
+    /// A gateway that restarts leaves connections behind of which neither side hears any more. They
+    /// must not keep the sender out until they time out. One that is alive loses nothing: its
+    /// sender takes a reset for a lost connection and calls again.
+    fn make_room(&mut self) -> bool {
+        let silent = |(key, it): (usize, &Connection)| Some((it.silent_since()?, key));
+        let Some((since, key)) = self.connections.iter().filter_map(silent).min() else {
+            return false;
+        };
+        let Some(connection) = self.connections.get(key) else { return false };
+        if self.now().since(since) < CROWDED_SILENCE {
+            return false;
+        }
+        connection.reset();
+        let line = format_args!(
+            "silent connection ended to make room: peer={} receiver_connections_max={}",
+            connection.peer, self.settings.connections_max
+        );
+        warn(&mut self.log, "crowded", line);
+        self.remove(key, None);
+        true
     }
 }
 

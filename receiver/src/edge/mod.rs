@@ -288,7 +288,7 @@ impl Edge {
                 connection.is_readable = true;
                 let is_dead =
                     event.is_error() || (event.is_read_closed() && event.is_write_closed());
-                if is_dead && !event.is_readable() {
+                if is_dead && !(event.is_readable() && connection.wants_read()) {
                     let flow = self.with(key, Connection::failed);
                     self.follow(key, flow);
                 } else {
@@ -436,7 +436,9 @@ impl Edge {
                 if let Some(connection) = self.connections.get(key) {
                     connection.reset();
                     let peer = connection.peer;
-                    tracing::info!(%peer, "older connection of the same stream dropped");
+                    if self.log.admit(Instant::now(), "older") != LogVerdict::HoldBack {
+                        tracing::info!(%peer, "older connection of the same stream dropped");
+                    }
                 }
                 self.remove(key, None);
             }

@@ -223,6 +223,13 @@ impl Daemon {
         (status, self.log.all())
     }
 
+    /// Anonymous memory that is resident.
+    pub fn anonymous_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -315,6 +322,11 @@ impl Peer {
     pub fn ask(&mut self, bytes: &[u8]) -> Option<u8> {
         self.send(bytes);
         self.reply()
+    }
+
+    /// Breaks the connection off.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// How the connection ends: in order, or with a reset.

@@ -20,7 +20,9 @@ use super::support::*;
 #[test]
 fn nothing_is_taken_before_a_handshake_and_the_connection_stays() {
     let mut edge = Edge::new(config());
-    for bytes in [piece(4, "a.tsfile", 0, b"x"), seal("a.tsfile", 1), request(200, &[0, 1])] {
+    // longer than any handshake: not even gathered to see what it is
+    let long = request(77, &vec![0; 100_000]);
+    for bytes in [piece(4, "a.tsfile", 0, b"x"), seal("a.tsfile", 1), request(200, &[0, 1]), long] {
         edge.expect(&bytes, FAIL);
         assert_eq!(edge.refusals.last(), Some(&Refusal::HandshakeFirst));
     }
