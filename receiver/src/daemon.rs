@@ -29,6 +29,7 @@ use tidegate_daemon::signals::Signals;
 use tidegate_daemon::supervise::EXIT_FATAL;
 use tidegate_daemon::supervise::Grace;
 use tidegate_daemon::supervise::Supervisor;
+use tidegate_durable::DirStorage;
 use tidegate_link::receiving::ReceivingConfig;
 
 use crate::buffers::Pool;
@@ -98,7 +99,8 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let layout = Layout::of(&config.state_dir);
     let opened = State::open(&layout, config.spool_segment_bytes)?;
     let target = config.directory();
-    std::fs::create_dir_all(&target).map_err(|e| format!("{}: {e}", target.display()))?;
+    // with its parents, and durably: files are moved into it
+    DirStorage::open(&target).map_err(|e| format!("{}: {e}", target.display()))?;
     let cluster_id = config.cluster_id.clone().unwrap_or_else(|| opened.cluster_id.clone());
     let run = uuid::Uuid::new_v4();
 

@@ -95,6 +95,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// stays in the state directory until then. A failed sync or read never passes.
 pub(crate) fn may_pass(error: &io::Error) -> bool {
     let known = [
+        // something else has the name of a directory, such as a link to one that is not mounted
+        ErrorKind::AlreadyExists,
+        ErrorKind::IsADirectory,
         ErrorKind::NotADirectory,
         ErrorKind::NotFound,
         ErrorKind::PermissionDenied,

@@ -2,6 +2,8 @@
 //! never silently dropped: what finds no room in the list is counted.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -14,6 +16,8 @@ use tidegate_durable::WriteError;
 
 /// Most different gaps that are listed one by one.
 const GAPS_MAX: usize = 10_000;
+/// Most different gaps on their way to the list; a peer may make them faster than a disk takes them.
+const ON_THE_WAY_MAX: usize = 256;
 /// What the others are counted under.
 const OTHERS: &str = "(others)";
 /// The journal is written anew when it has grown beyond this.
@@ -30,6 +34,37 @@ pub(crate) struct Gap {
     pub(crate) item: String,
     /// Why.
     pub(crate) reason: String,
+}
+
+impl Gap {
+    /// Stands for all gaps of an origin that find no room of their own.
+    fn into_others(self) -> Self {
+        Self { item: OTHERS.to_owned(), reason: OTHERS.to_owned(), ..self }
+    }
+}
+
+/// Gaps on their way to the keeper, equal ones counted. Its lock is never held over I/O.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    waiting: Mutex<BTreeMap<Gap, u64>>,
+}
+
+impl Inbox {
+    /// Leaves a gap; `true` if it is the first, so that the keeper has to be told.
+    pub(crate) fn put(&self, gap: Gap) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = waiting.is_empty();
+        let has_room = waiting.len() < ON_THE_WAY_MAX || waiting.contains_key(&gap);
+        let gap = if has_room { gap } else { gap.into_others() };
+        let count = waiting.entry(gap).or_default();
+        *count = count.saturating_add(1);
+        is_first
+    }
+
+    /// Everything left so far, and how often.
+    pub(crate) fn take(&self) -> BTreeMap<Gap, u64> {
+        core::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// How often and when a gap was met.
@@ -81,16 +116,17 @@ impl Gaps {
 
     /// Notes a gap. A sender repeats what is refused many times a minute, so a known gap is only
     /// counted, and its count reaches the disk at every doubling.
-    pub(crate) fn note(&mut self, gap: Gap, now_ms: i64) -> Result<(), WriteError> {
+    pub(crate) fn note(&mut self, gap: Gap, count: u64, now_ms: i64) -> Result<(), WriteError> {
         let gap = match self.list.len() < GAPS_MAX || self.list.contains_key(&gap) {
             true => gap,
-            false => Gap { item: OTHERS.to_owned(), reason: OTHERS.to_owned(), ..gap },
+            false => gap.into_others(),
         };
         let first = Times { count: 0, first_ms: now_ms, last_ms: now_ms };
         let times = self.list.entry(gap.clone()).or_insert(first);
-        times.count = times.count.saturating_add(1);
+        let before = times.count;
+        times.count = before.saturating_add(count);
         times.last_ms = now_ms;
-        if times.count.is_power_of_two() {
+        if times.count.checked_ilog2() > before.checked_ilog2() {
             let line = encode(&Line { gap, times: *times });
             self.is_dirty = true;
             let appended = self.journal.append(KIND_GAP, &line);
@@ -143,4 +179,39 @@ impl Gaps {
 fn encode(line: &Line) -> Vec<u8> {
     // strings and numbers only: there is nothing in it that JSON could not hold
     serde_json::to_vec(line).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(item: &str) -> Gap {
+        Gap { origin: "o".to_owned(), item: item.to_owned(), reason: "r".to_owned() }
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_bounded_and_counted() {
+        let inbox = Inbox::default();
+        assert!(inbox.put(gap("a")));
+        assert!(!inbox.put(gap("a")), "the keeper knows already");
+        (0..100_000).for_each(|n| assert!(!inbox.put(gap(&n.to_string()))));
+        let taken = inbox.take();
+        assert_eq!(taken.len(), ON_THE_WAY_MAX + 1);
+        assert_eq!(taken.values().sum::<u64>(), 100_002);
+        assert_eq!(taken[&gap("a")], 2);
+        assert!(inbox.put(gap("a")), "and must be told again");
+    }
+
+    #[test]
+    fn a_gap_is_written_down_at_every_doubling() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Gaps::open(DirStorage::open(directory.path()).unwrap(), 1).unwrap().0;
+        let count = |gaps: &Gaps| gaps.list().map(|(_, times)| times.count).collect::<Vec<_>>();
+        let mut gaps = open();
+        for (n, reloaded) in [(1, 1), (5, 6), (1, 6), (0, 6), (2, 9)] {
+            gaps.note(gap("a"), n, 0).unwrap();
+            gaps.sync().unwrap();
+            assert_eq!(count(&open()), [reloaded]);
+        }
+    }
 }

@@ -17,6 +17,8 @@ use tidegate_link::receiving::Submit;
 
 use crate::buffers::Chunk;
 use crate::buffers::Part;
+use crate::gaps::Gap;
+use crate::gaps::Inbox;
 use crate::keeper::KeeperOp;
 use crate::writer::WriterOp;
 
@@ -88,11 +90,12 @@ pub(crate) struct Greeting {
 pub(crate) struct Ingest {
     writer: Sender<WriterOp>,
     keeper: Sender<KeeperOp>,
+    gaps: Arc<Inbox>,
 }
 
 impl Ingest {
     pub(crate) fn new(writer: Sender<WriterOp>, keeper: Sender<KeeperOp>) -> Self {
-        Self { writer, keeper }
+        Self { writer, keeper, gaps: Arc::default() }
     }
 
     /// A handshake; the verdict comes after everything handed in before.
@@ -141,8 +144,10 @@ impl Ingest {
     }
 
     /// An item was refused for good: leave a gap record.
-    pub(crate) fn record_gap(&self, gap: crate::gaps::Gap) {
-        self.to_keeper(KeeperOp::Gap(gap));
+    pub(crate) fn record_gap(&self, gap: Gap) {
+        if self.gaps.put(gap) {
+            self.to_keeper(KeeperOp::Gaps(Arc::clone(&self.gaps)));
+        }
     }
 
     /// A thread that is gone has said why through the fatal door; nothing is to be added here.

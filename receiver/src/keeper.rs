@@ -10,6 +10,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -25,6 +26,7 @@ use crate::dedup::Fingerprint;
 use crate::dedup::Lane;
 use crate::disk::DiskGuard;
 use crate::gaps::Gap;
+use crate::gaps::Inbox;
 use crate::ingest::Deferred;
 use crate::ingest::Fault;
 use crate::ingest::Greeting;
@@ -51,10 +53,12 @@ pub(crate) enum KeeperOp {
     Commit(CommitJob),
     /// A connection is over: what of it still waits is forgotten.
     DropConnection { connection: u64 },
-    /// Leave a gap record.
-    Gap(Gap),
+    /// Leave gap records.
+    Gaps(Arc<Inbox>),
     /// Compare a handshake with what is remembered.
     Greet(Greeting),
+    /// Leave gap records and say when they are durable.
+    Lost(Vec<Gap>, SyncSender<()>),
     /// The peer has seen the last answer.
     Prove { connection: u64 },
     /// The loader went on: outdated segments may go.
@@ -92,6 +96,8 @@ pub(crate) struct Keeper {
     greeted: Vec<Greeting>,
     /// What found no room.
     waiting: Vec<KeeperOp>,
+    /// When to look again whether there is some, whatever else goes on.
+    look_again: Instant,
 }
 
 /// An appended item.
@@ -111,7 +117,8 @@ impl Keeper {
         precision: Option<Precision>,
     ) -> Self {
         let (pending, greeted, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        Self { ports, guard, state, precision, pending, greeted, waiting }
+        let look_again = Instant::now();
+        Self { ports, guard, state, precision, pending, greeted, waiting, look_again }
     }
 
     /// Runs until it is told to stop or the disk fails.
@@ -119,14 +126,20 @@ impl Keeper {
         loop {
             let op = match self.waiting.is_empty() {
                 true => self.ports.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => self.ports.ops.recv_timeout(ROOM_POLL),
+                false => {
+                    let pause = self.look_again.saturating_duration_since(Instant::now());
+                    self.ports.ops.recv_timeout(pause)
+                }
             };
-            let mut batch = match op {
-                Ok(op) => vec![op],
-                Err(RecvTimeoutError::Timeout) if self.still_has_to_wait() => continue,
-                Err(RecvTimeoutError::Timeout) => core::mem::take(&mut self.waiting),
+            let mut batch = self.what_may_go_on();
+            match op {
+                Ok(op) => batch.push(op),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.state.close(),
-            };
+            }
+            if batch.is_empty() {
+                continue;
+            }
             batch.extend(self.ports.ops.try_iter().take(BATCH_MAX));
             let mut is_last = false;
             for op in batch {
@@ -140,8 +153,17 @@ impl Keeper {
         }
     }
 
-    fn still_has_to_wait(&self) -> bool {
-        !self.guard.look() && self.guard.policy() == DiskFullPolicy::Withhold
+    /// What waits, when it is time for another try and there may be room.
+    fn what_may_go_on(&mut self) -> Vec<KeeperOp> {
+        let now = Instant::now();
+        if self.waiting.is_empty() || now < self.look_again {
+            return Vec::new();
+        }
+        self.look_again = now + ROOM_POLL;
+        match !self.guard.look() && self.guard.policy() == DiskFullPolicy::Withhold {
+            true => Vec::new(),
+            false => core::mem::take(&mut self.waiting),
+        }
     }
 
     fn take(&mut self, op: KeeperOp) -> Result<(), WriteError> {
@@ -154,8 +176,14 @@ impl Keeper {
             }
             KeeperOp::Commit(job) => self.commit(job),
             KeeperOp::DropConnection { connection } => self.forget(connection),
-            KeeperOp::Gap(gap) => {
-                tolerate_full(self.state.gaps.note(gap, now_ms()))?;
+            KeeperOp::Gaps(inbox) => {
+                inbox.take().into_iter().try_for_each(|(gap, count)| self.note_gap(gap, count))
+            }
+            KeeperOp::Lost(gaps, reply) => {
+                gaps.into_iter().try_for_each(|gap| self.note_gap(gap, 1))?;
+                self.settle()?;
+                // a loader that is gone has said why
+                let _ = reply.try_send(());
                 Ok(())
             }
             KeeperOp::Greet(greeting) => self.greet(greeting),
@@ -171,6 +199,10 @@ impl Keeper {
             KeeperOp::Stop => Ok(()),
             KeeperOp::Submit { peer, token, submit } => self.submit(peer, token, submit),
         }
+    }
+
+    fn note_gap(&mut self, gap: Gap, count: u64) -> Result<(), WriteError> {
+        tolerate_full(self.state.gaps.note(gap, count, now_ms())).map(drop)
     }
 
     fn greet(&mut self, greeting: Greeting) -> Result<(), WriteError> {

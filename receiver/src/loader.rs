@@ -16,6 +16,7 @@ use std::sync::PoisonError;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -62,6 +63,8 @@ pub(crate) enum LoaderOp {
 pub(crate) struct LoaderPlaces {
     pub(crate) staging: PathBuf,
     pub(crate) snapshots: PathBuf,
+    /// Files that may belong to records which can no longer be read.
+    pub(crate) unclaimed: PathBuf,
     pub(crate) target: PathBuf,
     /// Files of this run begin with this, those of others are judged by the spool.
     pub(crate) run: String,
@@ -86,6 +89,16 @@ struct Touched {
     gaps: Vec<crate::gaps::Gap>,
     files: u64,
     bytes: u64,
+}
+
+impl Touched {
+    /// A file is neither staged nor in its place.
+    fn lost(&mut self, origin: &str, file: &StagedFile) {
+        tracing::error!(origin, file = %file.name, "staged file is missing");
+        let (origin, item) = (origin.to_owned(), file.name.clone());
+        let reason = String::from("its staged file is missing");
+        self.gaps.push(crate::gaps::Gap { origin, item, reason });
+    }
 }
 
 impl Loader {
@@ -152,15 +165,13 @@ impl Loader {
                 }
             }
             self.make_durable(&touched)?;
+            self.report_lost(touched.gaps)?;
             self.consumer.advance(last).map_err(io::Error::other)?;
             self.consumer.sync().map_err(|error| match error.is_fatal() {
                 true => io::Error::other(error),
                 false => io::Error::new(io::ErrorKind::StorageFull, error),
             })?;
             self.manifests.values_mut().for_each(Manifest::settle);
-            for gap in touched.gaps {
-                let _ = self.keeper.send(KeeperOp::Gap(gap));
-            }
             let _ = self.keeper.send(KeeperOp::Retain);
             self.note(|report| {
                 report.files = report.files.saturating_add(touched.files);
@@ -186,7 +197,7 @@ impl Loader {
             }
         };
         if kind != RecordKind::File {
-            return self.keep_snapshot(sequence, &contents.files, touched);
+            return self.keep_snapshot(&record.origin, sequence, &contents.files, touched);
         }
         // makes the directory where there is none
         self.manifest(&record.origin)?;
@@ -198,10 +209,7 @@ impl Loader {
                 if self.manifest(&record.origin)?.has_bytes(sequence, &file.sha256) {
                     continue;
                 }
-                tracing::error!(sequence, file = %file.name, "staged file is missing");
-                let (origin, item) = (record.origin.clone(), file.name.clone());
-                let reason = String::from("its staged file is missing");
-                touched.gaps.push(crate::gaps::Gap { origin, item, reason });
+                touched.lost(&record.origin, file);
                 continue;
             };
             if self.manifest(&record.origin)?.has(sequence, &stored, &file.sha256) {
@@ -227,11 +235,18 @@ impl Loader {
 
     fn keep_snapshot(
         &self,
+        origin: &str,
         sequence: u64,
         files: &[StagedFile],
         touched: &mut Touched,
     ) -> io::Result<()> {
-        placement::place(&self.places.staging, &self.places.snapshots, sequence, files)?;
+        for (file, stored) in
+            placement::place(&self.places.staging, &self.places.snapshots, sequence, files)?
+        {
+            if stored.is_none() {
+                touched.lost(origin, file);
+            }
+        }
         touched.directories.insert(self.places.snapshots.clone());
         Ok(())
     }
@@ -247,6 +262,16 @@ impl Loader {
             self.manifest(origin)?.append(lines)?;
         }
         Ok(())
+    }
+
+    /// Leaves gap records; they must be durable before the position moves behind them.
+    fn report_lost(&self, gaps: Vec<crate::gaps::Gap>) -> io::Result<()> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let (done, is_done) = sync_channel(1);
+        let _ = self.keeper.send(KeeperOp::Lost(gaps, done));
+        is_done.recv().map_err(|_| io::Error::other("the keeper ended too early"))
     }
 
     fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest> {
@@ -271,6 +296,7 @@ impl Loader {
     fn remove_orphans(&mut self) -> io::Result<()> {
         let durable = self.reader.durable_seq();
         let mut wanted = HashSet::new();
+        let mut is_spool_whole = true;
         let mut next = self.consumer.position().next();
         while next <= durable {
             let entries =
@@ -279,14 +305,18 @@ impl Loader {
                 break;
             };
             for entry in &entries {
-                if let Entry::Record(record) = entry
-                    && let Some(kind) = RecordKind::of_code(record.kind)
-                    && let Ok(contents) = records::decode(kind, &record.payload)
-                {
-                    wanted.extend(contents.files.into_iter().map(|file| file.staged));
+                match contents_of(entry) {
+                    Some(contents) => {
+                        wanted.extend(contents.files.into_iter().map(|file| file.staged));
+                    }
+                    None => is_spool_whole = false,
                 }
             }
             next = last.next();
+        }
+        if !is_spool_whole {
+            // what a record speaks of that cannot be read was acknowledged, and must not go
+            return self.put_aside(&wanted);
         }
         let mut removed = 0_u64;
         for entry in fs::read_dir(&self.places.staging)? {
@@ -303,7 +333,34 @@ impl Loader {
         Ok(())
     }
 
+    /// Moves what no readable record speaks of out of the way of later starts.
+    fn put_aside(&self, wanted: &HashSet<String>) -> io::Result<()> {
+        let unclaimed = &self.places.unclaimed;
+        for entry in fs::read_dir(&self.places.staging)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(&self.places.run) && !wanted.contains(name.as_ref()) {
+                let failed = |error| named(&error, "move to unclaimed", &name);
+                fs::create_dir_all(unclaimed).map_err(failed)?;
+                fs::rename(self.places.staging.join(name.as_ref()), unclaimed.join(name.as_ref()))
+                    .map_err(failed)?;
+                tracing::error!(
+                    directory = %unclaimed.display(),
+                    file = %name,
+                    "the spool is damaged; kept a file that no readable record speaks of"
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn note(&self, change: impl FnOnce(&mut LoaderReport)) {
         change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// What a record holds; `None` if it is lost or of a later release.
+fn contents_of(entry: &Entry) -> Option<records::Contents> {
+    let Entry::Record(record) = entry else { return None };
+    records::decode(RecordKind::of_code(record.kind)?, &record.payload).ok()
 }

@@ -6,6 +6,7 @@
 //! <state>/memory/       origins, gaps, own cluster id, checkpoint
 //! <state>/staging/      files on their way, and sealed ones until the loader takes them
 //! <state>/snapshots/    schema and config snapshots, kept and not applied
+//! <state>/unclaimed/    staged files of records that can no longer be read; made when needed
 //! ```
 
 use std::collections::BTreeMap;
@@ -96,6 +97,7 @@ pub(crate) struct Layout {
     pub(crate) memory: PathBuf,
     pub(crate) staging: PathBuf,
     pub(crate) snapshots: PathBuf,
+    pub(crate) unclaimed: PathBuf,
 }
 
 impl Layout {
@@ -105,6 +107,7 @@ impl Layout {
             memory: state_dir.join("memory"),
             staging: state_dir.join("staging"),
             snapshots: state_dir.join("snapshots"),
+            unclaimed: state_dir.join("unclaimed"),
         }
     }
 }

@@ -99,6 +99,7 @@ impl Threads {
             places: LoaderPlaces {
                 staging,
                 snapshots: places.layout.snapshots,
+                unclaimed: places.layout.unclaimed,
                 target: places.target,
                 run: places.run,
             },

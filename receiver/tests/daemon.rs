@@ -225,3 +225,66 @@ fn files_wait_while_the_target_is_away() {
     let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
     assert_eq!(names, ["a.tsfile", "b.tsfile"]);
 }
+
+#[test]
+fn what_waits_goes_on_however_busy_the_others_are() {
+    let site = Site::new(&[("receiver_disk_floor_bytes", "1000TiB")]);
+    let daemon = site.start();
+    let (mut waiting, mut busy) = (daemon.greeted(), daemon.greeted());
+    waiting.send(&config_plan());
+    daemon.wait_status(|status| status["keeper"]["waiting"] == 1);
+    site.configure(&[]);
+    daemon.signal(Signal::HUP);
+    waiting.socket.set_nonblocking(true).unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(10);
+    while waiting.socket.peek(&mut [0]).is_err() {
+        assert!(std::time::Instant::now() < until, "starved");
+        assert_eq!(busy.ask(&config_plan()), Some(OK));
+    }
+    assert_eq!(waiting.reply(), Some(OK));
+}
+
+#[test]
+fn a_peer_that_breaks_off_while_its_answer_is_withheld_is_noticed() {
+    let site = Site::new(&[("receiver_disk_floor_bytes", "1000TiB")]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    peer.send(&piece(4, "a.tsfile", 0, &ts_file(100, 1)));
+    daemon.wait_status(|status| status["edge"]["connections"][0]["withheld"].is_string());
+    peer.reset();
+    daemon.wait_status(|status| status["edge"]["connections"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
+    let site = Site::new(&[]);
+    // nothing can be placed, so the files stay in staging
+    std::os::unix::fs::symlink(site.path("nowhere"), site.path("files")).unwrap();
+    std::fs::create_dir(site.path("nowhere")).unwrap();
+    let daemon = site.start();
+    std::fs::remove_dir(site.path("nowhere")).unwrap();
+    let mut peer = daemon.greeted();
+    let contents = [ts_file(100, 1), ts_file(100, 2)];
+    assert_eq!(peer.file("first.tsfile", &contents[0], 100), Some(OK));
+    assert_eq!(peer.file("second.tsfile", &contents[1], 100), Some(OK));
+    daemon.log.wait("target stalled");
+    daemon.kill();
+    for entry in std::fs::read_dir(site.path("state/spool")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(12).position(|bytes| bytes == b"first.tsfile") {
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    std::fs::create_dir(site.path("nowhere")).unwrap();
+    let daemon = site.start();
+    daemon.wait_loaded();
+    assert_eq!(daemon.gaps().as_array().unwrap().len(), 1, "{:#}", daemon.gaps());
+    let stored: Vec<_> = site.stored().into_iter().map(|file| file.bytes).collect();
+    assert_eq!(stored, [contents[1].clone()]);
+    let unclaimed = std::fs::read_dir(site.path("state/unclaimed")).unwrap();
+    let unclaimed: Vec<_> =
+        unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(unclaimed, [contents[0].clone()]);
+}
