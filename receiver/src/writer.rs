@@ -19,6 +19,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use std::time::Instant;
 
 use tidegate_config::DiskFullPolicy;
 use tidegate_link::receiving::Seal;
@@ -91,6 +92,12 @@ pub(crate) struct Writer {
     late_seals: Vec<(Peer, u64, Seal)>,
     /// Pieces whose answer waits for room.
     held: Vec<Deferred>,
+    /// When to look again whether there is some, whatever else goes on.
+    look_again: Instant,
+    /// Written since the last look.
+    unlooked_bytes: u64,
+    /// Something found no room, and the log says so.
+    is_out_of_room: bool,
 }
 
 /// A file on its way.
@@ -113,8 +120,19 @@ impl Writer {
         staging: PathBuf,
         run: String,
     ) -> Self {
-        let (files, late_seals, held) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { ports, guard, staging, run, next_file: 0, files, late_seals, held }
+        Self {
+            ports,
+            guard,
+            staging,
+            run,
+            next_file: 0,
+            files: HashMap::new(),
+            late_seals: Vec::new(),
+            held: Vec::new(),
+            look_again: Instant::now(),
+            unlooked_bytes: 0,
+            is_out_of_room: false,
+        }
     }
 
     /// Runs until it is told to stop or the disk fails.
@@ -122,12 +140,19 @@ impl Writer {
         loop {
             let op = match self.waits_for_room() {
                 false => self.ports.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                true => self.ports.ops.recv_timeout(ROOM_POLL),
+                true => {
+                    let pause = self.look_again.saturating_duration_since(Instant::now());
+                    self.ports.ops.recv_timeout(pause)
+                }
             };
             match op {
                 Ok(WriterOp::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(op) => self.take(op)?,
-                Err(RecvTimeoutError::Timeout) => self.try_again()?,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.waits_for_room() && self.look_again <= Instant::now() {
+                self.look_again = Instant::now() + ROOM_POLL;
+                self.try_again()?;
             }
         }
     }
@@ -191,7 +216,32 @@ impl Writer {
         let _ = self.ports.hasher.send(op);
         file.note_ends(chunk.get(&part));
         file.backlog.push_back((Arc::clone(chunk), part));
-        file.drain(&self.staging, self.guard.policy())
+        let full = file.drain(&self.staging, self.guard.policy())?;
+        self.note_room(full.as_ref());
+        // a large file must not run through the floor while nobody looks
+        let length = part.end.saturating_sub(part.start);
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        self.unlooked_bytes = self.unlooked_bytes.saturating_add(length);
+        if self.unlooked_bytes >= WRITE_BACK_BYTES {
+            self.unlooked_bytes = 0;
+            self.guard.look();
+        }
+        Ok(())
+    }
+
+    /// Says when writing stops for want of room, and when it goes on.
+    fn note_room(&mut self, full: Option<&io::Error>) {
+        match full {
+            Some(error) if !self.is_out_of_room => {
+                tracing::warn!(%error, "no room for what arrives, it waits");
+                self.is_out_of_room = true;
+            }
+            None if self.is_out_of_room && !self.waits_for_room() => {
+                tracing::info!("there is room again");
+                self.is_out_of_room = false;
+            }
+            _ => {}
+        }
     }
 
     /// The first piece of a file, or one that arrives below the floor, is answered from here.
@@ -251,9 +301,11 @@ impl Writer {
     /// There may be room again.
     fn try_again(&mut self) -> io::Result<()> {
         let policy = self.guard.policy();
+        let mut full = None;
         for file in self.files.values_mut() {
-            file.drain(&self.staging, policy)?;
+            full = file.drain(&self.staging, policy)?.or(full);
         }
+        self.note_room(full.as_ref());
         let (late, ready): (Vec<_>, Vec<_>) = core::mem::take(&mut self.late_seals)
             .into_iter()
             .partition(|(peer, _, seal)| self.is_late(peer, seal));
@@ -298,11 +350,11 @@ impl Arriving {
         self.tail.drain(..surplus);
     }
 
-    /// Writes what waits, as far as there is room.
+    /// Writes what waits, as far as there is room; the error that says there is none.
     ///
     /// Where the policy is to refuse, a file that found no room is given up: its seal will find
     /// fewer bytes than it claims.
-    fn drain(&mut self, staging: &Path, policy: DiskFullPolicy) -> io::Result<()> {
+    fn drain(&mut self, staging: &Path, policy: DiskFullPolicy) -> io::Result<Option<io::Error>> {
         if self.is_given_up {
             self.backlog.clear();
         }
@@ -316,7 +368,7 @@ impl Arriving {
                     }
                     Err(error) if disk::is_full(&error) => {
                         self.wait_or_give_up(policy);
-                        return Ok(());
+                        return Ok(Some(named(&error, "create", &self.staged)));
                     }
                     Err(error) => return Err(named(&error, "create", &self.staged)),
                 },
@@ -324,7 +376,7 @@ impl Arriving {
                     Ok(()) => {}
                     Err(error) if disk::is_full(&error) => {
                         self.wait_or_give_up(policy);
-                        return Ok(());
+                        return Ok(Some(named(&error, "write", &self.staged)));
                     }
                     Err(error) => return Err(named(&error, "write", &self.staged)),
                 },
@@ -334,7 +386,7 @@ impl Arriving {
             self.backlog.pop_front();
         }
         self.start_write_back(WRITE_BACK_BYTES);
-        Ok(())
+        Ok(None)
     }
 
     fn wait_or_give_up(&mut self, policy: DiskFullPolicy) {
@@ -377,4 +429,45 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// An error that says what was done to which file.
 pub(crate) fn named(error: &io::Error, what: &str, file: &str) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {what} {file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffers::Pool;
+
+    #[test]
+    fn a_large_file_does_not_run_through_the_floor() {
+        let root = tempfile::tempdir().unwrap();
+        let guarded = root.path().join("not-there-yet");
+        // what cannot be asked has room; from now on it can be, and never has enough
+        let guard = DiskGuard::new(vec![guarded.clone()], u64::MAX, DiskFullPolicy::Withhold);
+        assert!(guard.look());
+        std::fs::create_dir(&guarded).unwrap();
+
+        let (ops, ops_out) = channel();
+        let (hasher, _hashed) = channel();
+        let (sealer, _sealed) = channel();
+        let (verdicts_in, verdicts) = channel();
+        let outcomes: OutcomeSink = Arc::new(move |it: Deferred| {
+            let _ = verdicts_in.send(it.verdict);
+        });
+        let ports = WriterPorts { ops: ops_out, hasher, sealer, outcomes };
+        let guard = Arc::new(guard);
+        let staging = root.path().to_path_buf();
+        let mut writer = Writer::new(ports, Arc::clone(&guard), staging, String::from("run"));
+        let pool = Arc::new(Pool::default());
+        let released: crate::buffers::Released = Arc::new(|_, _| {});
+        writer.take(WriterOp::Start { connection: 1, file: 0 }).unwrap();
+        for at in 0..=8_u64 {
+            assert_eq!(guard.has_room(), at < 8, "after {at} MiB");
+            let chunk = Chunk::new(vec![0; 1 << 20], &pool, 1, &released);
+            let part = Part { file: 0, at_bytes: at << 20, start: 0, end: 1 << 20 };
+            writer.take(WriterOp::Write { connection: 1, chunk, parts: vec![part] }).unwrap();
+        }
+        let end = WriterOp::PieceEnd { connection: 1, file: 0, token: 0, name: String::new() };
+        writer.take(end).unwrap();
+        assert!(matches!(verdicts.try_recv(), Ok(Verdict::Temporary { .. })));
+        drop(ops);
+    }
 }

@@ -204,7 +204,7 @@ impl fmt::Display for HandshakeFault {
             }
             Self::StreamMalformed(text) => write!(
                 f,
-                "tidegate.stream is {}, expected 1 to 200 bytes without control characters",
+                "tidegate.stream is {}, expected 1 to 255 bytes without control characters",
                 shown(text.as_bytes())
             ),
             Self::TooManyOrigins => f.write_str("too many origins or streams for one receiver"),

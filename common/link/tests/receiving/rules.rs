@@ -66,7 +66,7 @@ fn handshakes_are_checked_key_by_key() {
     }
     let user = "admin".to_owned();
     check_handshake(&[("username", "admin")], Err(HandshakeFault::Credentials { user }));
-    for stream in ["", "a\nb", "\u{1b}[2J", &"x".repeat(201)] {
+    for stream in ["", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
         let fault = HandshakeFault::StreamMalformed(stream.to_owned());
         check_handshake(&[("tidegate.stream", stream)], Err(fault));
     }
