@@ -48,6 +48,9 @@ const ROOM_POLL: Duration = Duration::from_millis(250);
 /// After so many bytes of a file the kernel is asked to write back what it has.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
 
+/// What lies this far behind has usually reached the disk by then.
+const DROP_BEHIND_BYTES: u64 = 32 << 20;
+
 /// Readable by the service's group, by nobody else.
 const FILE_MODE: u32 = 0o640;
 
@@ -396,17 +399,19 @@ impl Arriving {
         }
     }
 
-    /// Tells the kernel that these bytes are not needed in memory: it starts writing them to the
-    /// disk and does not wait. Only a hint, so its failure changes nothing.
+    /// Tells the kernel that these bytes are not needed in memory: it starts writing the fresh ones
+    /// to the disk, does not wait, and lets go of those that are there already, so that a large
+    /// file takes no memory from an IoTDB beside us. Only a hint, so its failure changes nothing.
     fn start_write_back(&mut self, at_least_bytes: u64) {
         let fresh = self.length_bytes.saturating_sub(self.advised_bytes);
         if fresh < at_least_bytes {
             return;
         }
         if let Some(file) = &self.file {
-            let length = std::num::NonZeroU64::new(fresh);
+            let from = self.advised_bytes.saturating_sub(DROP_BEHIND_BYTES);
+            let length = std::num::NonZeroU64::new(self.length_bytes.saturating_sub(from));
             let advice = rustix::fs::Advice::DontNeed;
-            let _ = rustix::fs::fadvise(file, self.advised_bytes, length, advice);
+            let _ = rustix::fs::fadvise(file, from, length, advice);
         }
         self.advised_bytes = self.length_bytes;
     }
