@@ -1,5 +1,7 @@
 //! What the running sender says of itself on the control socket.
 
+use std::iter::once;
+
 use serde::Serialize;
 use serde_json::Value;
 use tidegate_daemon::control;
@@ -137,6 +139,9 @@ pub(crate) struct GapReport {
     pub(crate) to_byte: u64,
 }
 
+const NOT_SEALED: &str = "rows that exist only in the write-ahead log, and unsealed files, are not \
+     sent until IoTDB has sealed them into TsFiles";
+
 /// Answers a request.
 pub(crate) fn answer(edge: &Edge, request: &control::Request) -> control::Answer {
     match request.command.as_str() {
@@ -203,11 +208,9 @@ fn report(edge: &Edge) -> Report {
             slow: state.n_slow_turns,
             slowest_us: u64::try_from(state.slowest_turn.as_micros()).unwrap_or(u64::MAX),
         },
-        notes: vec![
-            "rows that exist only in the write-ahead log, and unsealed files, are not sent until \
-             IoTDB has sealed them into TsFiles"
-                .to_owned(),
-        ],
+        notes: once(NOT_SEALED.to_owned())
+            .chain(state.setting_up.keys().map(|name| format!("pipe {name} is being set up")))
+            .collect(),
     }
 }
 

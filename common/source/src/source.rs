@@ -164,25 +164,25 @@ enum State {
 
 /// Files that one scan saw for the first time.
 #[derive(Debug, Default)]
-struct Fresh {
+struct Fresh<'a> {
     /// Partitions with a new target of a compaction.
-    compacted: HashSet<(RegionKey, i64)>,
-    named: HashSet<(Place, TsFileName)>,
+    compacted: HashSet<(&'a RegionKey, i64)>,
+    named: HashSet<(&'a Place, TsFileName)>,
 }
 
-impl Fresh {
-    fn insert(&mut self, place: &Place, name: TsFileName) {
+impl<'a> Fresh<'a> {
+    fn insert(&mut self, place: &'a Place, name: TsFileName) {
         // IoTDB counts compactions in the name of their target; a flush has none.
         if name.inner > 0 || name.cross > 0 {
-            self.compacted.insert((place.region.clone(), place.partition));
+            self.compacted.insert((&place.region, place.partition));
         }
-        self.named.insert((place.clone(), name));
+        self.named.insert((place, name));
     }
 
     /// Whether what lay there under that name may be in one of these.
     fn supersedes(&self, place: &Place, name: TsFileName) -> bool {
-        self.compacted.contains(&(place.region.clone(), place.partition))
-            || self.named.contains(&(place.clone(), name))
+        self.compacted.contains(&(&place.region, place.partition))
+            || self.named.contains(&(place, name))
     }
 }
 
@@ -456,11 +456,11 @@ impl Source {
     }
 
     /// Compares one folder with what was known of it.
-    fn observe(
+    fn observe<'a>(
         &mut self,
-        listing: &Arc<Listing>,
+        listing: &'a Arc<Listing>,
         touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh,
+        fresh: &mut Fresh<'a>,
     ) {
         let folder_key = (listing.place.clone(), Arc::clone(&listing.folder));
         let before = self.folders.insert(
@@ -483,12 +483,12 @@ impl Source {
         }
     }
 
-    fn add_location(
+    fn add_location<'a>(
         &mut self,
-        listing: &Arc<Listing>,
+        listing: &'a Arc<Listing>,
         file: &SealedFile,
         touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh,
+        fresh: &mut Fresh<'a>,
     ) {
         let location = Location {
             place: listing.place.clone(),
@@ -569,7 +569,7 @@ impl Source {
     }
 
     /// A file's locations or mods changed in this scan: brings its queue entry in line.
-    fn settle_location(&mut self, identity: FileIdentity, fresh: &Fresh) {
+    fn settle_location(&mut self, identity: FileIdentity, fresh: &Fresh<'_>) {
         let Some(tracked) = self.files.get(&identity) else { return };
         let &State::Unsent(key) = &tracked.state else {
             return self.settle_mods(identity);
