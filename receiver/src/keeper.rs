@@ -15,6 +15,8 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use tidegate_config::DiskFullPolicy;
+use tidegate_daemon::rate_limit::RateLimited;
+use tidegate_daemon::rate_limit::Verdict as LogVerdict;
 use tidegate_durable::RecordDraft;
 use tidegate_durable::Seq;
 use tidegate_durable::WriteError;
@@ -42,6 +44,8 @@ use crate::writer;
 
 /// How often a full disk is looked at again while something waits for it.
 const ROOM_POLL: Duration = Duration::from_millis(250);
+/// Log lines of one kind in a minute.
+const LINES_PER_MINUTE: u32 = 30;
 /// Most operations that share one sync.
 const BATCH_MAX: usize = 256;
 
@@ -98,6 +102,7 @@ pub(crate) struct Keeper {
     waiting: Vec<KeeperOp>,
     /// When to look again whether there is some, whatever else goes on.
     look_again: Instant,
+    log: RateLimited,
 }
 
 /// An appended item.
@@ -117,8 +122,8 @@ impl Keeper {
         precision: Option<Precision>,
     ) -> Self {
         let (pending, greeted, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        let look_again = Instant::now();
-        Self { ports, guard, state, precision, pending, greeted, waiting, look_again }
+        let (look_again, log) = (Instant::now(), RateLimited::new(LINES_PER_MINUTE));
+        Self { ports, guard, state, precision, pending, greeted, waiting, look_again, log }
     }
 
     /// Runs until it is told to stop or the disk fails.
@@ -252,12 +257,14 @@ impl Keeper {
         let lane = Lane::of_hello(&job.peer.hello);
         if let Some(sequence) = self.state.tail.repeated(connection, &lane, &fingerprint) {
             let name = job.files.last().map_or("", |file| file.name.as_str());
-            tracing::info!(
-                sequence,
-                origin = %lane.origin,
-                file = name,
-                "repeated file, kept once already"
-            );
+            if self.log.admit(Instant::now(), "repeated") != LogVerdict::HoldBack {
+                tracing::info!(
+                    sequence,
+                    origin = %lane.origin,
+                    file = name,
+                    "repeated file, kept once already"
+                );
+            }
             self.state.repeated_files = self.state.repeated_files.saturating_add(1);
             self.remove_staged(&job.files);
             self.answer(connection, job.token, Verdict::Accepted { sequence: Some(sequence) });

@@ -189,18 +189,19 @@ fn strangers_fill_no_memory() {
 fn silent_connections_make_room_when_all_places_are_taken() {
     let site = Site::new(&[("receiver_connections_max", "2")]);
     let daemon = site.start();
-    let mut half = daemon.greeted();
-    assert_eq!(half.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(OK));
+    let mut left = daemon.greeted();
     let mut busy = daemon.greeted();
     let until = std::time::Instant::now() + common::PATIENCE;
     // a sender that calls again and again, as after a restart of the gateway
-    let mut new = daemon.connect();
-    while new.socket.write_all(&common::handshake(&[])).is_err() || new.reply().is_none() {
+    let mut new = loop {
         assert!(std::time::Instant::now() < until, "kept out");
         assert_eq!(busy.ask(&common::config_plan()), Some(OK));
-        new = daemon.connect();
-    }
-    assert_eq!(half.end(), End::Reset);
+        let Ok(mut new) = daemon.try_connect() else { continue };
+        if new.socket.write_all(&common::handshake(&[])).is_ok() && new.reply() == Some(OK) {
+            break new;
+        }
+    };
+    assert_eq!(left.end(), End::Reset);
     assert_eq!(new.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
     assert_eq!(busy.ask(&common::config_plan()), Some(OK), "the busy one has stayed");
     daemon.log.wait("silent connection ended to make room");

@@ -47,6 +47,11 @@ const BUFFERS_PER_TURN: usize = 4;
 /// lost in a reset.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
+/// At the cap, a connection that has been silent for so long makes room for a new one ...
+const CROWDED_SILENCE: Duration = Duration::from_secs(5);
+/// ... or for so long within a file: a gateway may hold a piece back until it has all of it.
+const CROWDED_SILENCE_IN_FILE: Duration = Duration::from_secs(60);
+
 /// One connection.
 pub(crate) struct Connection {
     /// Unique over all runs.
@@ -138,10 +143,14 @@ impl Connection {
         self.session.wants_read()
     }
 
-    /// Since when nothing has happened here and nothing is under way; `None` if something is.
-    pub(crate) fn silent_since(&self) -> Option<Time> {
+    /// From when on it may be ended for another that wants its place; `None` while it is busy.
+    pub(crate) fn may_go_at(&self) -> Option<Time> {
         let is_busy = self.is_readable || self.in_flight_bytes > 0 || self.drain_until.is_some();
-        self.session.silent_since().filter(|_| !is_busy)
+        let silence = match self.names.is_empty() {
+            true => CROWDED_SILENCE,
+            false => CROWDED_SILENCE_IN_FILE,
+        };
+        self.session.silent_since().filter(|_| !is_busy).map(|since| since + silence)
     }
 
     /// Goes on as far as it can.

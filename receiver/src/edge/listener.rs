@@ -22,10 +22,10 @@ use super::warn;
 const BACKLOG: i32 = 256;
 /// Accepted in one turn at most.
 const ACCEPTS_PER_TURN: usize = 64;
-/// At the cap, a connection that has been silent for so long makes room for a new one.
-const CROWDED_SILENCE: Duration = Duration::from_secs(5);
 /// A silent peer is asked after this time whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// It is given up when it has not answered so often.
+const KEEPALIVES: u32 = 3;
 
 /// Listens at `address`.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -100,14 +100,11 @@ impl Edge {
     /// must not keep the sender out until they time out. One that is alive loses nothing: its
     /// sender takes a reset for a lost connection and calls again.
     fn make_room(&mut self) -> bool {
-        let silent = |(key, it): (usize, &Connection)| Some((it.silent_since()?, key));
-        let Some((since, key)) = self.connections.iter().filter_map(silent).min() else {
-            return false;
-        };
+        let now = self.now();
+        let silent = |(key, it): (usize, &Connection)| Some((it.may_go_at()?, key));
+        let first = self.connections.iter().filter_map(silent).min();
+        let Some((_, key)) = first.filter(|(at, _)| *at <= now) else { return false };
         let Some(connection) = self.connections.get(key) else { return false };
-        if self.now().since(since) < CROWDED_SILENCE {
-            return false;
-        }
         connection.reset();
         let line = format_args!(
             "silent connection ended to make room: peer={} receiver_connections_max={}",
@@ -123,6 +120,7 @@ impl Edge {
 /// connection still works.
 fn configure(socket: &TcpStream) {
     let _ = socket.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(KEEPALIVES);
     let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
 }

@@ -155,11 +155,15 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn connect(&self) -> Peer {
-        let address = self.address.expect("it listens");
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Peer { socket }
+        self.try_connect().unwrap()
+    }
+
+    /// A refusal may come so soon that the connection itself fails.
+    pub fn try_connect(&self) -> std::io::Result<Peer> {
+        let socket = TcpStream::connect(self.address.expect("it listens"))?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(Peer { socket })
     }
 
     /// A connection that has greeted as a stock 1.3 sender.
