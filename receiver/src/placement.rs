@@ -8,6 +8,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sha2::Digest;
@@ -15,6 +16,7 @@ use sha2::Sha256;
 
 use crate::records::StagedFile;
 use crate::sealer::sync_directory;
+use crate::writer::FILE_MODE;
 use crate::writer::named;
 
 /// Longest file name.
@@ -99,10 +101,12 @@ fn is_of(path: &Path, file: &StagedFile) -> io::Result<bool> {
 /// Moves a file, across file systems if need be; `false` if it is in neither place.
 fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
     let failed = |error: io::Error| named(&error, "move a file to", &to.display().to_string());
+    // asked first: across file systems a rename fails alike whether there is a file or not
+    if !from.try_exists().map_err(failed)? {
+        return Ok(to.is_file());
+    }
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
-        // the target directory may have vanished as well, and then the file is still there
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(to.is_file()),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             copy_file(from, to).map_err(failed)?;
             Ok(true)
@@ -115,7 +119,8 @@ fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let beside = to.with_file_name(".incoming");
     let mut source = File::open(from)?;
-    let mut copy = File::create(&beside)?;
+    let mut copy =
+        File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
     io::copy(&mut source, &mut copy)?;
     copy.sync_all()?;
     fs::rename(&beside, to)?;
@@ -144,10 +149,19 @@ mod tests {
 
     #[test]
     fn nothing_is_overwritten_and_an_interrupted_move_is_recognised() {
-        let root = tempfile::tempdir().unwrap();
-        let (staging, target) = (root.path().join("staging"), root.path().join("target"));
-        fs::create_dir(&staging).unwrap();
-        fs::create_dir(&target).unwrap();
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        check_moves(staging.path(), target.path());
+    }
+
+    #[test]
+    fn the_same_holds_across_file_systems() {
+        let Ok(target) = tempfile::tempdir_in("/dev/shm") else { return };
+        let staging = tempfile::tempdir().unwrap();
+        check_moves(staging.path(), target.path());
+    }
+
+    #[track_caller]
+    fn check_moves(staging: &Path, target: &Path) {
         let stage = |staged: &str, name: &str, bytes: &[u8]| {
             fs::write(staging.join(staged), bytes).unwrap();
             StagedFile {
@@ -159,7 +173,7 @@ mod tests {
             }
         };
         let names = |files: &[StagedFile]| -> Vec<Option<String>> {
-            let placed = place(&staging, &target, 1, files).unwrap();
+            let placed = place(staging, target, 1, files).unwrap();
             placed.into_iter().map(|(_, name)| name).collect()
         };
         let first = [stage("0", "a.tsfile", b"one"), stage("1", "a.tsfile.mods", b"mods")];

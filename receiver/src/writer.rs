@@ -52,7 +52,7 @@ const WRITE_BACK_BYTES: u64 = 8 << 20;
 const DROP_BEHIND_BYTES: u64 = 32 << 20;
 
 /// Readable by the service's group, by nobody else.
-const FILE_MODE: u32 = 0o640;
+pub(crate) const FILE_MODE: u32 = 0o640;
 
 /// What the ingest side asks for.
 pub(crate) enum WriterOp {
