@@ -340,7 +340,7 @@ mod tests {
         }
 
         fn item(&self) -> FileItem {
-            let facts = std::fs::metadata(self.path()).expect("the file");
+            let facts = fs::metadata(self.path()).expect("the file");
             let region = RegionKey { database: "root.t".to_owned(), region: 1 };
             let place = Place { region, partition: 0, space: Space::Sequence };
             let name = TsFileName::parse("7-1-0-0.tsfile").expect("a name");
@@ -390,7 +390,7 @@ mod tests {
         let whole = ts_file(3, 1000);
         for piece_bytes in [1, 7, 1000, 1017, 5000] {
             let fixture = Fixture::new();
-            std::fs::write(fixture.path(), &whole).expect("a file");
+            fs::write(fixture.path(), &whole).expect("a file");
             let opened = fixture.open(Dialect::V1_3, piece_bytes);
             assert!(matches!(opened, ReadReport::Opened { mods_bytes: None, .. }), "{opened:?}");
             assert_eq!(fixture.read(whole.len()), Ok(whole.clone()));
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn no_more_is_read_ahead_than_two_pieces() {
         let fixture = Fixture::new();
-        std::fs::write(fixture.path(), ts_file(3, 1000)).expect("a file");
+        fs::write(fixture.path(), ts_file(3, 1000)).expect("a file");
         fixture.open(Dialect::V1_3, 10);
         let held: Vec<ReadReport> =
             (0..PIECES_AHEAD).map(|_| fixture.reports.recv().expect("a piece")).collect();
@@ -414,9 +414,9 @@ mod tests {
         let entry = "DELETION,root.t.d1.s,9223372036854775807,1,5\n";
         for (dialect, carried) in [(Dialect::V1_3, Some(45)), (Dialect::V1_2, None)] {
             let fixture = Fixture::new();
-            std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+            fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
             let mods = fixture.dir.path().join("7-1-0-0.tsfile.mods");
-            std::fs::write(mods, format!("{entry}DELETION,root.t")).expect("mods");
+            fs::write(mods, format!("{entry}DELETION,root.t")).expect("mods");
             match fixture.open(dialect, 100) {
                 ReadReport::Opened { mods_bytes, mods_seen, .. } => {
                     assert_eq!(mods_bytes, carried);
@@ -436,13 +436,13 @@ mod tests {
     #[test]
     fn a_file_that_is_gone_or_another_is_not_read() {
         let fixture = Fixture::new();
-        std::fs::write(fixture.path(), ts_file(3, 50)).expect("a file");
+        fs::write(fixture.path(), ts_file(3, 50)).expect("a file");
         let item = fixture.item();
         let mut file = File::options().append(true).open(fixture.path()).expect("the file");
         file.write_all(b"grown").expect("more bytes");
         let report = fixture.open_item(item.clone(), Dialect::V1_3, 10);
         assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
-        std::fs::remove_file(fixture.path()).expect("gone");
+        fs::remove_file(fixture.path()).expect("gone");
         let report = fixture.open_item(item, Dialect::V1_3, 10);
         assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
     }
@@ -459,7 +459,7 @@ mod tests {
         for change in changes {
             let fixture = Fixture::new();
             let whole = ts_file(3, 5000);
-            std::fs::write(fixture.path(), &whole).expect("a file");
+            fs::write(fixture.path(), &whole).expect("a file");
             fixture.open(Dialect::V1_3, 10);
             change(&fixture.path());
             assert_eq!(fixture.read(whole.len()), Err(Stall::Moved));
@@ -470,9 +470,9 @@ mod tests {
     fn a_file_that_vanishes_after_it_was_opened_is_read_to_its_end() {
         let fixture = Fixture::new();
         let whole = ts_file(3, 5000);
-        std::fs::write(fixture.path(), &whole).expect("a file");
+        fs::write(fixture.path(), &whole).expect("a file");
         fixture.open(Dialect::V1_3, 100);
-        std::fs::remove_file(fixture.path()).expect("gone");
+        fs::remove_file(fixture.path()).expect("gone");
         assert_eq!(fixture.read(whole.len()), Ok(whole));
     }
 
@@ -481,11 +481,11 @@ mod tests {
         let fixture = Fixture::new();
         let mut unfinished = ts_file(3, 50);
         unfinished.truncate(60);
-        std::fs::write(fixture.path(), unfinished).expect("a file");
+        fs::write(fixture.path(), unfinished).expect("a file");
         assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
-        std::fs::write(fixture.path(), b"Ts").expect("a file");
+        fs::write(fixture.path(), b"Ts").expect("a file");
         assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
-        std::fs::write(fixture.path(), ts_file(4, 50)).expect("a file");
+        fs::write(fixture.path(), ts_file(4, 50)).expect("a file");
         let reason = unfit(fixture.open(Dialect::V1_3, 10));
         assert!(reason.contains("version 4") && reason.contains("dialect 1.3"), "{reason}");
         assert!(matches!(fixture.open(Dialect::V2_0, 10), ReadReport::Opened { .. }));
@@ -494,11 +494,11 @@ mod tests {
     #[test]
     fn deletions_of_a_newer_kind_than_listed_travel_all_the_same() {
         let fixture = Fixture::new();
-        std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
         let mut item = fixture.item();
         item.mods = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
         let entry = [&[1; 17][..], b"\x02d"].concat();
-        std::fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
+        fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
         let report = fixture.open_item(item, Dialect::V1_3, 100);
         assert!(matches!(report, ReadReport::Opened { mods_bytes: Some(19), .. }), "{report:?}");
     }
@@ -506,9 +506,8 @@ mod tests {
     #[test]
     fn more_deletions_than_allowed_hold_their_file_back() {
         let fixture = Fixture::new();
-        std::fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-        std::fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), [b'\n'; 1001])
-            .expect("mods");
+        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), [b'\n'; 1001]).expect("mods");
         assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("sender_mods_max_bytes"));
     }
 }

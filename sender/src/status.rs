@@ -353,7 +353,10 @@ pub(crate) fn render(report: &Value) -> String {
                 unanswered.iter().sum::<u64>(),
                 number(&replies["illegal"]),
             ));
-            troubles.extend(lane["last_trouble"].as_str().map(|it| format!("lane: {it}")));
+            if let Some(trouble) = lane["last_trouble"].as_str() {
+                let (pipe, lane) = (word(&pipe["name"]), number(&lane["number"]));
+                troubles.push(format!("pipe {pipe} lane {lane}: {trouble}"));
+            }
         }
         for region in list(&pipe["regions"]) {
             out.push_str(&format!(
