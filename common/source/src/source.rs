@@ -602,6 +602,9 @@ impl Source {
         }
         stream.queue.remove(&key);
         stream.aside.remove(&key);
+        if stream.blocked.as_ref().is_some_and(|(blocked, _)| *blocked == key) {
+            (stream.blocked, stream.held_until) = (None, None);
+        }
         self.files.remove(&identity);
         let place = Place { region, partition: key.partition, space: key.space };
         if fresh.supersedes(&place, key.name) {

@@ -330,6 +330,22 @@ fn a_file_that_cannot_leave_now_holds_up_its_region_and_no_other() {
 }
 
 #[test]
+fn a_region_does_not_wait_for_a_file_that_is_gone() {
+    let mut tree = Tree::default();
+    tree.add(&place(1, 0, Space::Sequence), 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |_| true).expect("the file");
+    source.handle_stall(at(0), item.token, Stall::Blocked("no permission".to_owned()));
+    tree.files.clear();
+    let other = tree.add(&place(1, 0, Space::Sequence), 2);
+    source.handle_scan(&tree.scan());
+    let (_, status) = source.status().next().expect("a region");
+    assert_eq!(status.blocked, None);
+    assert_eq!(drain(&mut source, at(1)), [other]);
+}
+
+#[test]
 fn a_refused_file_is_tried_again_after_pauses_that_grow_to_a_minute() {
     let mut tree = Tree::default();
     tree.add(&place(1, 0, Space::Sequence), 1);
