@@ -360,7 +360,9 @@ impl Edge {
         for id in ids {
             let pipe = &self.state.pipes[&id];
             let name = pipe.definition.name.as_str().to_owned();
-            if found.sound.get(&name) != Some(&pipe.definition) {
+            if found.faulty.contains(&name) {
+                tracing::warn!(pipe = %name, "goes on by its earlier definition");
+            } else if found.sound.get(&name) != Some(&pipe.definition) {
                 self.remove_pipe(id);
             }
         }

@@ -4,6 +4,7 @@
 //! `<state>/runtime/<escaped name>/`: `pipe` (creation id and time), `cursor`, `gaps`.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -44,6 +45,8 @@ pub(crate) struct Definitions {
     pub(crate) sound: BTreeMap<String, PipeDefinition>,
     /// One text per definition that cannot be used.
     pub(crate) faults: Vec<String>,
+    /// Names of the pipes that those would define.
+    pub(crate) faulty: BTreeSet<String>,
 }
 
 /// The sender's own identity and how often it was started.
@@ -108,7 +111,12 @@ pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
             Ok(definition) => {
                 found.sound.insert(definition.name.as_str().to_owned(), definition);
             }
-            Err(error) => found.faults.push(format!("{error:#}")),
+            Err(error) => {
+                found.faults.push(format!("{error:#}"));
+                let name =
+                    path.file_name().and_then(|name| PipeName::from_file_name(name.to_str()?).ok());
+                found.faulty.extend(name.map(|name| name.as_str().to_owned()));
+            }
         }
     }
     Ok(found)

@@ -472,3 +472,18 @@ fn a_question_before_the_first_start_leaves_nothing_behind() {
     let state = site.setup.conf().with_file_name("state");
     assert!(!state.exists(), "{} was made by a question", state.display());
 }
+
+#[test]
+fn a_pipe_whose_definition_was_spoilt_goes_on_by_the_earlier_one() {
+    let mut site = Site::new(&[]);
+    site.tree.add_files(2).expect("files");
+    site.write_pipe("p", site.receiver_setup.address(), &[]);
+    let mut sender = site.start();
+    site.arrives(&mut sender);
+    fs::write(site.pipe_path("p"), "[connector]\n\"connec").expect("a slip");
+    sender.reload().expect("SIGHUP");
+    sender.wait_for_log("goes on by its earlier definition", WITHIN).expect("a line");
+    site.tree.add_files(2).expect("files");
+    site.arrives(&mut sender);
+    assert!(words(&site.status()["faults"]).contains("p.toml"));
+}
