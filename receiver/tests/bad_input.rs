@@ -186,6 +186,25 @@ fn strangers_fill_no_memory() {
 }
 
 #[test]
+fn requests_of_many_connections_do_not_fill_memory() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let large = request(2, &vec![0; 20 << 20]);
+    // each sends all but the last byte, and goes nowhere
+    let mut peers: Vec<_> = (0..24).map(|_| daemon.greeted()).collect();
+    for peer in &mut peers {
+        let _ = peer.socket.write_all(&large[..large.len() - 1]);
+    }
+    daemon.log.wait("too much memory");
+    let anonymous = daemon.anonymous_kib();
+    assert!(anonymous < 320 << 10, "{anonymous} KiB");
+    drop(peers);
+    daemon.wait_status(|status| status["edge"]["connections"].as_array().unwrap().is_empty());
+    let whole = request(200, &vec![0; 20 << 20]);
+    assert_eq!(daemon.greeted().ask(&whole), Some(OK), "and it is given back");
+}
+
+#[test]
 fn silent_connections_make_room_when_all_places_are_taken() {
     let site = Site::new(&[("receiver_connections_max", "2")]);
     let daemon = site.start();

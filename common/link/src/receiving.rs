@@ -87,7 +87,8 @@ pub struct ReceivingConfig {
 /// Methods come in three kinds:
 ///
 /// - A. getters: [`wants_read`](Self::wants_read), [`identity`](Self::identity),
-///   [`silent_since`](Self::silent_since), [`poll_timeout`](Self::poll_timeout)
+///   [`gathered_bytes`](Self::gathered_bytes), [`silent_since`](Self::silent_since),
+///   [`poll_timeout`](Self::poll_timeout)
 /// - B. something happened outside: [`handle_bytes`](Self::handle_bytes),
 ///   [`handle_outcome`](Self::handle_outcome), [`handle_eof`](Self::handle_eof),
 ///   [`handle_error`](Self::handle_error), [`handle_timeout`](Self::handle_timeout)
@@ -196,6 +197,15 @@ impl ReceivingSession {
     /// Who the peer is, after an accepted handshake.
     pub fn identity(&self) -> Option<&Hello> {
         self.identity.as_ref()
+    }
+
+    /// Memory that holds a request until it is whole.
+    pub fn gathered_bytes(&self) -> usize {
+        let payload = match &self.payload {
+            Payload::Gather { bytes } => bytes.capacity(),
+            _ => 0,
+        };
+        payload.saturating_add(self.slices.held_bytes())
     }
 
     /// When the last bytes were taken or the last answer was given; `None` while one is owed and

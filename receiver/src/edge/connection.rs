@@ -47,6 +47,10 @@ const BUFFERS_PER_TURN: usize = 4;
 /// lost in a reset.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
+/// Requests of all connections together that are in memory, arriving or waiting for their outcome;
+/// one alone may be as large as its own cap allows.
+const REQUEST_BYTES_MAX: usize = 256 << 20;
+
 /// At the cap, a connection that has been silent for so long makes room for a new one ...
 const CROWDED_SILENCE: Duration = Duration::from_secs(5);
 /// ... or for so long within a file: a gateway may hold a piece back until it has all of it.
@@ -69,6 +73,9 @@ pub(crate) struct Connection {
     taken_bytes: usize,
     parts: Vec<Part>,
     in_flight_bytes: usize,
+    /// What it is charged for requests in memory, and how much of that waits for its outcome.
+    request_bytes: usize,
+    submitted_bytes: usize,
     /// Names of unfinished files, for messages.
     names: HashMap<u64, String>,
     pending_reply: Option<u8>,
@@ -121,6 +128,8 @@ impl Connection {
             taken_bytes: 0,
             parts: Vec::new(),
             in_flight_bytes: 0,
+            request_bytes: 0,
+            submitted_bytes: 0,
             names: HashMap::new(),
             pending_reply: None,
             is_first_piece: false,
@@ -231,6 +240,7 @@ impl Connection {
         };
         if outcome != Outcome::Temporary {
             self.withheld = None;
+            self.submitted_bytes = 0;
         }
         self.session.handle_outcome(context.now, token, outcome);
         match self.look(context) {
@@ -254,6 +264,8 @@ impl Connection {
         self.parts.clear();
         self.taken_bytes = self.filled_bytes;
         self.release_buffer(context);
+        *context.request_bytes = context.request_bytes.saturating_sub(self.request_bytes);
+        self.request_bytes = 0;
         context.ingest.drop_connection(self.id);
     }
 
@@ -317,7 +329,7 @@ impl Connection {
     fn look(&mut self, context: &mut Context<'_>) -> Option<Flow> {
         loop {
             match self.step(context.now) {
-                Step::Done => return None,
+                Step::Done => return self.charge_requests(context),
                 Step::Part => {}
                 Step::Act(action) => {
                     if let Some(flow) = self.act(action, context) {
@@ -326,6 +338,27 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Keeps the memory of all requests together within its bound.
+    ///
+    /// Whoever wants more is reset, not refused: there is room for it another time.
+    fn charge_requests(&mut self, context: &mut Context<'_>) -> Option<Flow> {
+        let held = self.session.gathered_bytes().saturating_add(self.submitted_bytes);
+        let others = context.request_bytes.saturating_sub(self.request_bytes);
+        let is_more = held > self.request_bytes;
+        self.request_bytes = held;
+        *context.request_bytes = others.saturating_add(held);
+        if !is_more || others == 0 || *context.request_bytes <= REQUEST_BYTES_MAX {
+            return None;
+        }
+        let line = format_args!(
+            "connection closed: peer={} reason=requests of all connections take too much memory",
+            self.peer
+        );
+        context.warn("memory", line);
+        self.reset();
+        Some(Flow::Gone(None))
     }
 
     fn step(&mut self, now: Time) -> Step {
@@ -389,6 +422,7 @@ impl Connection {
                 }
             }
             Action::Submit(token, submit) => {
+                self.submitted_bytes = submit.request.len();
                 self.token = Some(token);
                 if let Some(peer) = self.as_peer() {
                     context.ingest.submit(peer, token.as_u64(), submit);

@@ -124,6 +124,8 @@ pub(crate) struct Edge {
     ready: VecDeque<usize>,
     /// Received and not yet written, all connections together.
     total_in_flight_bytes: usize,
+    /// Requests in memory, all connections together.
+    request_bytes: usize,
     started: Instant,
     /// The upper half of connection ids, different in each run.
     run: u64,
@@ -161,6 +163,7 @@ pub(crate) struct Context<'e> {
     pub(crate) stats: &'e mut Stats,
     pub(crate) in_flight_bytes_max: usize,
     pub(crate) total_in_flight_bytes: &'e mut usize,
+    pub(crate) request_bytes: &'e mut usize,
     log: &'e mut RateLimited,
 }
 
@@ -223,6 +226,7 @@ impl Edge {
             deadlines: BTreeSet::new(),
             ready: VecDeque::new(),
             total_in_flight_bytes: 0,
+            request_bytes: 0,
             started: Instant::now(),
             run: u64::from(run) << 32,
             next_connection: 0,
@@ -382,6 +386,7 @@ impl Edge {
             stats: &mut self.stats,
             in_flight_bytes_max: self.settings.in_flight_bytes_max,
             total_in_flight_bytes: &mut self.total_in_flight_bytes,
+            request_bytes: &mut self.request_bytes,
             log: &mut self.log,
         };
         what(connection, &mut context)

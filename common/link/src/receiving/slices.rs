@@ -59,6 +59,11 @@ impl Slices {
         self.open = None;
     }
 
+    /// Memory that a half-built request takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.body.capacity())
+    }
+
     /// Takes the next slice; gives the request after its last one.
     pub(super) fn push(&mut self, slice: Slice, cap: usize) -> Result<Option<Whole>, Refusal> {
         let mut open = match self.open.take() {
