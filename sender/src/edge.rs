@@ -124,6 +124,8 @@ const SET_UP_AGAIN: Duration = Duration::from_secs(30);
 const SLOW_TURN: Duration = Duration::from_millis(50);
 /// Messages handled in one turn; the rest waits for the next, so that sockets are not starved.
 const MESSAGES_PER_TURN_MAX: usize = 256;
+/// Files of a scan that each pipe looks at in one turn: a few milliseconds.
+const FILES_PER_TURN: usize = 1000;
 /// Log lines of one kind in a minute.
 pub(crate) const LINES_PER_MINUTE_MAX: u32 = 6;
 
@@ -148,6 +150,7 @@ impl Edge {
                 // There may be more; come back without waiting.
                 self.outbox.wake();
             }
+            self.take_in_scans();
             self.handle_timeouts();
             self.drive();
             self.count_turn(turn.elapsed());
@@ -256,16 +259,25 @@ impl Edge {
         for unread in &scan.unread {
             self.warn(&unread.reason, &unread.reason);
         }
-        let ids: Vec<u64> = self.state.pipes.keys().copied().collect();
-        for id in ids {
-            if let Some(pipe) = self.state.pipes.get_mut(&id) {
-                pipe.source.handle_scan(&scan);
-            }
-            self.persist(id);
+        for pipe in self.state.pipes.values_mut() {
+            pipe.source.begin_scan(Arc::clone(&scan));
         }
         self.state.last_scan = Some(scan);
         self.set_up_broken();
         self.sweep_log();
+    }
+
+    /// Lets each source take in a part of its scan; a large one takes many turns of the loop.
+    fn take_in_scans(&mut self) {
+        let ids: Vec<u64> = self.state.pipes.keys().copied().collect();
+        for id in ids {
+            let pipe = self.state.pipes.get_mut(&id);
+            let more = pipe.is_some_and(|pipe| pipe.source.take_in(FILES_PER_TURN));
+            if more {
+                self.outbox.wake();
+            }
+            self.persist(id);
+        }
     }
 
     fn handle_ledger(&mut self, report: LedgerReport) -> Result<()> {
@@ -454,7 +466,7 @@ impl Edge {
             tracing::warn!(pipe = %name, "{note}");
         }
         if let Some(scan) = &self.state.last_scan {
-            setup.source.handle_scan(scan);
+            setup.source.begin_scan(Arc::clone(scan));
         }
         let interval_min = Duration::from_millis(self.config.reconnect_interval_min_ms);
         let (mut pipe, journals) = match Pipe::new(*setup, &self.facts, interval_min) {

@@ -1,8 +1,9 @@
 //! The core of a pipe's source: scans and outcomes in, items and durable effects out.
 
+mod scan;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,8 +25,6 @@ use crate::item::Outcome;
 use crate::item::Precedence;
 use crate::item::Token;
 use crate::listing::Listing;
-use crate::listing::Scan;
-use crate::listing::SealedFile;
 use crate::record::Record;
 use crate::record::Sent;
 use crate::stream::ASIDE;
@@ -33,6 +32,8 @@ use crate::stream::Aside;
 use crate::stream::OrderKey;
 use crate::stream::Phase;
 use crate::stream::Stream;
+use scan::Fresh;
+use scan::TakingIn;
 
 /// Which file of a live IoTDB may leave next.
 ///
@@ -64,6 +65,7 @@ pub struct Source {
     turn: u64,
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
+    taking_in: Option<TakingIn>,
 }
 
 /// Something that must become durable.
@@ -162,30 +164,6 @@ enum State {
     Sent(Sent),
 }
 
-/// Files that one scan saw for the first time.
-#[derive(Debug, Default)]
-struct Fresh<'a> {
-    /// Partitions with a new target of a compaction.
-    compacted: HashSet<(&'a RegionKey, i64)>,
-    named: HashSet<(&'a Place, TsFileName)>,
-}
-
-impl<'a> Fresh<'a> {
-    fn insert(&mut self, place: &'a Place, name: TsFileName) {
-        // IoTDB counts compactions in the name of their target; a flush has none.
-        if name.inner > 0 || name.cross > 0 {
-            self.compacted.insert((&place.region, place.partition));
-        }
-        self.named.insert((place, name));
-    }
-
-    /// Whether what lay there under that name may be in one of these.
-    fn supersedes(&self, place: &Place, name: TsFileName) -> bool {
-        self.compacted.contains(&(&place.region, place.partition))
-            || self.named.contains(&(place, name))
-    }
-}
-
 impl Source {
     /// A source without a past.
     ///
@@ -205,6 +183,7 @@ impl Source {
             next_token: 1,
             turn: 0,
             unread: Vec::new(),
+            taking_in: None,
         }
     }
 
@@ -235,22 +214,6 @@ impl Source {
                 }
             }
         }
-    }
-
-    /// A scan of the data directories ended.
-    pub fn handle_scan(&mut self, scan: &Scan) {
-        self.n_scans += 1;
-        self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
-        let mut touched = HashSet::new();
-        let mut fresh = Fresh::default();
-        for listing in &scan.listings {
-            self.observe(listing, &mut touched, &mut fresh);
-        }
-        self.drop_gone_folders(scan, &mut touched);
-        for identity in touched {
-            self.settle_location(identity, &fresh);
-        }
-        self.count_unsealed();
     }
 
     /// An item came to something.
@@ -318,6 +281,9 @@ impl Source {
         now: Time,
         mut may: impl FnMut(&RegionKey) -> bool,
     ) -> Option<Item> {
+        if self.taking_in.is_some() {
+            return None;
+        }
         let mut best: Option<(u64, RegionKey, OrderKey)> = None;
         for (region, stream) in &mut self.streams {
             if best.as_ref().is_some_and(|(turn, ..)| *turn <= stream.served_in_turn)
@@ -356,7 +322,8 @@ impl Source {
 
     /// Whether [`poll_item`](Self::poll_item) would find something.
     pub fn has_item(&mut self, now: Time, mut may: impl FnMut(&RegionKey) -> bool) -> bool {
-        self.streams.iter_mut().any(|(region, stream)| may(region) && stream.next(now).is_some())
+        self.taking_in.is_none()
+            && self.streams.iter_mut().any(|(region, it)| may(region) && it.next(now).is_some())
     }
 
     /// When [`Source::poll_item`] may find something new without anything happening.
@@ -453,219 +420,6 @@ impl Source {
         self.effects.push_back(Effect::Cursor(Record::Sent(sent.clone())));
         tracked.state = State::Sent(sent);
         self.settle_mods(key.identity);
-    }
-
-    /// Compares one folder with what was known of it.
-    fn observe<'a>(
-        &mut self,
-        listing: &'a Arc<Listing>,
-        touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh<'a>,
-    ) {
-        let folder_key = (listing.place.clone(), Arc::clone(&listing.folder));
-        let before = self.folders.insert(
-            folder_key,
-            Folder { listing: Arc::clone(listing), seen_in_scan: self.n_scans },
-        );
-        let before = before.map(|folder| folder.listing);
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, listing)) {
-            return;
-        }
-        let now: HashSet<(FileIdentity, TsFileName)> =
-            listing.sealed.iter().map(|file| (file.identity, file.name)).collect();
-        for old in before.iter().flat_map(|before| &before.sealed) {
-            if !now.contains(&(old.identity, old.name)) {
-                self.remove_location(listing, old, touched);
-            }
-        }
-        for file in &listing.sealed {
-            self.add_location(listing, file, touched, fresh);
-        }
-    }
-
-    fn add_location<'a>(
-        &mut self,
-        listing: &'a Arc<Listing>,
-        file: &SealedFile,
-        touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh<'a>,
-    ) {
-        let location = Location {
-            place: listing.place.clone(),
-            folder: Arc::clone(&listing.folder),
-            name: file.name,
-        };
-        if let Some(tracked) = self.files.get_mut(&file.identity) {
-            if !tracked.locations.contains(&location) {
-                tracked.locations.push(location);
-                touched.insert(file.identity);
-            }
-            if tracked.mods != file.mods {
-                // Two names of one file may have deletions of their own, and no order.
-                if let (State::Sent(sent), [_]) = (&mut tracked.state, &tracked.locations[..])
-                    && was_rewritten(tracked.mods, file.mods)
-                {
-                    sent.mods = None;
-                }
-                tracked.mods = file.mods;
-                touched.insert(file.identity);
-            }
-            return;
-        }
-        let key = self.order_key(&location, file.identity);
-        let region = listing.place.region.clone();
-        fresh.insert(&listing.place, file.name);
-        self.streams.entry(region.clone()).or_default().queue.insert(key);
-        self.files.insert(
-            file.identity,
-            Tracked {
-                region,
-                locations: vec![location],
-                mods: file.mods,
-                state: State::Unsent(key),
-            },
-        );
-    }
-
-    fn remove_location(
-        &mut self,
-        listing: &Arc<Listing>,
-        old: &SealedFile,
-        touched: &mut HashSet<FileIdentity>,
-    ) {
-        if let Some(tracked) = self.files.get_mut(&old.identity) {
-            tracked.locations.retain(|location| {
-                location.place != listing.place
-                    || location.folder != listing.folder
-                    || location.name != old.name
-            });
-            touched.insert(old.identity);
-        }
-    }
-
-    /// Folders that were listed before and are not there any more.
-    fn drop_gone_folders(&mut self, scan: &Scan, touched: &mut HashSet<FileIdentity>) {
-        let blind = scan.unread.iter().any(|unread| unread.region.is_none());
-        let unread: HashSet<&RegionKey> =
-            scan.unread.iter().filter_map(|unread| unread.region.as_ref()).collect();
-        let gone: Vec<(Place, Arc<str>)> = self
-            .folders
-            .iter()
-            .filter(|((place, _), folder)| {
-                folder.seen_in_scan < self.n_scans && !blind && !unread.contains(&place.region)
-            })
-            .map(|(folder_key, _)| folder_key.clone())
-            .collect();
-        for folder_key in gone {
-            let folder = self.folders.remove(&folder_key).expect("the key was just listed");
-            for old in &folder.listing.sealed {
-                self.remove_location(&folder.listing, old, touched);
-            }
-        }
-        // A file that could not be opened was either removed from its listing, which the loop
-        // above saw, or it is still listed and may be tried again.
-        let n_scans = self.n_scans;
-        touched.extend(self.missing.extract_if(|_, since| *since < n_scans).map(|(it, _)| it));
-    }
-
-    /// A file's locations or mods changed in this scan: brings its queue entry in line.
-    fn settle_location(&mut self, identity: FileIdentity, fresh: &Fresh<'_>) {
-        let Some(tracked) = self.files.get(&identity) else { return };
-        let &State::Unsent(key) = &tracked.state else {
-            return self.settle_mods(identity);
-        };
-        let region = tracked.region.clone();
-        let stream = self.streams.entry(region.clone()).or_default();
-        if stream.in_flight.is_some_and(|(_, in_flight)| in_flight == key) {
-            return; // the reader holds it open; its outcome decides
-        }
-        if let Some(location) = tracked.locations.first() {
-            let moved = location.name != key.name
-                || location.place.space != key.space
-                || location.place.partition != key.partition;
-            let new = OrderKey {
-                partition: location.place.partition,
-                space: location.place.space,
-                name: location.name,
-                ..key
-            };
-            if moved {
-                stream.queue.remove(&key);
-                stream.aside.remove(&key);
-            }
-            if !stream.aside.contains_key(&new) {
-                stream.queue.insert(new);
-            }
-            let tracked = self.files.get_mut(&identity).expect("the file was just looked at");
-            tracked.state = State::Unsent(new);
-            return;
-        }
-        stream.queue.remove(&key);
-        stream.aside.remove(&key);
-        if stream.blocked.as_ref().is_some_and(|(blocked, _)| *blocked == key) {
-            (stream.blocked, stream.held_until) = (None, None);
-        }
-        self.files.remove(&identity);
-        let place = Place { region, partition: key.partition, space: key.space };
-        if fresh.supersedes(&place, key.name) {
-            stream.superseded += 1;
-            return;
-        }
-        stream.vanished += 1;
-        self.effects.push_back(Effect::Gap(Gap {
-            place,
-            name: key.name,
-            reason: GapReason::VanishedUnsent,
-            bytes: (0, identity.length_bytes),
-        }));
-    }
-
-    /// Deletions that appeared beside a file after it had left: a gap, recorded once.
-    fn settle_mods(&mut self, identity: FileIdentity) {
-        let Some(Tracked { mods: Some(seen), state: State::Sent(sent), .. }) =
-            self.files.get_mut(&identity)
-        else {
-            return;
-        };
-        let settled = sent
-            .mods
-            .filter(|settled| settled.kind == seen.kind)
-            .map_or(0, |settled| settled.length_bytes);
-        if seen.length_bytes <= settled {
-            return;
-        }
-        sent.mods = Some(*seen);
-        self.effects.push_back(Effect::Gap(Gap {
-            place: sent.place.clone(),
-            name: sent.name,
-            reason: GapReason::ModsAfterFile,
-            bytes: (settled, seen.length_bytes),
-        }));
-        self.effects.push_back(Effect::Cursor(Record::ModsSettled { identity, mods: *seen }));
-    }
-
-    fn order_key(&self, location: &Location, identity: FileIdentity) -> OrderKey {
-        let history = location.name.time_ms < self.created_ms;
-        OrderKey {
-            phase: if history { Phase::History } else { Phase::Realtime },
-            scan: self.n_scans,
-            partition: location.place.partition,
-            space: location.place.space,
-            name: location.name,
-            identity,
-        }
-    }
-
-    fn count_unsealed(&mut self) {
-        for stream in self.streams.values_mut() {
-            stream.n_unsealed = 0;
-        }
-        for ((place, _), folder) in &self.folders {
-            if folder.listing.n_unsealed > 0 {
-                self.streams.entry(place.region.clone()).or_default().n_unsealed +=
-                    folder.listing.n_unsealed;
-            }
-        }
     }
 }
 

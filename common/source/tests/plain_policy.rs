@@ -398,12 +398,17 @@ impl Run {
 
     fn step(&mut self) {
         self.now = self.now + Duration::from_millis(self.rng.u64(0..3000));
+        // A scan is taken in part by part, whatever happens in between.
+        if self.rng.bool() {
+            self.source.take_in(self.rng.usize(1..3));
+            self.persist();
+        }
         match self.rng.u8(0..12) {
             0..=2 => self.add_file(),
             3 => self.move_file(),
             4 if self.rng.bool() => self.remove_file(),
             5 => {
-                self.source.handle_scan(&self.tree.scan());
+                self.source.begin_scan(Arc::new(self.tree.scan()));
                 self.persist();
             }
             6..=8 => self.begin_item(),
