@@ -40,6 +40,9 @@ use crate::status::LoaderReport;
 use crate::writer;
 use crate::writer::named;
 
+/// Manifests that stay open between batches; there may be more origins than descriptors.
+const MANIFESTS_OPEN_MAX: usize = 128;
+
 /// What is read from the spool, and made durable together.
 const READ_BYTES: usize = 8 << 20;
 const READ_RECORDS: usize = 256;
@@ -171,7 +174,10 @@ impl Loader {
                 true => io::Error::other(error),
                 false => io::Error::new(io::ErrorKind::StorageFull, error),
             })?;
-            self.manifests.values_mut().for_each(Manifest::settle);
+            match self.manifests.len() > MANIFESTS_OPEN_MAX {
+                true => self.manifests.clear(),
+                false => self.manifests.values_mut().for_each(Manifest::settle),
+            }
             let _ = self.keeper.send(KeeperOp::Retain);
             self.note(|report| {
                 report.files = report.files.saturating_add(touched.files);
@@ -276,6 +282,9 @@ impl Loader {
 
     fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest> {
         let position = self.consumer.position().get();
+        if self.manifests.get(origin).is_some_and(|manifest| !manifest.is_in_place()) {
+            self.manifests.remove(origin);
+        }
         match self.manifests.entry(origin.to_owned()) {
             std::collections::btree_map::Entry::Occupied(found) => Ok(found.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {

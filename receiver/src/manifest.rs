@@ -17,6 +17,7 @@ use std::io::Read;
 use std::io::Seek;
 use std::io::SeekFrom;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -72,6 +73,13 @@ impl Manifest {
         }
         let written = recover(&mut file, position).map_err(failed)?;
         Ok(Self { file, path: shown, written })
+    }
+
+    /// Whether it is still the file of its name: somebody may have moved it away.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let id = |it: std::fs::Metadata| (it.dev(), it.ino());
+        let named = std::fs::metadata(&self.path).map(id);
+        matches!((named, self.file.metadata().map(id)), (Ok(named), Ok(open)) if named == open)
     }
 
     /// Whether this line stands there already: from an interrupted run or batch.

@@ -431,9 +431,13 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// An error that says what was done to which file.
+/// An error that says what was done to which file; what passes stays recognisable as such.
 pub(crate) fn named(error: &io::Error, what: &str, file: &str) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {what} {file}: {error}"))
+    let kind = match disk::is_full(error) {
+        true => io::ErrorKind::StorageFull,
+        false => error.kind(),
+    };
+    io::Error::new(kind, format!("cannot {what} {file}: {error}"))
 }
 
 #[cfg(test)]

@@ -288,3 +288,33 @@ fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
         unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
     assert_eq!(unclaimed, [contents[0].clone()]);
 }
+
+#[test]
+fn a_manifest_that_was_moved_away_is_begun_anew() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    let manifest = site.path("files/that-side/manifest.tsv");
+    std::fs::rename(&manifest, site.path("manifest.1")).unwrap();
+    assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
+    daemon.wait_loaded();
+    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["b.tsfile"]);
+}
+
+#[test]
+fn there_may_be_more_origins_than_descriptors() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    daemon.limit_descriptors(300);
+    let content = ts_file(100, 1);
+    for n in 0..400 {
+        let mut peer = daemon.connect();
+        assert_eq!(peer.ask(&common::handshake(&[("clusterID", &n.to_string())])), Some(OK));
+        assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
+    }
+    daemon.wait_loaded();
+    assert_eq!(site.stored().len(), 400);
+}

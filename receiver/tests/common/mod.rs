@@ -227,6 +227,13 @@ impl Daemon {
         (status, self.log.all())
     }
 
+    /// From now on it may open no more than so many files.
+    pub fn limit_descriptors(&self, most: u64) {
+        let limit = rustix::process::Rlimit { current: Some(most), maximum: Some(most) };
+        let resource = rustix::process::Resource::Nofile;
+        rustix::process::prlimit(Some(self.pid()), resource, limit).unwrap();
+    }
+
     /// Anonymous memory that is resident.
     pub fn anonymous_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
