@@ -363,9 +363,9 @@ impl Source {
     ///
     /// To be called before the cursor journal is rewritten to
     /// [`live_records`](Self::live_records). Nothing is forgotten unless the last scan could read
-    /// everything: a folder that cannot be read is not gone.
+    /// everything and is taken in whole: a folder that was not looked at is not gone.
     pub fn forget_departed(&mut self) -> usize {
-        if !self.unread.is_empty() || self.n_scans == 0 {
+        if !self.unread.is_empty() || self.n_scans == 0 || self.taking_in.is_some() {
             return 0;
         }
         let last: HashMap<&RegionKey, u64> =
