@@ -149,7 +149,7 @@ impl Connection {
 
     /// Whether the end of the peer would be noticed by reading; not while an answer is owed.
     pub(crate) fn wants_read(&self) -> bool {
-        self.session.wants_read()
+        self.session.wants_read() || self.drain_until.is_some()
     }
 
     /// From when on it may be ended for another that wants its place; `None` while it is busy.
