@@ -242,12 +242,7 @@ fn mods_seen(dir: &Path, ts_file: &str, kind: ModsKind) -> Option<ModsSeen> {
 
 /// What a file is recognised by.
 pub(crate) fn identity(facts: &fs::Metadata) -> FileIdentity {
-    FileIdentity {
-        device: facts.dev(),
-        inode: facts.ino(),
-        length_bytes: facts.len(),
-        mtime_ns: mtime_ns(facts),
-    }
+    FileIdentity { inode: facts.ino(), length_bytes: facts.len(), mtime_ns: mtime_ns(facts) }
 }
 
 fn mtime_ns(facts: &fs::Metadata) -> i64 {

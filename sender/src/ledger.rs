@@ -275,7 +275,7 @@ mod tests {
         let (outbox, reports) = channel();
         let thread = std::thread::spawn(move || run(&inbox, |it| outbox.send(it).expect("a test")));
         let record = |inode| Record::ModsSettled {
-            identity: FileIdentity { device: 1, inode, length_bytes: 1, mtime_ns: 1 },
+            identity: FileIdentity { inode, length_bytes: 1, mtime_ns: 1 },
             mods: ModsSeen { kind: ModsKind::Text, length_bytes: 1 },
         };
         let effects: Vec<Effect> = (0..1000).map(|at| Effect::Cursor(record(at))).collect();

@@ -101,11 +101,13 @@ impl fmt::Display for TsFileName {
 
 /// What stays the same when a sealed file is renamed or hard-linked, and changes when its inode
 /// number is given to another file.
+///
+/// The number of the file system is no part of it: over a reboot or a remount it may change (LVM,
+/// NFS, btrfs, the order in which disks are found), and then everything would be sent again. Two
+/// files of different disks would have to agree in inode, length and nanosecond to be confused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[allow(clippy::exhaustive_structs)] // facts of one stat(2)
 pub struct FileIdentity {
-    /// Number of the file system.
-    pub device: u64,
     /// Number of the inode. Alone it would lie: numbers of deleted files are used again.
     pub inode: u64,
     /// Length; a sealed TsFile never changes it.
@@ -116,7 +118,6 @@ pub struct FileIdentity {
 
 impl FileIdentity {
     pub(crate) fn encode(&self, out: &mut Writer<'_>) {
-        out.i64(self.device.cast_signed());
         out.i64(self.inode.cast_signed());
         out.i64(self.length_bytes.cast_signed());
         out.i64(self.mtime_ns);
@@ -124,7 +125,6 @@ impl FileIdentity {
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         Ok(Self {
-            device: reader.i64("number")?.cast_unsigned(),
             inode: reader.i64("number")?.cast_unsigned(),
             length_bytes: reader.i64("number")?.cast_unsigned(),
             mtime_ns: reader.i64("number")?,

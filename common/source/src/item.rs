@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn wire_names_are_plain_short_and_unique_over_regions_partitions_and_spaces() {
         let name = TsFileName::parse("1795346872988-1-0-0.tsfile").expect("a name");
-        let identity = FileIdentity { device: 1, inode: 1, length_bytes: 1, mtime_ns: 1 };
+        let identity = FileIdentity { inode: 1, length_bytes: 1, mtime_ns: 1 };
         let mut seen = std::collections::HashSet::new();
         let long = "root.\u{5de5}\u{5382}".repeat(40);
         for database in ["root.sg", "root..sg", "plant", "..", "root.a/b", &long] {

@@ -44,12 +44,8 @@ impl Tree {
     fn add_compacted(&mut self, place: &Place, version: u64, inner: u32) -> FileIdentity {
         self.n_inodes += 1;
         let name = TsFileName { version, time_ms: 1000 + version, inner, cross: 0 };
-        let identity = FileIdentity {
-            device: 1,
-            inode: self.n_inodes,
-            length_bytes: 100 + self.n_inodes,
-            mtime_ns: 7,
-        };
+        let identity =
+            FileIdentity { inode: self.n_inodes, length_bytes: 100 + self.n_inodes, mtime_ns: 7 };
         self.files.insert((place.clone(), name), SealedFile { name, identity, mods: None });
         identity
     }

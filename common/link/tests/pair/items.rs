@@ -67,7 +67,6 @@ impl Items {
                         cross: at as u32,
                     },
                     identity: FileIdentity {
-                        device: 1,
                         inode: at as u64 + 10,
                         length_bytes: n_bytes as u64,
                         mtime_ns: 5,
