@@ -232,6 +232,7 @@ impl Loader {
                 sha256: file.sha256,
                 arrival_ms: record.arrival_ms,
                 stored,
+                database: contents.database(&file.name).map(str::to_owned),
             };
             touched.lines.entry(record.origin.clone()).or_default().push(line);
         }

@@ -3,7 +3,7 @@
 //! `manifest.tsv` beside the files, fields separated by tabs:
 //!
 //! ```text
-//! sequence  origin  name  length  crc32  sha256  time  stored-name
+//! sequence  origin  name  length  crc32  sha256  time  stored-name  database
 //! ```
 //!
 //! `cut -f6,8 --output-delimiter='  ' manifest.tsv | sha256sum -c` checks every file.
@@ -41,6 +41,8 @@ pub(crate) struct Line {
     pub(crate) sha256: [u8; 32],
     pub(crate) arrival_ms: i64,
     pub(crate) stored: String,
+    /// The table-model database, which `LOAD` has to be told.
+    pub(crate) database: Option<String>,
 }
 
 /// What tells lines apart: sequence, stored name, SHA-256.
@@ -123,10 +125,12 @@ impl Line {
         let Self { sequence, origin, name, length_bytes, crc32, stored, .. } = self;
         let sha256 = hex(&self.sha256);
         let time = rfc3339(self.arrival_ms);
+        // What comes from outside must not look like another field or line.
+        let database = self.database.as_deref().unwrap_or("-").replace(char::is_control, "?");
         // writing to a string cannot fail
         let _ = writeln!(
             out,
-            "{sequence}\t{origin}\t{name}\t{length_bytes}\t{crc32:08x}\t{sha256}\t{time}\t{stored}"
+            "{sequence}\t{origin}\t{name}\t{length_bytes}\t{crc32:08x}\t{sha256}\t{time}\t{stored}\t{database}"
         );
     }
 }
@@ -208,6 +212,7 @@ mod tests {
             sha256: [7; 32],
             arrival_ms: 0,
             stored: format!("{sequence}-a.tsfile"),
+            database: None,
         };
         let mut manifest = Manifest::open(directory.path(), 0).unwrap();
         manifest.append(&[line(1), line(2)]).unwrap();

@@ -21,6 +21,7 @@ use tidegate_link::receiving::HandshakeForm;
 use tidegate_link::receiving::Hello;
 use tidegate_link::receiving::SealKind;
 use tidegate_link::receiving::SubmitKind;
+use tidegate_wire::request::database_key;
 
 const VERSION: u8 = 1;
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -136,6 +137,19 @@ pub(crate) struct Contents {
     pub(crate) epoch: Option<u64>,
     /// Empty for requests.
     pub(crate) files: Vec<StagedFile>,
+    /// What else the seal said, as sent.
+    pub(crate) parameters: Vec<(String, Option<String>)>,
+}
+
+impl Contents {
+    /// The table-model database that a file belongs to, deletions to that of their TsFile; `None`
+    /// in the tree model, and from senders before 2.0, which know no other.
+    pub(crate) fn database(&self, file_name: &str) -> Option<&str> {
+        let ts_file = file_name.trim_end_matches(".mods2").trim_end_matches(".mods");
+        let wanted = database_key(ts_file);
+        let (_, database) = self.parameters.iter().find(|(key, _)| *key == wanted)?;
+        database.as_deref()
+    }
 }
 
 /// The payload of a kept request.
@@ -201,7 +215,15 @@ pub(crate) fn decode(kind: RecordKind, payload: &[u8]) -> Result<Contents, Error
             files.push(StagedFile { staged, name, length_bytes, crc32, sha256 });
         }
     }
-    Ok(Contents { stream, epoch, files })
+    let mut parameters = Vec::new();
+    if kind.has_files() {
+        for _ in 0..reader.count("count of parameters", 4 + 4)? {
+            let key = reader.str("name of a parameter", TEXT_BYTES_MAX)?.to_owned();
+            let value = reader.nullable_str("value of a parameter", TEXT_BYTES_MAX)?;
+            parameters.push((key, value.map(str::to_owned)));
+        }
+    }
+    Ok(Contents { stream, epoch, files, parameters })
 }
 
 fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
@@ -210,5 +232,25 @@ fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
     writer.bool(hello.epoch.is_some());
     if let Some(epoch) = hello.epoch {
         writer.i64(epoch.cast_signed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletions_belong_to_the_database_of_their_file_and_tree_models_have_none() {
+        let parameters = vec![
+            (database_key("a.tsfile"), Some("plant".to_owned())),
+            (database_key("b.tsfile"), None),
+        ];
+        let contents = Contents { stream: None, epoch: None, files: Vec::new(), parameters };
+        for name in ["a.tsfile", "a.tsfile.mods2", "a.tsfile.mods"] {
+            assert_eq!(contents.database(name), Some("plant"), "{name}");
+        }
+        for name in ["b.tsfile", "c.tsfile", "b.tsfile.mods2"] {
+            assert_eq!(contents.database(name), None, "{name}");
+        }
     }
 }

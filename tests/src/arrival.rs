@@ -90,8 +90,8 @@ pub fn arrived(directory: &Path) -> Result<Arrived> {
         // A line that is being written does not count yet.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [_, _, name, length, _, sha256, _, stored] = fields[..] else {
-                anyhow::bail!("{}: expected 8 fields, found {line:?}", manifest.display());
+            let [_, _, name, length, _, sha256, _, stored, _] = fields[..] else {
+                anyhow::bail!("{}: expected 9 fields, found {line:?}", manifest.display());
             };
             let content = content(&origin.join(stored))?;
             let listed = (length.parse()?, sha256.to_owned());

@@ -129,7 +129,7 @@ pub struct Stored {
 impl Stored {
     fn read(directory: &Path, line: &str) -> Self {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [sequence, origin, name, length, crc32, sha256, time, stored] = fields[..] else {
+        let [sequence, origin, name, length, crc32, sha256, time, stored, _] = fields[..] else {
             panic!("eight fields in {line:?}");
         };
         let bytes = fs::read(directory.join(stored)).unwrap();

@@ -180,7 +180,7 @@ fn arrivals(setup: &ReceiverSetup) -> Result<Vec<String>> {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines() {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [_, _, name, _, _, sha256, _, _] = fields[..] else {
+            let [_, _, name, _, _, sha256, ..] = fields[..] else {
                 bail!("{}: expected eight fields, found {line:?}", manifest.display());
             };
             if Path::new(name).extension().is_some_and(|it| it == "tsfile") {
