@@ -1,0 +1,69 @@
+//! Files that go before they could leave, and folders that cannot be read.
+
+use tidegate_source::Effect;
+use tidegate_source::GapReason;
+use tidegate_source::RegionKey;
+use tidegate_source::Scan;
+use tidegate_source::Source;
+use tidegate_source::Space;
+use tidegate_source::Stall;
+use tidegate_source::Unread;
+
+use crate::tree::Tree;
+use crate::tree::at;
+use crate::tree::drain;
+use crate::tree::place;
+
+#[test]
+fn a_file_that_vanishes_unsent_leaves_a_gap_unless_new_ones_took_its_place() {
+    let mut tree = Tree::default();
+    let here = place(1, 0, Space::Sequence);
+    tree.add(&here, 1);
+    tree.add(&place(2, 0, Space::Sequence), 1);
+    tree.add(&place(3, 0, Space::Sequence), 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    tree.files.clear();
+    tree.add(&here, 2); // a flush, which holds nothing of what vanished
+    tree.add_compacted(&place(2, 0, Space::Unsequence), 2, 1); // a compaction's target
+    tree.add(&place(3, 0, Space::Sequence), 1); // the same name on another disk, say
+    source.handle_scan(&tree.scan());
+    let effects: Vec<Effect> = std::iter::from_fn(|| source.poll_effect()).collect();
+    let [Effect::Gap(gap)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((gap.reason, &gap.place), (GapReason::VanishedUnsent, &here));
+    let superseded: Vec<u64> = source.status().map(|(_, it)| it.superseded_files).collect();
+    assert_eq!(superseded, [0, 1, 1]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_not_a_folder_that_is_gone() {
+    let mut tree = Tree::default();
+    let file = tree.add(&place(1, 0, Space::Sequence), 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    for region in [Some(RegionKey { database: "root.t".to_owned(), region: 1 }), None] {
+        let unread = vec![Unread { region, reason: "no permission".to_owned() }];
+        source.handle_scan(&Scan { listings: Vec::new(), unread });
+        assert_eq!(source.poll_effect(), None);
+        assert_eq!(source.unread(), ["no permission"]);
+        assert_eq!(source.forget_departed(), 0);
+    }
+    source.handle_scan(&tree.scan());
+    assert_eq!(drain(&mut source, at(0)), [file]);
+}
+
+#[test]
+fn a_region_does_not_wait_for_a_file_that_is_gone() {
+    let mut tree = Tree::default();
+    tree.add(&place(1, 0, Space::Sequence), 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |_| true).expect("the file");
+    source.handle_stall(at(0), item.token, Stall::Blocked("no permission".to_owned()));
+    tree.files.clear();
+    let other = tree.add(&place(1, 0, Space::Sequence), 2);
+    source.handle_scan(&tree.scan());
+    let (_, status) = source.status().next().expect("a region");
+    assert_eq!(status.blocked, None);
+    assert_eq!(drain(&mut source, at(1)), [other]);
+}
