@@ -92,7 +92,8 @@ pub struct Departed {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // every reason is handled in its own way
 pub enum Stall {
-    /// Gone, or no longer the file that was listed: the next scan will tell.
+    /// Gone, or no longer the file that was listed: the next scan will tell. It may only have a new
+    /// name, so nothing of its region overtakes it until then.
     Moved,
     /// It is whole but cannot leave now, for want of a permission, say. Nothing of its region may
     /// overtake it: a file that leaves late would win over newer values at the far side.
@@ -256,6 +257,7 @@ impl Source {
         match stall {
             Stall::Moved => {
                 self.missing.insert(key.identity, self.n_scans);
+                stream.lost_in_scan = Some(self.n_scans);
             }
             Stall::Blocked(reason) => {
                 stream.queue.insert(key);

@@ -52,6 +52,9 @@ pub(crate) struct Stream {
     pub(crate) numbered: Option<(OrderKey, u64)>,
     pub(crate) last_sequence: u64,
     pub(crate) held_until: Option<Time>,
+    /// The scan that was the latest when a file of the region turned out to have moved. Until a
+    /// later one is in whole nobody knows where it lies, and nothing may overtake it.
+    pub(crate) lost_in_scan: Option<u64>,
     pub(crate) refusals: u32,
     /// Turn in which it was last served, for fairness between streams.
     pub(crate) served_in_turn: u64,
@@ -73,7 +76,8 @@ pub(crate) const ASIDE: Duration = Duration::from_secs(60);
 impl Stream {
     /// The next file to leave, if the stream may send now.
     pub(crate) fn next(&mut self, now: Time) -> Option<OrderKey> {
-        if self.in_flight.is_some() || self.held_until.is_some_and(|until| now < until) {
+        let held = self.held_until.is_some_and(|until| now < until);
+        if held || self.in_flight.is_some() || self.lost_in_scan.is_some() {
             return None;
         }
         let due: Vec<OrderKey> =
@@ -108,7 +112,7 @@ impl Stream {
 
     /// When something may change by itself.
     pub(crate) fn wake_at(&self) -> Option<Time> {
-        if self.in_flight.is_some() {
+        if self.in_flight.is_some() || self.lost_in_scan.is_some() {
             return None;
         }
         let held = self.held_until.filter(|_| !self.queue.is_empty());

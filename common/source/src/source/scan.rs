@@ -115,6 +115,11 @@ impl Source {
         for identity in touched {
             self.settle_location(identity, &fresh);
         }
+        for stream in self.streams.values_mut() {
+            if stream.lost_in_scan.is_some_and(|scan| scan < self.n_scans) {
+                stream.lost_in_scan = None;
+            }
+        }
         self.count_unsealed();
     }
 

@@ -1,5 +1,7 @@
 //! Files that go before they could leave, and folders that cannot be read.
 
+use std::sync::Arc;
+
 use tidegate_source::Effect;
 use tidegate_source::GapReason;
 use tidegate_source::RegionKey;
@@ -66,4 +68,41 @@ fn a_region_does_not_wait_for_a_file_that_is_gone() {
     let (_, status) = source.status().next().expect("a region");
     assert_eq!(status.blocked, None);
     assert_eq!(drain(&mut source, at(1)), [other]);
+}
+
+#[test]
+fn a_file_that_moved_lets_nothing_of_its_region_pass_until_a_later_scan_is_in_whole() {
+    let mut tree = Tree::default();
+    let first = tree.add(&place(1, 0, Space::Sequence), 1);
+    let second = tree.add(&place(1, 1, Space::Sequence), 2);
+    let other = tree.add(&place(2, 0, Space::Sequence), 3);
+    let mut source = Source::new(u64::MAX);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |region| region.region == 1).expect("the first");
+    source.handle_stall(at(0), item.token, Stall::Moved);
+    assert_eq!(drain(&mut source, at(1)), [other], "the first may only have a new name");
+    assert!(!source.has_item(at(1), |_| true));
+    assert_eq!(source.poll_timeout(), None, "only a scan can tell");
+    source.begin_scan(Arc::new(tree.scan()));
+    assert!(source.take_in(1));
+    assert_eq!(drain(&mut source, at(1)), []);
+    while source.take_in(1) {}
+    assert_eq!(drain(&mut source, at(1)), [first, second]);
+}
+
+#[test]
+fn a_file_that_moved_while_a_scan_was_being_taken_in_waits_for_the_next_one() {
+    let mut tree = Tree::default();
+    let first = tree.add(&place(1, 0, Space::Sequence), 1);
+    let second = tree.add(&place(1, 1, Space::Sequence), 2);
+    let mut source = Source::new(u64::MAX);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |_| true).expect("the first");
+    source.begin_scan(Arc::new(tree.scan()));
+    assert!(source.take_in(1));
+    source.handle_stall(at(0), item.token, Stall::Moved);
+    while source.take_in(1) {}
+    assert_eq!(drain(&mut source, at(1)), [], "this scan began before it moved");
+    source.handle_scan(&tree.scan());
+    assert_eq!(drain(&mut source, at(1)), [first, second]);
 }
