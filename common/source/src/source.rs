@@ -393,9 +393,13 @@ impl Source {
 
     /// Puts a file that did not get through back to its place.
     fn requeue(&mut self, key: OrderKey) {
-        // It may have been renamed or removed while it was out; nothing new is known of its
-        // partition then, so a removal counts as a gap.
-        self.settle_location(key.identity, &Fresh::default());
+        match &mut self.taking_in {
+            // The folder that it left may be in already, and the one that it lies in may not.
+            Some(taking_in) => taking_in.touch(key.identity),
+            // It may have been renamed or removed while it was out; nothing new is known of its
+            // partition then, so a removal counts as a gap.
+            None => self.settle_location(key.identity, &Fresh::default()),
+        }
     }
 
     fn depart(&mut self, key: OrderKey, departed: Departed) {

@@ -35,6 +35,13 @@ pub(super) struct TakingIn {
     fresh: Fresh,
 }
 
+impl TakingIn {
+    /// A file is to be looked at once more when all folders are in.
+    pub(super) fn touch(&mut self, identity: FileIdentity) {
+        self.touched.insert(identity);
+    }
+}
+
 /// Files that one scan saw for the first time.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tidegate_model::Verdict;
 use tidegate_source::Effect;
 use tidegate_source::GapReason;
+use tidegate_source::Outcome;
 use tidegate_source::RegionKey;
 use tidegate_source::Scan;
 use tidegate_source::Source;
@@ -11,9 +13,12 @@ use tidegate_source::Space;
 use tidegate_source::Stall;
 use tidegate_source::Unread;
 
+use crate::tree::NOTHING;
 use crate::tree::Tree;
+use crate::tree::accept;
 use crate::tree::at;
 use crate::tree::drain;
+use crate::tree::identity;
 use crate::tree::place;
 
 #[test]
@@ -105,4 +110,33 @@ fn a_file_that_moved_while_a_scan_was_being_taken_in_waits_for_the_next_one() {
     assert_eq!(drain(&mut source, at(1)), [], "this scan began before it moved");
     source.handle_scan(&tree.scan());
     assert_eq!(drain(&mut source, at(1)), [first, second]);
+}
+
+#[test]
+fn a_file_that_came_back_while_a_scan_was_taken_in_part_by_part_is_no_gap() {
+    let mut tree = Tree::default();
+    let from = place(1, 0, Space::Unsequence);
+    let file = tree.add(&from, 3);
+    tree.add(&place(1, 0, Space::Sequence), 9);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let item = source.poll_item(at(0), |_| true).expect("a file");
+    accept(&mut source, at(0), &item, NOTHING);
+    let item = source.poll_item(at(0), |_| true).expect("the unsequence file");
+    assert_eq!(identity(&item), file);
+    // It is renamed into a folder that is listed later than the one it leaves.
+    let (key, moved) = tree.files.pop_last().expect("the file");
+    assert_eq!(key.0, from);
+    tree.add(&from, 4);
+    let to = place(1, 7, Space::Sequence);
+    tree.files.insert((to, moved.name), moved);
+    let mut scan = tree.scan();
+    scan.listings.sort_by_key(|listing| listing.place != from);
+    source.begin_scan(Arc::new(scan));
+    assert!(source.take_in(1), "the folder that it left is in, the one it lies in is not");
+    source.handle_outcome(at(0), item.token, &Outcome::bare(Verdict::Unknown, ""), NOTHING);
+    assert_eq!(source.poll_effect(), None);
+    while source.take_in(1) {}
+    assert_eq!(source.poll_effect(), None);
+    assert!(drain(&mut source, at(1)).contains(&file));
 }
