@@ -1,6 +1,7 @@
 //! The core of a pipe's source: scans and outcomes in, items and durable effects out.
 
 mod scan;
+mod successors;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -32,8 +33,8 @@ use crate::stream::Aside;
 use crate::stream::OrderKey;
 use crate::stream::Phase;
 use crate::stream::Stream;
-use scan::Fresh;
 use scan::TakingIn;
+use successors::Targets;
 
 /// Which file of a live IoTDB may leave next.
 ///
@@ -60,6 +61,7 @@ pub struct Source {
     in_flight: HashMap<Token, (RegionKey, OrderKey)>,
     /// Files that could not be opened, with the scan that had listed them.
     missing: HashMap<FileIdentity, u64>,
+    targets: Targets,
     effects: VecDeque<Effect>,
     next_token: u64,
     turn: u64,
@@ -123,8 +125,8 @@ pub struct StreamStatus {
     pub sent_bytes: u64,
     /// Files that vanished before they could leave, each a gap record.
     pub vanished_files: u64,
-    /// Files that vanished before they could leave while a compaction's target appeared in their
-    /// partition, or another file under their name.
+    /// Files that vanished before they could leave and live on: a compaction's target appeared in
+    /// their partition after them, or another file under their name.
     pub superseded_files: u64,
     /// Damaged files set aside, with the reason.
     pub aside: Vec<(String, String)>,
@@ -148,6 +150,8 @@ struct Tracked {
     region: RegionKey,
     locations: Vec<Location>,
     mods: Option<ModsSeen>,
+    /// The first scan that showed it; 0 if it was sent before the first one.
+    seen_in_scan: u64,
     state: State,
 }
 
@@ -180,6 +184,7 @@ impl Source {
             streams: BTreeMap::new(),
             in_flight: HashMap::new(),
             missing: HashMap::new(),
+            targets: Targets::default(),
             effects: VecDeque::new(),
             next_token: 1,
             turn: 0,
@@ -203,6 +208,7 @@ impl Source {
                         region: sent.place.region.clone(),
                         locations: Vec::new(),
                         mods: sent.mods,
+                        seen_in_scan: 0,
                         state: State::Sent(sent),
                     },
                 );
@@ -393,12 +399,13 @@ impl Source {
 
     /// Puts a file that did not get through back to its place.
     fn requeue(&mut self, key: OrderKey) {
-        match &mut self.taking_in {
+        if let Some(taking_in) = &mut self.taking_in {
             // The folder that it left may be in already, and the one that it lies in may not.
-            Some(taking_in) => taking_in.touch(key.identity),
-            // It may have been renamed or removed while it was out; nothing new is known of its
-            // partition then, so a removal counts as a gap.
-            None => self.settle_location(key.identity, &Fresh::default()),
+            return taking_in.touch(key.identity);
+        }
+        // It may have been renamed or removed while it was out.
+        if self.settle_location(key.identity) {
+            self.account_for(&[key.identity]);
         }
     }
 

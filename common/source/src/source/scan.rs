@@ -32,7 +32,6 @@ pub(super) struct TakingIn {
     /// The next folder.
     next: usize,
     touched: HashSet<FileIdentity>,
-    fresh: Fresh,
 }
 
 impl TakingIn {
@@ -40,14 +39,6 @@ impl TakingIn {
     pub(super) fn touch(&mut self, identity: FileIdentity) {
         self.touched.insert(identity);
     }
-}
-
-/// Files that one scan saw for the first time.
-#[derive(Debug, Default)]
-pub(super) struct Fresh {
-    /// Partitions with a new target of a compaction.
-    compacted: HashSet<(RegionKey, i64)>,
-    named: HashSet<(Place, TsFileName)>,
 }
 
 impl Source {
@@ -63,8 +54,7 @@ impl Source {
         while self.take_in(usize::MAX) {}
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
-        self.taking_in =
-            Some(TakingIn { scan, next: 0, touched: HashSet::new(), fresh: Fresh::default() });
+        self.taking_in = Some(TakingIn { scan, next: 0, touched: HashSet::new() });
     }
 
     /// Takes in folders of the scan until about `n_files_max` files were looked at; says whether
@@ -78,7 +68,7 @@ impl Source {
                 return false;
             };
             taking_in.next += 1;
-            n_files += self.observe(listing, &mut taking_in.touched, &mut taking_in.fresh);
+            n_files += self.observe(listing, &mut taking_in.touched);
         }
         self.taking_in = Some(taking_in);
         true
@@ -87,12 +77,7 @@ impl Source {
     /// Compares one folder with what was known of it.
     ///
     /// Says how many files had to be looked at.
-    fn observe(
-        &mut self,
-        listing: &Arc<Listing>,
-        touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh,
-    ) -> usize {
+    fn observe(&mut self, listing: &Arc<Listing>, touched: &mut HashSet<FileIdentity>) -> usize {
         let folder_key = (listing.place.clone(), Arc::clone(&listing.folder));
         let before = self.folders.insert(
             folder_key,
@@ -110,18 +95,19 @@ impl Source {
             }
         }
         for file in &listing.sealed {
-            self.add_location(listing, file, touched, fresh);
+            self.add_location(listing, file, touched);
         }
         listing.sealed.len()
     }
 
     /// All folders of a scan are taken in.
     fn end_scan(&mut self, taking_in: TakingIn) {
-        let TakingIn { scan, mut touched, fresh, .. } = taking_in;
+        let TakingIn { scan, mut touched, .. } = taking_in;
         self.drop_gone_folders(&scan, &mut touched);
-        for identity in touched {
-            self.settle_location(identity, &fresh);
-        }
+        let mut vanished: Vec<FileIdentity> =
+            touched.into_iter().filter(|identity| self.settle_location(*identity)).collect();
+        vanished.sort_unstable();
+        self.account_for(&vanished);
         for stream in self.streams.values_mut() {
             if stream.lost_in_scan.is_some_and(|scan| scan < self.n_scans) {
                 stream.lost_in_scan = None;
@@ -135,7 +121,6 @@ impl Source {
         listing: &Arc<Listing>,
         file: &SealedFile,
         touched: &mut HashSet<FileIdentity>,
-        fresh: &mut Fresh,
     ) {
         let location = Location {
             place: listing.place.clone(),
@@ -161,7 +146,7 @@ impl Source {
         }
         let key = self.order_key(&location, file.identity);
         let region = listing.place.region.clone();
-        fresh.insert(&listing.place, file.name);
+        self.targets.note(&listing.place, file.name, file.identity);
         self.streams.entry(region.clone()).or_default().queue.insert(key);
         self.files.insert(
             file.identity,
@@ -169,6 +154,7 @@ impl Source {
                 region,
                 locations: vec![location],
                 mods: file.mods,
+                seen_in_scan: self.n_scans,
                 state: State::Unsent(key),
             },
         );
@@ -215,56 +201,34 @@ impl Source {
         touched.extend(self.missing.extract_if(|_, since| *since < n_scans).map(|(it, _)| it));
     }
 
-    /// A file's locations or mods changed in this scan: brings its queue entry in line.
-    pub(super) fn settle_location(&mut self, identity: FileIdentity, fresh: &Fresh) {
-        let Some(tracked) = self.files.get(&identity) else { return };
+    /// A file's locations or mods changed in this scan: brings its queue entry in line. Says whether
+    /// it vanished before it could leave.
+    pub(super) fn settle_location(&mut self, identity: FileIdentity) -> bool {
+        let Some(tracked) = self.files.get_mut(&identity) else { return false };
         let &State::Unsent(key) = &tracked.state else {
-            return self.settle_mods(identity);
+            self.settle_mods(identity);
+            return false;
         };
-        let region = tracked.region.clone();
-        let stream = self.streams.entry(region.clone()).or_default();
+        let stream = self.streams.entry(tracked.region.clone()).or_default();
         if stream.in_flight.is_some_and(|(_, in_flight)| in_flight == key) {
-            return; // the reader holds it open; its outcome decides
+            return false; // the reader holds it open; its outcome decides
         }
-        if let Some(location) = tracked.locations.first() {
-            let moved = location.name != key.name
-                || location.place.space != key.space
-                || location.place.partition != key.partition;
-            let new = OrderKey {
-                partition: location.place.partition,
-                space: location.place.space,
-                name: location.name,
-                ..key
-            };
-            if moved {
-                stream.queue.remove(&key);
-                stream.aside.remove(&key);
-            }
-            if !stream.aside.contains_key(&new) {
-                stream.queue.insert(new);
-            }
-            let tracked = self.files.get_mut(&identity).expect("the file was just looked at");
-            tracked.state = State::Unsent(new);
-            return;
+        let Some(location) = tracked.locations.first() else { return true };
+        let new = OrderKey {
+            partition: location.place.partition,
+            space: location.place.space,
+            name: location.name,
+            ..key
+        };
+        if new != key {
+            stream.queue.remove(&key);
+            stream.aside.remove(&key);
         }
-        stream.queue.remove(&key);
-        stream.aside.remove(&key);
-        if stream.blocked.as_ref().is_some_and(|(blocked, _)| *blocked == key) {
-            (stream.blocked, stream.held_until) = (None, None);
+        if !stream.aside.contains_key(&new) {
+            stream.queue.insert(new);
         }
-        self.files.remove(&identity);
-        let place = Place { region, partition: key.partition, space: key.space };
-        if fresh.supersedes(&place, key.name) {
-            stream.superseded += 1;
-            return;
-        }
-        stream.vanished += 1;
-        self.effects.push_back(Effect::Gap(Gap {
-            place,
-            name: key.name,
-            reason: GapReason::VanishedUnsent,
-            bytes: (0, identity.length_bytes),
-        }));
+        tracked.state = State::Unsent(new);
+        false
     }
 
     /// Deletions that appeared beside a file after it had left: a gap, recorded once.
@@ -313,21 +277,5 @@ impl Source {
             name: location.name,
             identity,
         }
-    }
-}
-
-impl Fresh {
-    fn insert(&mut self, place: &Place, name: TsFileName) {
-        // IoTDB counts compactions in the name of their target; a flush has none.
-        if name.inner > 0 || name.cross > 0 {
-            self.compacted.insert((place.region.clone(), place.partition));
-        }
-        self.named.insert((place.clone(), name));
-    }
-
-    /// Whether what lay there under that name may be in one of these.
-    fn supersedes(&self, place: &Place, name: TsFileName) -> bool {
-        self.compacted.contains(&(place.region.clone(), place.partition))
-            || self.named.contains(&(place.clone(), name))
     }
 }

@@ -9,12 +9,13 @@ use tidegate_model::Time;
 use tidegate_model::Verdict;
 use tidegate_source::Effect;
 use tidegate_source::FileIdentity;
-use tidegate_source::GapReason;
+use tidegate_source::Gap;
 use tidegate_source::Item;
 use tidegate_source::Outcome;
 use tidegate_source::Place;
 use tidegate_source::Record;
 use tidegate_source::RegionKey;
+use tidegate_source::Scan;
 use tidegate_source::SealedFile;
 use tidegate_source::Source;
 use tidegate_source::Space;
@@ -35,12 +36,24 @@ struct Run {
     source: Source,
     /// The cursor journal.
     journal: Vec<Record>,
-    gaps: Vec<GapReason>,
+    /// Lengths tell files apart.
+    gaps: Vec<Gap>,
     now: Time,
     next_version: u64,
     in_flight: HashMap<RegionKey, Item>,
     accepted: HashSet<FileIdentity>,
     removed_unsent: u64,
+    /// Scans since the last restart, and the first of them that showed a file.
+    n_scans: u64,
+    first_seen: HashMap<FileIdentity, u64>,
+    /// Files removed unsent after a scan had shown them, since the last restart.
+    lost: HashMap<FileIdentity, Place>,
+    /// What has the name of a compaction's target, each with its partition.
+    targets: HashMap<FileIdentity, Place>,
+    /// What a compaction has not removed yet, with its target.
+    doomed: Vec<(FileIdentity, FileIdentity)>,
+    /// What compactions removed since the last restart, with the target.
+    compacted: HashMap<FileIdentity, FileIdentity>,
 }
 
 impl Run {
@@ -56,6 +69,12 @@ impl Run {
             in_flight: HashMap::new(),
             accepted: HashSet::new(),
             removed_unsent: 0,
+            n_scans: 0,
+            first_seen: HashMap::new(),
+            lost: HashMap::new(),
+            targets: HashMap::new(),
+            doomed: Vec::new(),
+            compacted: HashMap::new(),
         }
     }
 
@@ -66,16 +85,19 @@ impl Run {
             self.source.take_in(self.rng.usize(1..3));
             self.persist();
         }
-        match self.rng.u8(0..12) {
+        match self.rng.u8(0..14) {
             0..=2 => self.add_file(),
             3 => self.move_file(),
             4 if self.rng.bool() => self.remove_file(),
             5 => {
-                self.source.begin_scan(Arc::new(self.tree.scan()));
+                let scan = self.scan();
+                self.source.begin_scan(Arc::new(scan));
                 self.persist();
             }
             6..=8 => self.begin_item(),
             9 | 10 => self.end_item(),
+            12 => self.compact(),
+            13 => self.remove_source(),
             11 if self.rng.u8(0..4) == 0 => self.restart(),
             _ => (),
         }
@@ -105,8 +127,51 @@ impl Run {
 
     fn remove_file(&mut self) {
         let Some(key) = self.pick() else { return };
-        let file = self.tree.files.remove(&key).expect("it was picked");
-        self.removed_unsent += u64::from(!self.accepted.contains(&file.identity));
+        self.remove(&key);
+    }
+
+    fn remove(&mut self, key: &(Place, TsFileName)) {
+        let file = self.tree.files.remove(key).expect("it was picked");
+        if self.accepted.contains(&file.identity) {
+            return;
+        }
+        self.removed_unsent += 1;
+        if self.first_seen.contains_key(&file.identity) {
+            self.lost.insert(file.identity, key.0.clone());
+        }
+    }
+
+    /// Some files of a partition go into one; they themselves go later, one by one.
+    fn compact(&mut self) {
+        let Some((place, _)) = self.pick() else { return };
+        let n_files = self.rng.usize(1..4);
+        let here = |it: &Place| (&it.region, it.partition) == (&place.region, place.partition);
+        let files = self.tree.files.iter().filter(|((it, _), _)| here(it));
+        let sources: Vec<FileIdentity> = files.map(|(_, it)| it.identity).take(n_files).collect();
+        let target = self.tree.add_compacted(&place, self.next_version, 1);
+        self.next_version += 1;
+        self.doomed.extend(sources.into_iter().map(|source| (source, target)));
+    }
+
+    fn remove_source(&mut self) {
+        let Some((source, target)) = self.doomed.pop() else { return };
+        let mut files = self.tree.files.iter();
+        let Some((key, _)) = files.find(|(_, file)| file.identity == source) else { return };
+        let key = key.clone();
+        self.remove(&key);
+        self.compacted.insert(source, target);
+    }
+
+    fn scan(&mut self) -> Scan {
+        self.n_scans += 1;
+        for ((place, name), file) in &self.tree.files {
+            let is_new = !self.first_seen.contains_key(&file.identity);
+            self.first_seen.entry(file.identity).or_insert(self.n_scans);
+            if is_new && name.inner > 0 {
+                self.targets.insert(file.identity, place.clone());
+            }
+        }
+        self.tree.scan()
     }
 
     fn begin_item(&mut self) {
@@ -144,6 +209,12 @@ impl Run {
     /// Crash: what was in flight is forgotten, the journal is read back.
     fn restart(&mut self) {
         self.in_flight.clear();
+        // What it had seen and not yet judged is not known any more.
+        self.n_scans = 0;
+        self.first_seen.clear();
+        self.targets.clear();
+        self.lost.clear();
+        self.compacted.clear();
         if self.rng.bool() {
             self.source.forget_departed();
             self.journal = self.source.live_records();
@@ -162,9 +233,9 @@ impl Run {
             match effect {
                 Effect::Cursor(record) => self.journal.push(record),
                 Effect::Gap(gap) => {
-                    let read = tidegate_source::Gap::decode(&gap.encode());
+                    let read = Gap::decode(&gap.encode());
                     assert_eq!(read.as_ref(), Ok(&gap));
-                    self.gaps.push(gap.reason);
+                    self.gaps.push(gap);
                 }
                 other => panic!("{other:?}"),
             }
@@ -177,7 +248,9 @@ impl Run {
             self.end_item();
         }
         for _ in 0..4 {
-            self.source.handle_scan(&self.tree.scan());
+            let scan = self.scan();
+            self.source.handle_scan(&scan);
+            self.persist(); // `drain` drops effects
             self.now = self.now + Duration::from_secs(100);
             for left in drain(&mut self.source, self.now) {
                 assert!(self.accepted.insert(left), "{left:?} left twice");
@@ -185,10 +258,40 @@ impl Run {
             self.persist();
         }
     }
+
+    fn is_gap(&self, file: &FileIdentity) -> bool {
+        self.gaps.iter().any(|gap| gap.bytes == (0, file.length_bytes))
+    }
+
+    /// Nothing was lost in silence: what went unsent is a gap, or a later target may hold it, which
+    /// left or is judged itself.
+    fn check_lost(&self) {
+        for (gone, place) in &self.lost {
+            if self.accepted.contains(gone) || self.is_gap(gone) {
+                continue;
+            }
+            let stands = |(target, at): (&FileIdentity, &Place)| {
+                target != gone
+                    && (&at.region, at.partition) == (&place.region, place.partition)
+                    && self.first_seen.get(target) >= self.first_seen.get(gone)
+                    && (self.accepted.contains(target) || self.lost.contains_key(target))
+            };
+            assert!(self.targets.iter().any(stands), "{gone:?} of {place:?} went in silence");
+        }
+    }
+
+    /// No compaction was taken for a loss.
+    fn check_compacted(&self) {
+        for (gone, target) in &self.compacted {
+            let later = self.first_seen.get(target) > self.first_seen.get(gone);
+            let left = self.accepted.contains(target) && !self.lost.contains_key(target);
+            assert!(!(later && left && self.is_gap(gone)), "{gone:?} is in {target:?}, no gap");
+        }
+    }
 }
 
 #[test]
-fn whatever_happens_every_file_that_stays_leaves_exactly_once() {
+fn whatever_happens_every_file_leaves_once_or_is_a_gap_or_lives_on_in_a_later_target() {
     for seed in 0..3000 {
         let result = std::panic::catch_unwind(|| {
             let mut run = Run::new(seed);
@@ -199,6 +302,8 @@ fn whatever_happens_every_file_that_stays_leaves_exactly_once() {
             for ((place, name), file) in &run.tree.files {
                 assert!(run.accepted.contains(&file.identity), "{place:?} {name} never left");
             }
+            run.check_lost();
+            run.check_compacted();
             let n_gaps = run.gaps.len() as u64;
             assert!(n_gaps <= run.removed_unsent, "{n_gaps} gaps, {}", run.removed_unsent);
         });

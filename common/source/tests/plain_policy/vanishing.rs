@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_model::Verdict;
 use tidegate_source::Effect;
 use tidegate_source::GapReason;
+use tidegate_source::Listing;
 use tidegate_source::Outcome;
 use tidegate_source::RegionKey;
 use tidegate_source::Scan;
@@ -139,4 +140,80 @@ fn a_file_that_came_back_while_a_scan_was_taken_in_part_by_part_is_no_gap() {
     while source.take_in(1) {}
     assert_eq!(source.poll_effect(), None);
     assert!(drain(&mut source, at(1)).contains(&file));
+}
+
+#[test]
+fn a_compaction_seen_half_way_is_no_gap_however_many_scans_it_takes() {
+    let mut tree = Tree::default();
+    let here = place(1, 0, Space::Sequence);
+    tree.add(&here, 1);
+    tree.add(&here, 2);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let target = tree.add_compacted(&here, 1, 1);
+    for _ in 0..5 {
+        source.handle_scan(&tree.scan()); // a query keeps the sources alive
+    }
+    for version in [1, 2] {
+        tree.files.retain(|(_, name), _| name.version != version || name.inner > 0);
+        source.handle_scan(&tree.scan());
+        assert_eq!(source.poll_effect(), None);
+    }
+    assert_eq!(drain(&mut source, at(0)), [target]);
+    let (_, status) = source.status().next().expect("a region");
+    assert_eq!((status.superseded_files, status.vanished_files), (2, 0));
+}
+
+#[test]
+fn targets_older_than_a_file_gone_themselves_or_its_own_name_do_not_stand_for_it() {
+    let mut tree = Tree::default();
+    let here = place(1, 0, Space::Sequence);
+    let old = tree.add_compacted(&here, 1, 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    assert_eq!(drain(&mut source, at(0)), [old]);
+    while source.poll_effect().is_some() {}
+    let gaps = |source: &mut Source| {
+        let effects = std::iter::from_fn(|| source.poll_effect());
+        let gaps = effects.filter(|effect| matches!(effect, Effect::Gap(_)));
+        gaps.count()
+    };
+    tree.add(&here, 5);
+    source.handle_scan(&tree.scan());
+    tree.files.retain(|(_, name), _| name.version != 5);
+    source.handle_scan(&tree.scan());
+    assert_eq!(gaps(&mut source), 1, "the target is older");
+    tree.add(&here, 6);
+    source.handle_scan(&tree.scan());
+    tree.add_compacted(&here, 6, 1);
+    source.handle_scan(&tree.scan());
+    tree.files.retain(|(_, name), _| name.version != 6);
+    source.handle_scan(&tree.scan());
+    assert_eq!(gaps(&mut source), 2, "file and target are gone, neither stands for the other");
+    // Two of the same scan: a compaction under way at that moment ends within the next.
+    tree.add(&here, 7);
+    tree.add_compacted(&here, 8, 1);
+    source.handle_scan(&tree.scan());
+    source.handle_scan(&tree.scan());
+    tree.files.retain(|(_, name), _| name.version != 7);
+    source.handle_scan(&tree.scan());
+    assert_eq!(gaps(&mut source), 1, "the target was there all the time");
+}
+
+#[test]
+fn a_file_copied_to_another_disk_and_removed_scans_later_is_no_gap() {
+    let mut tree = Tree::default();
+    tree.add(&place(1, 0, Space::Sequence), 1);
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let mut both = tree.scan();
+    let mut copy = Listing::clone(&both.listings[0]);
+    copy.folder = "/tier2".into();
+    copy.sealed[0].identity.inode = 77;
+    both.listings.push(Arc::new(copy.clone()));
+    source.handle_scan(&both);
+    source.handle_scan(&both);
+    source.handle_scan(&Scan { listings: vec![Arc::new(copy)], unread: Vec::new() });
+    assert_eq!(source.poll_effect(), None);
+    assert_eq!(drain(&mut source, at(0)).len(), 1);
 }
