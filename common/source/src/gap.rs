@@ -34,7 +34,8 @@ pub enum GapReason {
     ModsAfterFile,
     /// The peer's dialect has no form for deletions beside a file.
     ModsNotCarried,
-    /// The file vanished before it could leave, and nothing new appeared in its partition.
+    /// The file vanished or was cut short before it could leave, and nothing that came after it may
+    /// hold its data.
     VanishedUnsent,
 }
 
@@ -58,7 +59,7 @@ impl GapReason {
                 "a peer of dialect 1.2 takes no deletions beside a file; repeat them at the far side"
             }
             Self::VanishedUnsent => {
-                "removed at the source (TTL, DROP, or by hand) before it could leave"
+                "removed or cut short at the source (TTL, DROP, or by hand) before it could leave"
             }
         }
     }

@@ -74,10 +74,11 @@ impl Source {
                 .filter(|it| self.files.get(it).is_some_and(|it| self.came_after(it, &gone)))
                 .collect();
             let moved = namesakes.get(&(gone.place.clone(), gone.key.name));
-            let moved = moved
-                .into_iter()
-                .flatten()
-                .any(|it| self.files.get(it).is_some_and(|it| self.came_after(it, &gone)));
+            let moved = moved.into_iter().flatten().any(|it| {
+                // What was cut short does not hold what it held.
+                it.length_bytes >= gone.key.identity.length_bytes
+                    && self.files.get(it).is_some_and(|it| self.came_after(it, &gone))
+            });
             let stream = self.streams.entry(gone.place.region.clone()).or_default();
             if moved || !targets.is_empty() {
                 stream.superseded += 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidegate_model::Verdict;
 use tidegate_source::Effect;
+use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
 use tidegate_source::Listing;
 use tidegate_source::Outcome;
@@ -198,6 +199,24 @@ fn targets_older_than_a_file_gone_themselves_or_its_own_name_do_not_stand_for_it
     tree.files.retain(|(_, name), _| name.version != 7);
     source.handle_scan(&tree.scan());
     assert_eq!(gaps(&mut source), 1, "the target was there all the time");
+}
+
+#[test]
+fn a_file_that_shrank_in_place_is_a_gap_and_one_that_moved_to_another_disk_is_not() {
+    for (length_bytes, n_gaps) in [(50, 1), (101, 0), (150, 0)] {
+        let mut tree = Tree::default();
+        let here = place(1, 0, Space::Sequence);
+        let old = tree.add(&here, 1);
+        assert_eq!(old.length_bytes, 101);
+        let mut source = Source::new(0);
+        source.handle_scan(&tree.scan());
+        let changed = FileIdentity { length_bytes, mtime_ns: 8, ..old };
+        tree.files.values_mut().for_each(|file| file.identity = changed);
+        source.handle_scan(&tree.scan());
+        let effects: Vec<Effect> = std::iter::from_fn(|| source.poll_effect()).collect();
+        assert_eq!(effects.len(), n_gaps, "{length_bytes}: {effects:?}");
+        assert_eq!(drain(&mut source, at(0)), [changed]);
+    }
 }
 
 #[test]
