@@ -68,20 +68,22 @@ impl Source {
         }
         let namesakes = self.namesakes(&vanished);
         for gone in vanished {
-            let targets: Vec<FileIdentity> = self
+            // What was cut short does not hold what it held.
+            let namesakes = namesakes.get(&(gone.place.clone(), gone.key.name));
+            let namesakes = namesakes.into_iter().flatten().copied();
+            let copies = namesakes.filter(|it| it.length_bytes >= gone.key.identity.length_bytes);
+            let successors: Vec<FileIdentity> = self
                 .targets
                 .of(&gone.place)
+                .chain(copies)
                 .filter(|it| self.files.get(it).is_some_and(|it| self.came_after(it, &gone)))
                 .collect();
-            let moved = namesakes.get(&(gone.place.clone(), gone.key.name));
-            let moved = moved.into_iter().flatten().any(|it| {
-                // What was cut short does not hold what it held.
-                it.length_bytes >= gone.key.identity.length_bytes
-                    && self.files.get(it).is_some_and(|it| self.came_after(it, &gone))
-            });
             let stream = self.streams.entry(gone.place.region.clone()).or_default();
-            if moved || !targets.is_empty() {
+            if !successors.is_empty() {
                 stream.superseded += 1;
+                for successor in successors {
+                    self.move_up(successor, &gone.key);
+                }
                 continue;
             }
             stream.vanished += 1;
@@ -114,6 +116,30 @@ impl Source {
         }
         let place = Place { region, partition: key.partition, space: key.space };
         Some(Vanished { place, key, seen_in_scan })
+    }
+
+    /// A successor takes the place of what it holds, or it would come after newer values.
+    fn move_up(&mut self, successor: FileIdentity, gone: &OrderKey) {
+        let Some(tracked) = self.files.get_mut(&successor) else { return };
+        let State::Unsent(key) = &mut tracked.state else { return };
+        let stream = self.streams.entry(tracked.region.clone()).or_default();
+        let is_out = stream.in_flight.is_some_and(|(_, in_flight)| in_flight == *key);
+        if is_out || (key.phase, key.scan) <= (gone.phase, gone.scan) {
+            return;
+        }
+        let before = *key;
+        (key.phase, key.scan) = (gone.phase, gone.scan);
+        if stream.queue.remove(&before) {
+            stream.queue.insert(*key);
+        }
+        if let Some(aside) = stream.aside.remove(&before) {
+            stream.aside.insert(*key, aside);
+        }
+        if let Some((blocked, _)) = &mut stream.blocked
+            && *blocked == before
+        {
+            *blocked = *key;
+        }
     }
 
     /// Whether a file is still there or was sent, and was first seen after another.

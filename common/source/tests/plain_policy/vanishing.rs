@@ -202,6 +202,26 @@ fn targets_older_than_a_file_gone_themselves_or_its_own_name_do_not_stand_for_it
 }
 
 #[test]
+fn a_compaction_target_takes_the_place_of_the_unsent_files_that_went_into_it() {
+    for scans_between in 0..3 {
+        let mut tree = Tree::default();
+        let (sequence, unsequence) = (place(1, 0, Space::Sequence), place(1, 0, Space::Unsequence));
+        tree.add(&sequence, 1);
+        let mut source = Source::new(u64::MAX);
+        source.handle_scan(&tree.scan());
+        let newer = tree.add(&unsequence, 2);
+        source.handle_scan(&tree.scan());
+        let target = tree.add_compacted(&sequence, 1, 1);
+        for _ in 0..scans_between {
+            source.handle_scan(&tree.scan());
+        }
+        tree.files.retain(|(_, name), _| name.version != 1 || name.inner > 0);
+        source.handle_scan(&tree.scan());
+        assert_eq!(drain(&mut source, at(0)), [target, newer], "after {scans_between} scans");
+    }
+}
+
+#[test]
 fn a_file_that_shrank_in_place_is_a_gap_and_one_that_moved_to_another_disk_is_not() {
     for (length_bytes, n_gaps) in [(50, 1), (101, 0), (150, 0)] {
         let mut tree = Tree::default();
@@ -220,19 +240,24 @@ fn a_file_that_shrank_in_place_is_a_gap_and_one_that_moved_to_another_disk_is_no
 }
 
 #[test]
-fn a_file_copied_to_another_disk_and_removed_scans_later_is_no_gap() {
+fn a_file_copied_to_another_disk_and_removed_scans_later_is_no_gap_and_keeps_its_place() {
     let mut tree = Tree::default();
     tree.add(&place(1, 0, Space::Sequence), 1);
     let mut source = Source::new(0);
     source.handle_scan(&tree.scan());
-    let mut both = tree.scan();
-    let mut copy = Listing::clone(&both.listings[0]);
+    let newer = tree.add(&place(1, 0, Space::Unsequence), 2);
+    let mut scan = tree.scan();
+    source.handle_scan(&scan);
+    let mut copy = Listing::clone(&scan.listings[0]);
+    assert_eq!(copy.place.space, Space::Sequence);
     copy.folder = "/tier2".into();
     copy.sealed[0].identity.inode = 77;
-    both.listings.push(Arc::new(copy.clone()));
-    source.handle_scan(&both);
-    source.handle_scan(&both);
-    source.handle_scan(&Scan { listings: vec![Arc::new(copy)], unread: Vec::new() });
+    let moved = copy.sealed[0].identity;
+    scan.listings.push(Arc::new(copy));
+    source.handle_scan(&scan);
+    source.handle_scan(&scan);
+    scan.listings.remove(0);
+    source.handle_scan(&scan);
     assert_eq!(source.poll_effect(), None);
-    assert_eq!(drain(&mut source, at(0)).len(), 1);
+    assert_eq!(drain(&mut source, at(0)), [moved, newer], "in the place of the first");
 }
