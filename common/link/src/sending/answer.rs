@@ -5,6 +5,8 @@ use core::fmt;
 use tidegate_model::Verdict;
 use tidegate_wire::Reply;
 
+use super::lane_config::HandshakeForm;
+
 /// What the edge heard on a connection that had a frame out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // there is nothing else to hear
@@ -124,6 +126,26 @@ impl fmt::Display for Answer {
             }
         }
     }
+}
+
+/// What went wrong with a handshake, and what to look at.
+pub(super) fn handshake_trouble(form: HandshakeForm, answer: &Answer) -> String {
+    let form = match form {
+        HandshakeForm::V1 => "V1",
+        HandshakeForm::V2 => "V2",
+    };
+    let hint = match answer {
+        Answer::Fail => {
+            " (is the precision the peer's own, are user and password right, and is an IoTDB \
+             receiver switched on with pipe_air_gap_receiver_enabled=true?)"
+        }
+        Answer::TimedOut => " (does the gateway reach the receiver? a gateway answers by itself)",
+        Answer::Closed | Answer::Broken(_) => {
+            " (is the receiver up behind the gateway, and is our address on its allow-list?)"
+        }
+        _ => " (does something other than a receiver answer on this port?)",
+    };
+    format!("handshake {form}: {answer}{hint}")
 }
 
 #[cfg(test)]

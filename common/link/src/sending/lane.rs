@@ -13,6 +13,7 @@ use tidegate_wire::request::keys;
 
 use super::answer::Answer;
 use super::answer::Heard;
+use super::answer::handshake_trouble;
 use super::answer::interpret;
 use super::delivery::Delivery;
 use super::delivery::PieceFrame;
@@ -131,6 +132,10 @@ pub struct Lane {
     jitter: Jitter,
     /// Failures since something was last accepted.
     failures: u32,
+    /// Something was accepted on the present or last connection.
+    was_of_use: bool,
+    /// Connections in a row that were of no use, each after a handshake that was accepted.
+    n_useless: u32,
     /// Connections lost while a piece was out, since one of the size that was lost last got through.
     piece_deaths: u32,
     piece_lost_bytes: u32,
@@ -160,6 +165,10 @@ enum Left {
     All,
 }
 
+/// After so many connections in a row that accepted a handshake and nothing else, another peer is
+/// called: one may stand behind a gateway that answers by itself. More than it takes to halve a
+/// piece, which may be all that is needed.
+const USELESS_MAX: u32 = 5;
 /// Pieces are halved after so many connections lost with a piece out.
 const PIECE_DEATHS_MAX: u32 = 3;
 /// Pieces are never made smaller than this.
@@ -181,6 +190,8 @@ impl Lane {
             counters: LaneCounters::default(),
             jitter: Jitter::new(config.seed),
             failures: 0,
+            was_of_use: false,
+            n_useless: 0,
             piece_deaths: 0,
             piece_lost_bytes: 0,
             piece_bytes: config.piece_bytes,
@@ -277,7 +288,8 @@ impl Lane {
         match self.state {
             State::Greeting { form, .. } => self.greeted(now, form, left, &answer),
             State::Awaiting { n_bytes, .. } => self.answered(now, n_bytes, left, &answer),
-            _ => self.surprised(now, &answer),
+            State::Ready { since } => self.surprised(now, since, &answer),
+            State::Connecting { .. } | State::Pausing { .. } | State::Resting => (),
         }
     }
 
@@ -425,6 +437,7 @@ impl Lane {
         };
         let payload = payload.expect("names from the configuration are far below 2 GiB");
         let deadline = now + self.config.handshake_timeout;
+        self.was_of_use = false;
         self.state = State::Greeting { form, left: Left::Nothing, deadline };
         self.commands.push_back(Command::Send(Frame::Whole(payload)));
     }
@@ -463,9 +476,11 @@ impl Lane {
             }
             self.abandon();
             self.report(token, answer.verdict(), answer.to_string());
-            // The peer answered, or was alive a moment ago: it is called again before another.
-            return self.fail(now, answer.to_string(), NextPeer::Same);
+            let next = self.next_peer(answer);
+            return self.fail(now, answer.to_string(), next);
         }
+        self.was_of_use = true;
+        self.n_useless = 0;
         match n_bytes {
             Some(n_bytes) => {
                 // A smaller one getting through says nothing about the size that was lost.
@@ -489,17 +504,37 @@ impl Lane {
     }
 
     /// Something came while nothing was out: whatever it is, the connection is not to be trusted.
-    fn surprised(&mut self, now: Time, answer: &Answer) {
+    fn surprised(&mut self, now: Time, since: Time, answer: &Answer) {
         self.abandon();
+        let was_idle = self.was_of_use || since + self.config.handshake_timeout <= now;
         match answer {
             // A peer may close an idle connection; that is no trouble.
-            Answer::Closed => self.state = State::Resting,
+            Answer::Closed if was_idle => self.state = State::Resting,
+            Answer::Closed => {
+                let next = self.next_peer(answer);
+                let trouble = "closed right after the handshake (does the gateway reach the receiver? \
+                               a gateway answers by itself)";
+                self.fail(now, trouble.to_owned(), next);
+            }
             _ => self.fail(now, answer.to_string(), NextPeer::Same),
         }
         if let Some(progress) = self.progress.take() {
             let token = progress.token();
             self.report(token, Verdict::Unknown, answer.to_string());
         }
+    }
+
+    /// Whom to call after a connection that ended once the handshake was accepted: the peer was alive
+    /// a moment ago and is called again, unless that has led to nothing too often.
+    fn next_peer(&mut self, answer: &Answer) -> NextPeer {
+        if self.was_of_use || *answer == Answer::Fail {
+            return NextPeer::Same;
+        }
+        self.n_useless += 1;
+        if self.n_useless < USELESS_MAX {
+            return NextPeer::Same;
+        }
+        NextPeer::Another
     }
 
     fn send_next(&mut self, now: Time) -> Result<(), TooLong> {
@@ -551,6 +586,7 @@ impl Lane {
             self.peer = (self.peer + 1) % self.config.n_peers;
             // What one peer made of V2 says nothing about the next.
             self.v1_next = false;
+            self.n_useless = 0;
         }
         let doubled = self.config.backoff_min * 2u32.saturating_pow(self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
@@ -579,25 +615,6 @@ impl Lane {
 enum NextPeer {
     Another,
     Same,
-}
-
-fn handshake_trouble(form: HandshakeForm, answer: &Answer) -> String {
-    let form = match form {
-        HandshakeForm::V1 => "V1",
-        HandshakeForm::V2 => "V2",
-    };
-    let hint = match answer {
-        Answer::Fail => {
-            " (is the precision the peer's own, are user and password right, and is an IoTDB \
-             receiver switched on with pipe_air_gap_receiver_enabled=true?)"
-        }
-        Answer::TimedOut => " (does the gateway reach the receiver? a gateway answers by itself)",
-        Answer::Closed | Answer::Broken(_) => {
-            " (is the receiver up behind the gateway, and is our address on its allow-list?)"
-        }
-        _ => " (does something other than a receiver answer on this port?)",
-    };
-    format!("handshake {form}: {answer}{hint}")
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) delivered: u64,
     /// Bytes that the receiver wrote.
     pub(crate) n_replies: usize,
+    /// The gateway answers by itself, and closes.
+    only_greets: bool,
     outer: Outer,
     forward: VecDeque<(Time, Passing)>,
     backward: VecDeque<(Time, Passing)>,
@@ -81,6 +83,7 @@ impl World {
             written: 0,
             delivered: 0,
             n_replies: 0,
+            only_greets: false,
             outer: Outer::NotYet,
             forward: VecDeque::new(),
             backward: VecDeque::new(),
@@ -90,13 +93,19 @@ impl World {
             backward_dead: false,
         });
         let at = self.now + self.one_way() * 2;
-        let dead = (self.setup.dead_peer == Some(peer)).then(|| self.rng.u8(0..3));
+        let dead =
+            (self.setup.dead_peer == Some(peer)).then(|| match self.setup.dead_peer_greets {
+                true => 2,
+                false => self.rng.u8(0..3),
+            });
         if dead == Some(0) || self.strikes(Fault::Refuse) {
             self.at(at, Event::Called { link, accepted: false });
         } else if dead != Some(1) && !self.strikes(Fault::CallHangs) {
             if dead == Some(2) || self.strikes(Fault::OneSided) {
                 self.links[link].outer = Outer::Dead;
-                if self.rng.bool() {
+                if dead == Some(2) && self.setup.dead_peer_greets {
+                    self.links[link].only_greets = true;
+                } else if self.rng.bool() {
                     let end = self.draw_end();
                     let within = self.up_to(Duration::from_secs(30));
                     self.push_backward(link, Passing::End(end), within);
@@ -112,6 +121,12 @@ impl World {
     /// The sender writes; `ends_frame` when it is the last part of a frame.
     pub(crate) fn gateway_forward(&mut self, link: usize, mut bytes: Vec<u8>, ends_frame: bool) {
         self.links[link].written += bytes.len() as u64;
+        if self.links[link].only_greets && ends_frame {
+            let delay = self.one_way();
+            self.push_backward(link, Passing::Bytes(vec![0]), delay);
+            let delay = delay + self.up_to(Duration::from_millis(100));
+            return self.push_backward(link, Passing::End(End::Fin), delay);
+        }
         if self.links[link].forward_dead {
             return;
         }

@@ -382,6 +382,58 @@ fn a_dead_first_peer_does_not_keep_the_others_from_being_tried() {
 }
 
 #[test]
+fn a_peer_that_greets_and_closes_is_trouble_is_called_more_and_more_rarely_and_given_up_for_another()
+ {
+    for has_begun in [false, true] {
+        let mut bench = Bench::new(2, auto(Dialect::V1_3), 100);
+        let mut called = Vec::new();
+        let began = bench.now;
+        for _ in 0..6 {
+            called.push(bench.connects());
+            if has_begun {
+                bench.begins(None, 100);
+                bench.sends_piece();
+            }
+            bench.lane.handle_heard(bench.now, Heard::Eof);
+            bench.expect(&Command::Abandon);
+            if has_begun {
+                bench.expect_outcome(Verdict::Unknown);
+            }
+            assert_eq!(bench.lane.phase(), Phase::Pausing);
+            assert!(bench.lane.last_trouble().is_some_and(|it| it.contains("closed")));
+        }
+        assert_eq!(called, [0, 0, 0, 0, 0, 1], "begun: {has_begun}");
+        // 1, 2, 4, 8, 16 s, each with its jitter.
+        assert!(bench.now.since(began) > Duration::from_secs(15), "begun: {has_begun}");
+    }
+}
+
+#[test]
+fn a_connection_that_something_was_accepted_on_may_be_closed_and_counts_for_its_peer() {
+    let mut bench = Bench::new(2, auto(Dialect::V1_3), 100);
+    for _ in 0..20 {
+        assert_eq!(bench.connects(), 0);
+        bench.begins(None, 100);
+        bench.sends_piece();
+        bench.hears(&[OK]);
+        bench.sends_type();
+        bench.hears(&[OK]);
+        bench.expect_outcome(Verdict::Accepted);
+        bench.lane.handle_heard(bench.now, Heard::Eof);
+        bench.expect(&Command::Abandon);
+        assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
+    }
+    // One that was idle for long is no trouble either: a file may take its time to be opened.
+    for _ in 0..20 {
+        assert_eq!(bench.connects(), 0);
+        bench.now = bench.now + Duration::from_secs(30);
+        bench.lane.handle_heard(bench.now, Heard::Eof);
+        bench.expect(&Command::Abandon);
+        assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
+    }
+}
+
+#[test]
 fn fail_restarts_the_file_from_piece_0() {
     for (heard, verdict) in [
         (Heard::Bytes(&[FAIL]), Verdict::Refused),

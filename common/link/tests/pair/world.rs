@@ -57,6 +57,8 @@ pub(crate) struct Setup {
     /// A peer that never gets a connection through; never the only one.
     pub(crate) dead_peer: Option<usize>,
     pub(crate) rule: DialectRule,
+    /// The dead peer answers each greeting with 00 and closes in order, and does nothing else.
+    pub(crate) dead_peer_greets: bool,
     pub(crate) accept_v1: bool,
     pub(crate) wrap: Wrap,
     pub(crate) piece_bytes: u32,
@@ -95,6 +97,7 @@ impl Setup {
             behind: (0..n_peers).map(|peer| if apart { peer } else { 0 }).collect(),
             peers_kind: vec![PeerKind::Tidegate; n_peers],
             dead_peer: Some(rng.usize(0..9)).filter(|peer| n_peers > 1 && *peer < n_peers),
+            dead_peer_greets: rng.u8(0..4) == 0,
             rule,
             accept_v1: true,
             wrap: if rng.u8(0..4) == 0 { Wrap::ELanguage } else { Wrap::None },
