@@ -7,6 +7,7 @@ mod jitter;
 mod lane;
 mod lane_config;
 mod peers;
+mod piece_size;
 mod rate;
 
 pub use answer::Answer;

@@ -24,6 +24,7 @@ use super::jitter::Jitter;
 use super::lane_config::HandshakeForm;
 use super::lane_config::LaneConfig;
 use super::peers::Peers;
+use super::piece_size::PieceSize;
 use crate::Time;
 
 /// What a lane wants done.
@@ -136,10 +137,7 @@ pub struct Lane {
     was_of_use: bool,
     /// Connections in a row that were of no use, each after a handshake that was accepted.
     n_useless: u32,
-    /// Connections lost while a piece was out, since one of the size that was lost last got through.
-    piece_deaths: u32,
-    piece_lost_bytes: u32,
-    piece_bytes: u32,
+    piece_size: PieceSize,
     /// The peer closed on V2 in order: greet it with V1 at the next call.
     v1_next: bool,
     last_answer: Option<String>,
@@ -169,10 +167,6 @@ enum Left {
 /// called: one may stand behind a gateway that answers by itself. More than it takes to halve a
 /// piece, which may be all that is needed.
 const USELESS_MAX: u32 = 5;
-/// Pieces are halved after so many connections lost with a piece out.
-const PIECE_DEATHS_MAX: u32 = 3;
-/// Pieces are never made smaller than this.
-const PIECE_BYTES_MIN: u32 = 64 * 1024;
 /// A receiver may take this long per byte to load a sealed file: 5 MB/s, the slowest disk we know.
 const LOAD_BYTES_PER_SECOND_MIN: u64 = 5_000_000;
 
@@ -192,9 +186,7 @@ impl Lane {
             failures: 0,
             was_of_use: false,
             n_useless: 0,
-            piece_deaths: 0,
-            piece_lost_bytes: 0,
-            piece_bytes: config.piece_bytes,
+            piece_size: PieceSize::new(config.piece_bytes),
             v1_next: false,
             last_answer: None,
             agreed: None,
@@ -255,7 +247,7 @@ impl Lane {
 
     /// Most data bytes in a piece at present: less than configured after repeated breaks.
     pub fn piece_bytes(&self) -> u32 {
-        self.piece_bytes
+        self.piece_size.bytes()
     }
 
     /// The connection that was asked for is there.
@@ -472,7 +464,7 @@ impl Lane {
         if *answer != Answer::Ok {
             self.progress = None;
             if let Some(n_bytes) = n_bytes.filter(|_| left != Left::Nothing) {
-                self.note_piece_death(n_bytes, answer);
+                self.piece_size.lost(n_bytes, answer);
             }
             self.abandon();
             self.report(token, answer.verdict(), answer.to_string());
@@ -483,10 +475,7 @@ impl Lane {
         self.n_useless = 0;
         match n_bytes {
             Some(n_bytes) => {
-                // A smaller one getting through says nothing about the size that was lost.
-                if n_bytes >= self.piece_lost_bytes {
-                    self.piece_deaths = 0;
-                }
+                self.piece_size.passed(n_bytes);
                 progress.acknowledge(n_bytes);
                 if let Err(TooLong) = self.send_next(now) {
                     self.withdraw(now, token);
@@ -497,6 +486,7 @@ impl Lane {
                 self.progress = None;
                 self.failures = 0;
                 self.last_answer = None;
+                self.piece_size.file_accepted();
                 self.state = State::Ready { since: now };
                 self.report(token, Verdict::Accepted, answer.to_string());
             }
@@ -539,7 +529,7 @@ impl Lane {
 
     fn send_next(&mut self, now: Time) -> Result<(), TooLong> {
         let progress = self.progress.as_ref().expect("there is a delivery under way");
-        let (frame, n_bytes, patience) = match progress.next(self.piece_bytes)? {
+        let (frame, n_bytes, patience) = match progress.next(self.piece_size.bytes())? {
             Step::Piece(piece) => {
                 let n_bytes = piece.n_bytes;
                 (Frame::Piece(piece), Some(n_bytes), Duration::ZERO)
@@ -553,21 +543,6 @@ impl Lane {
         self.state = State::Awaiting { n_bytes, left: Left::Nothing, deadline };
         self.commands.push_back(Command::Send(frame));
         Ok(())
-    }
-
-    /// Smaller pieces after repeated breaks: some gateways drop what is too large without a word.
-    /// A refusal says nothing about sizes, nor does a byte that no receiver sends.
-    fn note_piece_death(&mut self, n_bytes: u32, answer: &Answer) {
-        if !matches!(answer, Answer::Broken(_) | Answer::Closed | Answer::TimedOut) {
-            return;
-        }
-        self.piece_lost_bytes = n_bytes;
-        self.piece_deaths += 1;
-        if self.piece_deaths >= PIECE_DEATHS_MAX {
-            self.piece_deaths = 0;
-            let floor = PIECE_BYTES_MIN.min(self.config.piece_bytes);
-            self.piece_bytes = (self.piece_bytes / 2).max(floor);
-        }
     }
 
     /// Throws the connection away, with what was still to be written to it.

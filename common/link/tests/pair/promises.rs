@@ -502,6 +502,34 @@ fn pieces_shrink_after_breaks_but_never_after_ff() {
 /// A gateway drops what is too large without a word. The small deletions file got through each time,
 /// and each time the large pieces were believed to have got through with it: the size stayed.
 #[test]
+fn pieces_grow_back_after_many_files_and_more_slowly_each_time_they_had_to_shrink() {
+    let mut bench = Bench::new(1, auto(Dialect::V1_3), 1 << 20);
+    for files_before_growth in [64, 128, 256] {
+        for _ in 0..3 {
+            bench.connects();
+            bench.begins(None, 1 << 20);
+            bench.sends_piece();
+            bench.times_out();
+            bench.expect_abandoned(Verdict::Unknown);
+        }
+        assert_eq!(bench.lane.piece_bytes(), 1 << 19);
+        bench.connects();
+        for n_files in 0..files_before_growth {
+            assert_eq!(bench.lane.piece_bytes(), 1 << 19, "after {n_files} files");
+            bench.begins(None, 1 << 19);
+            bench.sends_piece();
+            bench.hears(&[OK]);
+            bench.sends_type();
+            bench.hears(&[OK]);
+            bench.expect_outcome(Verdict::Accepted);
+        }
+        assert_eq!(bench.lane.piece_bytes(), 1 << 20);
+        bench.lane.handle_heard(bench.now, Heard::Eof);
+        bench.expect(&Command::Abandon);
+    }
+}
+
+#[test]
 fn small_frames_that_get_through_do_not_keep_large_pieces_large() {
     let limit = 300_000;
     let mut bench = Bench::new(1, auto(Dialect::V1_3), 1 << 20);
