@@ -35,7 +35,8 @@ use crate::manager::Places;
 use crate::message::Message;
 use crate::message::Outbox;
 use crate::pipes::Identity;
-use crate::resolver;
+use crate::resolver::CallIds;
+use crate::resolver::Resolver;
 use crate::scanner::Hints;
 use crate::scanner::Scanner;
 use crate::settings;
@@ -75,7 +76,6 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         Scanner::new(catalog, config.rescan_interval_ms, hints).context("starting the scanner")?;
     let (ledger, ledger_inbox) = channel();
     let (manager, manager_inbox) = channel();
-    let (resolver, resolver_inbox) = channel();
     let places = Places {
         conf: conf.to_owned(),
         state_dir: config.state_dir.clone(),
@@ -93,11 +93,6 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     let to = outbox.clone();
     supervisor.spawn("manager", move || {
         manager::run(&places, &manager_inbox, &to);
-        Ok::<(), String>(())
-    })?;
-    let to = outbox.clone();
-    supervisor.spawn("resolver", move || {
-        resolver::run(&resolver_inbox, |found| to.send(Message::LookedUp(found)));
         Ok::<(), String>(())
     })?;
     let to = outbox.clone();
@@ -125,6 +120,8 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         definition_faults: Vec::new(),
         lanes: Vec::new(),
         next_pipe_id: 1,
+        calls: CallIds::default(),
+        resolver: Resolver::default(),
         releasing: BTreeMap::new(),
         setting_up: BTreeMap::new(),
         last_scan: None,
@@ -149,7 +146,6 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         scanner: scanner_handle,
         ledger,
         manager,
-        resolver,
         state,
     };
     let result = edge.run();

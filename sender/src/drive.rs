@@ -27,6 +27,7 @@ use crate::line::Line;
 use crate::line::LineHeard;
 use crate::line::Outgoing;
 use crate::line::Wrote;
+use crate::message::Message;
 use crate::pipe::EFFECTS_PENDING_MAX;
 use crate::pipe::lane_of;
 use crate::reader::OpenFile;
@@ -36,6 +37,7 @@ use crate::reader::ReadRequest;
 use crate::resolver;
 use crate::resolver::LookedUp;
 use crate::resolver::Lookup;
+use crate::resolver::Resolved;
 
 impl Edge {
     /// When the loop must wake up without being woken.
@@ -107,10 +109,17 @@ impl Edge {
     }
 
     /// A name was looked up.
-    pub(crate) fn handle_looked_up(&mut self, found: LookedUp) {
+    pub(crate) fn handle_resolved(&mut self, resolved: Resolved) {
+        for found in self.state.resolver.resolved(resolved) {
+            self.handle_looked_up(found);
+        }
+        self.look_up();
+    }
+
+    fn handle_looked_up(&mut self, found: LookedUp) {
         let now = self.now();
         let Some(slot) = self.slot(found.lane) else { return };
-        if slot.call != found.call || !std::mem::take(&mut slot.is_looking_up) {
+        if slot.looking_up.take_if(|call| *call == found.call).is_none() {
             return;
         }
         match found.result {
@@ -369,17 +378,31 @@ impl Edge {
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
-        slot.call += 1;
         let url = pipe.definition.connector.node_urls[peer].clone();
         match resolver::literal(&url) {
             Some(address) => self.connect(at, address),
             None => {
-                slot.is_looking_up = true;
+                let call = state.calls.next();
+                slot.looking_up = Some(call);
                 slot.lane.handle_held_up(now + resolver::LOOK_UP_TIME_MAX);
                 let n_failed = slot.lane.counters().calls_failed;
-                let lookup = Lookup { lane: at, call: slot.call, url, n_failed };
-                // A resolver that is gone has been reported by the supervisor.
-                let _ = self.resolver.send(lookup);
+                state.resolver.ask(Lookup { lane: at, call, url, n_failed });
+                self.look_up();
+            }
+        }
+    }
+
+    /// Begins the look-ups that may begin, each on a thread.
+    fn look_up(&mut self) {
+        while let Some(host) = self.state.resolver.next() {
+            let (name, outbox) = (host.clone(), self.outbox.clone());
+            let spawned = self.supervisor.spawn("resolver", move || {
+                outbox.send(Message::LookedUp(resolver::look_up(name)));
+                Ok::<(), String>(())
+            });
+            if let Err(error) = spawned {
+                let result = Err(format!("starting a thread: {error}"));
+                self.outbox.send(Message::LookedUp(Resolved { host, result }));
             }
         }
     }
@@ -507,8 +530,9 @@ impl Edge {
     }
 
     fn drop_line(&mut self, at: usize) {
+        self.state.resolver.forget(at);
         let Some(slot) = self.slot(at) else { return };
-        slot.is_looking_up = false;
+        slot.looking_up = None;
         let Some(mut line) = slot.line.take() else { return };
         let buffer = line.take_back().unwrap_or_default();
         slot.give_back(buffer);

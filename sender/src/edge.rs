@@ -51,7 +51,8 @@ use crate::pipes::Identity;
 use crate::pipes::PipeSetup;
 use crate::reader;
 use crate::reader::ReadRequest;
-use crate::resolver::Lookup;
+use crate::resolver::CallIds;
+use crate::resolver::Resolver;
 use crate::scanner::ScannerHandle;
 use crate::settings::SourceFacts;
 use crate::status;
@@ -73,7 +74,6 @@ pub(crate) struct Edge {
     pub(crate) scanner: ScannerHandle,
     pub(crate) ledger: Sender<LedgerRequest>,
     pub(crate) manager: Sender<Manage>,
-    pub(crate) resolver: Sender<Lookup>,
     pub(crate) state: State,
 }
 
@@ -90,6 +90,8 @@ pub(crate) struct State {
     /// Lanes by index; the place of one that ended is used again.
     pub(crate) lanes: Vec<Option<LaneSlot>>,
     pub(crate) next_pipe_id: u64,
+    pub(crate) calls: CallIds,
+    pub(crate) resolver: Resolver,
     /// Pipes being set up, by name.
     pub(crate) setting_up: BTreeMap<String, SettingUp>,
     pub(crate) last_scan: Option<Arc<Scan>>,
@@ -217,6 +219,7 @@ impl Edge {
     /// Ends a lane: its connection by RST, its reader in order.
     pub(crate) fn end_lane(&mut self, at: usize) {
         let Some(mut slot) = self.state.lanes.get_mut(at).and_then(Option::take) else { return };
+        self.state.resolver.forget(at);
         slot.drop_reading();
         let _ = slot.reader.send(ReadRequest::Stop);
         if let Some(line) = slot.line {
@@ -237,7 +240,7 @@ impl Edge {
                 }
                 Message::Definitions(read) => self.handle_definitions(read),
                 Message::Ledger(report) => self.handle_ledger(report)?,
-                Message::LookedUp(found) => self.handle_looked_up(found),
+                Message::LookedUp(found) => self.handle_resolved(found),
                 Message::PipeReady(result) => self.handle_pipe_ready(result)?,
                 Message::Read { lane, pipe, report } => self.handle_read(lane, pipe, report),
                 Message::Reloaded(loaded) => self.handle_reloaded(loaded),
@@ -534,8 +537,7 @@ impl Edge {
             number,
             lane,
             line: None,
-            call: 0,
-            is_looking_up: false,
+            looking_up: None,
             reader,
             cargo: None,
             pieces: VecDeque::new(),

@@ -14,6 +14,7 @@ use crate::line::Line;
 use crate::line::Outgoing;
 use crate::reader::PieceData;
 use crate::reader::ReadRequest;
+use crate::resolver::CallId;
 
 /// A lane and everything that belongs to it.
 #[derive(Debug)]
@@ -23,9 +24,8 @@ pub(crate) struct LaneSlot {
     pub(crate) number: usize,
     pub(crate) lane: Lane,
     pub(crate) line: Option<Line>,
-    /// Counts calls, so that an answer of the resolver can be matched.
-    pub(crate) call: u64,
-    pub(crate) is_looking_up: bool,
+    /// The call whose peer's name is being looked up.
+    pub(crate) looking_up: Option<CallId>,
     pub(crate) reader: Sender<ReadRequest>,
     pub(crate) cargo: Option<Cargo>,
     /// Pieces that were read and are not yet wanted.

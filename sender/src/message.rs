@@ -15,7 +15,7 @@ use crate::ledger::LedgerReport;
 use crate::pipes::Definitions;
 use crate::pipes::PipeSetup;
 use crate::reader::ReadReport;
-use crate::resolver::LookedUp;
+use crate::resolver::Resolved;
 
 /// What threads tell the loop.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Message {
     /// Something became durable, or cannot.
     Ledger(LedgerReport),
     /// A name was looked up.
-    LookedUp(LookedUp),
+    LookedUp(Resolved),
     /// A pipe can run, or why it cannot.
     PipeReady(Result<Box<PipeSetup>, NotReady>),
     /// A reader got somewhere. A lane's place may have been given to another pipe meanwhile.
