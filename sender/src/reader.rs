@@ -167,7 +167,7 @@ fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
     if catalog::identity(&named) != item.identity {
         return Err(Stall::Moved);
     }
-    let mods = mods.filter(|_| dialect > Dialect::V1_2);
+    let mods = mods.filter(|_| mods_seen.is_some_and(|seen| seen.travels_in(dialect)));
     let in_mods = mods.is_some();
     let reading = Reading { token, mods, ts_file, item, piece_bytes, in_mods, offset: 0 };
     Ok((reading, mods_seen))
@@ -492,15 +492,25 @@ mod tests {
     }
 
     #[test]
-    fn deletions_of_a_newer_kind_than_listed_travel_all_the_same() {
-        let fixture = Fixture::new();
-        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-        let mut item = fixture.item();
-        item.mods = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
+    fn deletions_of_another_kind_than_listed_travel_only_in_a_dialect_that_reads_them() {
         let entry = [&[1; 17][..], b"\x02d"].concat();
-        fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
-        let report = fixture.open_item(item, Dialect::V1_3, 100);
-        assert!(matches!(report, ReadReport::Opened { mods_bytes: Some(19), .. }), "{report:?}");
+        let listed = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
+        let seen = Some(ModsSeen { kind: ModsKind::Binary, length_bytes: 19 });
+        for (dialect, carried) in
+            [(Dialect::V1_2, None), (Dialect::V1_3, None), (Dialect::V2_0, Some(19))]
+        {
+            let fixture = Fixture::new();
+            fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+            let mut item = fixture.item();
+            item.mods = listed;
+            fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
+            match fixture.open_item(item, dialect, 100) {
+                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
+                    assert_eq!((mods_bytes, mods_seen), (carried, seen), "{dialect}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

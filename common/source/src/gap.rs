@@ -32,7 +32,7 @@ pub struct Gap {
 pub enum GapReason {
     /// Deletions were added beside a file that had already left.
     ModsAfterFile,
-    /// The peer's dialect has no form for deletions beside a file.
+    /// The peer's dialect has no form for deletions beside a file, or for such deletions.
     ModsNotCarried,
     /// The file vanished or was cut short before it could leave, and nothing that came after it may
     /// hold its data.
@@ -56,7 +56,8 @@ impl GapReason {
                 "deletions written after their file had left; repeat them at the far side"
             }
             Self::ModsNotCarried => {
-                "a peer of dialect 1.2 takes no deletions beside a file; repeat them at the far side"
+                "a peer of dialect 1.2 reads no deletions beside a file, and one of 1.3 no .mods2; \
+                 repeat them at the far side"
             }
             Self::VanishedUnsent => {
                 "removed or cut short at the source (TTL, DROP, or by hand) before it could leave"

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::sync::Arc;
 
+use tidegate_model::Dialect;
 use tidegate_model::Verdict;
 use tidegate_tsfile::ModsKind;
 
@@ -131,6 +132,17 @@ pub struct ModsSeen {
     pub kind: ModsKind,
     /// Its length at that moment.
     pub length_bytes: u64,
+}
+
+impl ModsSeen {
+    /// Whether a peer of that dialect reads such deletions: 1.2 has no form for any beside a file,
+    /// 1.3 loads `.mods` only, 2.0 both.
+    pub fn travels_in(self, dialect: Dialect) -> bool {
+        match self.kind {
+            ModsKind::Text => dialect > Dialect::V1_2,
+            ModsKind::Binary => dialect >= Dialect::V2_0,
+        }
+    }
 }
 
 /// What became of an item, as far as the link can tell.

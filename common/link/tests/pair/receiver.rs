@@ -20,6 +20,7 @@ use tidegate_link::receiving::ReceivingSession;
 use tidegate_link::receiving::Refusal;
 use tidegate_link::receiving::Seal;
 use tidegate_link::receiving::Token;
+use tidegate_link::sending::DialectRule;
 
 use crate::faults::Broken;
 use crate::faults::Fault;
@@ -482,8 +483,12 @@ impl World {
         let ((name, bytes), mods) = parts.split_last()?;
         let item = *self.by_name.get(name)?;
         let model = &self.items.list[item];
+        let (DialectRule::Auto(dialect) | DialectRule::Fixed(dialect)) = self.setup.rule;
         let mods_equal = match mods {
-            [] => model.mods.is_none() || !self.setup.is_fenced(),
+            [] => {
+                let seen = model.file.mods;
+                seen.is_none_or(|seen| !seen.travels_in(dialect)) || !self.setup.is_fenced()
+            }
             [(mods_name, mods)] => {
                 mods_name.starts_with(name.as_str()) && model.mods.as_ref() == Some(mods)
             }

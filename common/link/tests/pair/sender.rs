@@ -210,9 +210,10 @@ impl World {
         let model = &self.items.list[at];
         let name = file.wire_name();
         let dialect = edge.lane.agreed().expect("a ready lane has agreed").1;
-        let mods = model.mods.as_ref().filter(|_| dialect > Dialect::V1_2).map(|mods| {
-            let extension = model.file.mods.expect("seen with the file").kind.suffix();
-            DeliveryPart { name: format!("{name}{extension}"), length_bytes: mods.len() as u64 }
+        let seen = model.file.mods.filter(|seen| seen.travels_in(dialect));
+        let mods = seen.map(|seen| {
+            let name = format!("{name}{}", seen.kind.suffix());
+            DeliveryPart { name, length_bytes: seen.length_bytes }
         });
         edge.next_token += 1;
         let current = Current {
