@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvError;
 
+use tidegate_daemon::files::open_regular;
 use tidegate_model::Dialect;
 use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
@@ -151,7 +152,7 @@ fn wait(requests: &Receiver<ReadRequest>) -> Option<ReadRequest> {
 fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
     let OpenFile { token, file: item, dialect, piece_bytes, mods_bytes_max } = request;
     let path = path_of(&item);
-    let ts_file = File::open(&path).map_err(|error| stall(&path, "opening", &error))?;
+    let ts_file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
     check_unchanged(&ts_file, &item, &path)?;
     let version = check_complete(&ts_file, &item, &path)?;
     if version == TsFileVersion::V4 && dialect < Dialect::V2_0 {
@@ -265,7 +266,7 @@ fn read_mods(
         let mut path = path_of(item).into_os_string();
         path.push(kind.suffix());
         let path = PathBuf::from(path);
-        let file = match File::open(&path) {
+        let file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(stall(&path, "opening", &error)),
@@ -511,6 +512,24 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_named_and_never_waited_for() {
+        let fixture = Fixture::new();
+        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        let item = fixture.item();
+        let fifo = |name: &str| {
+            let path = fixture.dir.path().join(name);
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).expect("a FIFO");
+        };
+        fifo("7-1-0-0.tsfile.mods");
+        let reason = unfit(fixture.open_item(item.clone(), Dialect::V1_3, 10));
+        assert!(reason.contains("expected a regular file"), "{reason}");
+        fs::remove_file(fixture.path()).expect("gone");
+        fifo("7-1-0-0.tsfile");
+        let reason = unfit(fixture.open_item(item, Dialect::V1_3, 10));
+        assert!(reason.contains("expected a regular file"), "{reason}");
     }
 
     #[test]

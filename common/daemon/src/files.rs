@@ -1,8 +1,9 @@
-//! Reading files that others wrote, without trusting their size.
+//! Reading files that others wrote, without trusting their size or that they are files.
 
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The first `bytes_max` bytes of a file and one more if there are more, so that whoever judges the
@@ -15,9 +16,22 @@ pub fn read_at_most(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(with_path)?;
+    let file = open_regular(path).map_err(with_path)?;
     file.take(limit).read_to_end(&mut bytes).map_err(with_path)?;
     Ok(bytes)
+}
+
+/// Opens a file to be read, if it is one: a FIFO under its name would be waited for without end.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(at_once).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("expected a regular file, but found something else")),
+    }
 }
 
 #[cfg(test)]
@@ -32,6 +46,16 @@ mod tests {
             std::fs::write(&path, vec![b'x'; len]).unwrap();
             assert_eq!(read_at_most(&path, 10).unwrap().len(), expected, "file of {len} bytes");
         }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conf");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let error = read_at_most(&path, 10).unwrap_err();
+        assert!(error.to_string().contains("expected a regular file"), "{error}");
+        assert!(read_at_most(dir.path(), 10).is_err());
     }
 
     #[test]
