@@ -40,6 +40,8 @@ struct Folder {
     /// Modification time of the folder, when it was too old to hide a later change.
     settled_mtime_ns: Option<i64>,
     listing: Arc<Listing>,
+    /// Mods files there, empty ones too, each by the position of its TsFile in the listing.
+    mods_files: Vec<(usize, ModsKind)>,
     seen_in_scan: u64,
 }
 
@@ -49,6 +51,8 @@ const MTIME_SETTLES_NS: i64 = 2_000_000_000;
 /// More than this in one folder is refused with an error: a listing cut short would make files look
 /// as if they had vanished.
 const ENTRIES_PER_FOLDER_MAX: usize = 1_000_000;
+/// The newer kind goes before the older one.
+const MODS_KINDS: [ModsKind; 2] = [ModsKind::Binary, ModsKind::Text];
 
 impl Catalog {
     pub(crate) fn new(data_dirs: Vec<PathBuf>) -> Self {
@@ -165,27 +169,31 @@ impl Catalog {
     fn look(&self, dir: &Path, place: &Place, now_ns: i64) -> io::Result<Folder> {
         let mtime_ns = mtime_ns(&fs::metadata(dir)?);
         let known = self.folders.get(dir);
-        let listing = match known {
-            Some(known) if known.settled_mtime_ns == Some(mtime_ns) => grown_mods(dir, known),
+        let (listing, mods_files) = match known {
+            Some(known) if known.settled_mtime_ns == Some(mtime_ns) => {
+                (grown_mods(dir, known), known.mods_files.clone())
+            }
             _ => {
-                let listing = list(dir, place)?;
-                match known {
+                let (listing, mods_files) = list(dir, place)?;
+                let listing = match known {
                     Some(known) if *known.listing == listing => Arc::clone(&known.listing),
                     _ => Arc::new(listing),
-                }
+                };
+                (listing, mods_files)
             }
         };
         let settled = now_ns.saturating_sub(mtime_ns) > MTIME_SETTLES_NS;
         Ok(Folder {
             settled_mtime_ns: settled.then_some(mtime_ns),
             listing,
+            mods_files,
             seen_in_scan: self.n_scans,
         })
     }
 }
 
-/// Lists one partition folder.
-fn list(dir: &Path, place: &Place) -> io::Result<Listing> {
+/// Lists one partition folder, and the mods files in it.
+fn list(dir: &Path, place: &Place) -> io::Result<(Listing, Vec<(usize, ModsKind)>)> {
     let mut names = HashSet::new();
     for entry in fs::read_dir(dir)? {
         if let Ok(name) = entry?.file_name().into_string() {
@@ -210,34 +218,47 @@ fn list(dir: &Path, place: &Place) -> io::Result<Listing> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let mods = [ModsKind::Binary, ModsKind::Text]
-            .into_iter()
-            .filter(|kind| names.contains(&format!("{name}{}", kind.suffix())))
-            .find_map(|kind| mods_seen(dir, name, kind));
-        sealed.push(SealedFile { name: parsed, identity: identity(&facts), mods });
+        sealed.push(SealedFile { name: parsed, identity: identity(&facts), mods: None });
     }
     sealed.sort_by_key(|file| file.name);
+    let mut mods_files = Vec::new();
+    for (at, file) in sealed.iter_mut().enumerate() {
+        let name = file.name.to_string();
+        let first = mods_files.len();
+        let kinds = MODS_KINDS.into_iter();
+        let there = kinds.filter(|kind| names.contains(&format!("{name}{}", kind.suffix())));
+        mods_files.extend(there.map(|kind| (at, kind)));
+        file.mods = mods_seen(dir, &name, mods_files[first..].iter().map(|it| it.1));
+    }
     let folder = Arc::from(dir.to_string_lossy().as_ref());
-    Ok(Listing { place: place.clone(), folder, sealed, n_unsealed })
+    Ok((Listing { place: place.clone(), folder, sealed, n_unsealed }, mods_files))
 }
 
 /// The same listing, unless one of its mods files grew: the folder itself does not tell.
 fn grown_mods(dir: &Path, known: &Folder) -> Arc<Listing> {
     let mut grown: Option<Listing> = None;
-    for (at, file) in known.listing.sealed.iter().enumerate() {
-        let Some(mods) = file.mods else { continue };
-        let seen = mods_seen(dir, &file.name.to_string(), mods.kind);
-        if seen.is_some_and(|seen| seen != mods) {
+    for files in known.mods_files.chunk_by(|one, other| one.0 == other.0) {
+        let at = files[0].0;
+        let file = &known.listing.sealed[at];
+        let seen = mods_seen(dir, &file.name.to_string(), files.iter().map(|it| it.1));
+        if seen.is_some() && seen != file.mods {
             grown.get_or_insert_with(|| Listing::clone(&known.listing)).sealed[at].mods = seen;
         }
     }
     grown.map_or_else(|| Arc::clone(&known.listing), Arc::new)
 }
 
-fn mods_seen(dir: &Path, ts_file: &str, kind: ModsKind) -> Option<ModsSeen> {
-    let facts = fs::metadata(dir.join(format!("{ts_file}{}", kind.suffix()))).ok()?;
-    let length_bytes = facts.len();
-    (facts.is_file() && length_bytes > 0).then_some(ModsSeen { kind, length_bytes })
+/// The deletions beside a TsFile, of the first kind of which there are some.
+fn mods_seen(
+    dir: &Path,
+    ts_file: &str,
+    mut kinds: impl Iterator<Item = ModsKind>,
+) -> Option<ModsSeen> {
+    kinds.find_map(|kind| {
+        let facts = fs::metadata(dir.join(format!("{ts_file}{}", kind.suffix()))).ok()?;
+        let length_bytes = facts.len();
+        (facts.is_file() && length_bytes > 0).then_some(ModsSeen { kind, length_bytes })
+    })
 }
 
 /// What a file is recognised by.
@@ -413,6 +434,29 @@ mod tests {
         let link = tree.dir.path().join("sequence/root.sg/3");
         std::os::unix::fs::symlink(tree.dir.path().join("elsewhere"), link).expect("a link");
         assert_eq!(tree.scan().listings.len(), 2);
+    }
+
+    #[test]
+    fn deletions_appended_to_a_list_that_was_empty_at_first_are_seen() {
+        for (first, second) in [(".mods", None), (".mods2", None), (".mods2", Some(".mods"))] {
+            let mut tree = Tree::new();
+            let folder = "sequence/root.sg/3/0";
+            let file = format!("{folder}/7-1-0-0.tsfile");
+            tree.write(&file, b"x");
+            tree.write(&format!("{file}.resource"), b"r");
+            let empty = tree.write(&format!("{file}{first}"), b"");
+            if let Some(second) = second {
+                tree.write(&format!("{file}{second}"), b"m\n");
+            }
+            tree.age(folder);
+            let kind = |scan: &Scan| scan.listings[0].sealed[0].mods.map(|mods| mods.kind);
+            assert_eq!(kind(&tree.scan()), second.map(|_| ModsKind::Text));
+            let mut file = File::options().append(true).open(empty).expect("the mods file");
+            file.write_all(b"more").expect("mods");
+            let binary = first == ".mods2";
+            let expected = if binary { ModsKind::Binary } else { ModsKind::Text };
+            assert_eq!(kind(&tree.scan()), Some(expected), "{first}");
+        }
     }
 
     #[test]
