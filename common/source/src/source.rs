@@ -371,13 +371,15 @@ impl Source {
     ///
     /// To be called before the cursor journal is rewritten to
     /// [`live_records`](Self::live_records). Nothing is forgotten unless the last scan could read
-    /// everything and is taken in whole: a folder that was not looked at is not gone.
+    /// everything and is taken in whole: a folder that was not looked at is not gone. Nor is a region
+    /// forgotten of which no folder was seen since the start: its disk may not be mounted yet.
     pub fn forget_departed(&mut self) -> usize {
         if !self.unread.is_empty() || self.n_scans == 0 || self.taking_in.is_some() {
             return 0;
         }
+        let seen = self.streams.iter().filter(|(_, stream)| stream.was_seen);
         let last: HashMap<&RegionKey, u64> =
-            self.streams.iter().map(|(region, stream)| (region, stream.last_sequence)).collect();
+            seen.map(|(region, stream)| (region, stream.last_sequence)).collect();
         let n_before = self.files.len();
         self.files.retain(|_, tracked| match &tracked.state {
             State::Sent(sent) => {

@@ -59,6 +59,8 @@ pub(crate) struct Stream {
     /// Turn in which it was last served, for fairness between streams.
     pub(crate) served_in_turn: u64,
     pub(crate) n_unsealed: usize,
+    /// A folder of the region was listed since the start.
+    pub(crate) was_seen: bool,
     pub(crate) sent_files: u64,
     pub(crate) sent_bytes: u64,
     pub(crate) vanished: u64,

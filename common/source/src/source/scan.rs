@@ -260,6 +260,9 @@ impl Source {
             stream.n_unsealed = 0;
         }
         for ((place, _), folder) in &self.folders {
+            if let Some(stream) = self.streams.get_mut(&place.region) {
+                stream.was_seen = true;
+            }
             if folder.listing.n_unsealed > 0 {
                 self.streams.entry(place.region.clone()).or_default().n_unsealed +=
                     folder.listing.n_unsealed;

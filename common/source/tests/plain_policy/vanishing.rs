@@ -78,6 +78,36 @@ fn a_region_does_not_wait_for_a_file_that_is_gone() {
 }
 
 #[test]
+fn what_was_sent_of_a_region_is_not_forgotten_before_the_region_was_seen_since_the_start() {
+    let mut tree = Tree::default();
+    for region in [1, 2] {
+        tree.add(&place(region, 0, Space::Sequence), 1);
+        tree.add(&place(region, 0, Space::Sequence), 2);
+    }
+    let mut source = Source::new(0);
+    source.handle_scan(&tree.scan());
+    let mut records = Vec::new();
+    while let Some(item) = source.poll_item(at(0), |_| true) {
+        for effect in accept(&mut source, at(0), &item, NOTHING) {
+            let Effect::Cursor(record) = effect else { panic!("{effect:?}") };
+            records.push(record);
+        }
+    }
+    let mut restarted = Source::new(0);
+    records.into_iter().for_each(|record| restarted.load(record));
+    // Region 1 lies on a disk that is not mounted yet; region 2 lost a file for good.
+    let mounted = tree.clone();
+    tree.files.retain(|(place, name), _| place.region.region == 2 && name.version == 2);
+    restarted.handle_scan(&tree.scan());
+    assert_eq!(restarted.forget_departed(), 1);
+    restarted.handle_scan(&mounted.scan());
+    assert_eq!(drain(&mut restarted, at(0)).len(), 1, "the one that was forgotten");
+    tree.files.clear();
+    restarted.handle_scan(&tree.scan());
+    assert_eq!(restarted.forget_departed(), 2, "all but the last of each region");
+}
+
+#[test]
 fn a_file_that_moved_lets_nothing_of_its_region_pass_until_a_later_scan_is_in_whole() {
     let mut tree = Tree::default();
     let first = tree.add(&place(1, 0, Space::Sequence), 1);
