@@ -45,6 +45,17 @@ struct Folder {
     seen_in_scan: u64,
 }
 
+/// What directories there are in another.
+#[derive(Debug, Default)]
+struct Dirs {
+    dirs: Vec<PathBuf>,
+    /// Links that lead nowhere now: regions are moved to other disks by links, and a disk may not be
+    /// mounted.
+    dangling: Vec<PathBuf>,
+}
+
+const DANGLING: &str = "the link leads nowhere";
+
 /// A folder that changed less than this before it was read may change again within the same tick of
 /// the file system's clock; it is read once more.
 const MTIME_SETTLES_NS: i64 = 2_000_000_000;
@@ -91,6 +102,9 @@ impl Catalog {
         // Unsequence before sequence: see `Scan`.
         for space in [Space::Unsequence, Space::Sequence] {
             for data_dir in self.data_dirs.clone() {
+                if space == Space::Sequence && is_empty(&data_dir) {
+                    scan.unread.push(unread(&data_dir, None, &maybe_not_mounted("it is empty")));
+                }
                 self.scan_space(&data_dir.join(space.as_str()), space, now_ns, &mut scan);
             }
         }
@@ -129,24 +143,40 @@ impl Catalog {
         let n_unread = scan.unread.len();
         let Some(databases) = read_dirs(dir, None, &mut scan.unread) else {
             // IoTDB never removes it; a file system that is not mounted does.
-            if scan.unread.len() == n_unread && self.spaces.contains(dir) {
-                let error = io::Error::other("it was there before; is its file system mounted?");
-                scan.unread.push(unread(dir, None, &error));
+            let is_link = fs::symlink_metadata(dir).is_ok();
+            let expected = is_link || self.spaces.contains(dir);
+            if scan.unread.len() == n_unread && expected {
+                scan.unread.push(unread(dir, None, &maybe_not_mounted("it was there before")));
             }
             return;
         };
         self.spaces.insert(dir.to_owned());
-        for database in databases {
+        for link in databases.dangling {
+            scan.unread.push(unread(&link, None, &maybe_not_mounted(DANGLING)));
+        }
+        for database in databases.dirs {
             let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
                 continue; // IoTDB's own names are UTF-8
             };
             let name = name.to_owned();
             let Some(regions) = read_dirs(&database, None, &mut scan.unread) else { continue };
-            for region_dir in regions {
-                let Some(region) = number::<u32>(&region_dir) else { continue };
-                let key = RegionKey { database: name.clone(), region };
+            let key_of = |dir: &Path| {
+                let region = number::<u32>(dir)?;
+                Some(RegionKey { database: name.clone(), region })
+            };
+            for link in regions.dangling {
+                let Some(key) = key_of(&link) else { continue };
+                scan.unread.push(unread(&link, Some(&key), &maybe_not_mounted(DANGLING)));
+            }
+            for region_dir in regions.dirs {
+                let Some(key) = key_of(&region_dir) else { continue };
                 let partitions = read_dirs(&region_dir, Some(&key), &mut scan.unread);
-                for partition_dir in partitions.into_iter().flatten() {
+                let Some(partitions) = partitions else { continue };
+                for link in partitions.dangling {
+                    let Some(_) = number::<i64>(&link) else { continue };
+                    scan.unread.push(unread(&link, Some(&key), &maybe_not_mounted(DANGLING)));
+                }
+                for partition_dir in partitions.dirs {
                     let Some(partition) = number::<i64>(&partition_dir) else { continue };
                     let place = Place { region: key.clone(), partition, space };
                     self.scan_folder(partition_dir, place, now_ns, scan);
@@ -271,11 +301,7 @@ fn mtime_ns(facts: &fs::Metadata) -> i64 {
 }
 
 /// The directories in `dir`; `None` when there is no such directory or it cannot be read.
-fn read_dirs(
-    dir: &Path,
-    region: Option<&RegionKey>,
-    problems: &mut Vec<Unread>,
-) -> Option<Vec<PathBuf>> {
+fn read_dirs(dir: &Path, region: Option<&RegionKey>, problems: &mut Vec<Unread>) -> Option<Dirs> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -284,35 +310,53 @@ fn read_dirs(
             return None;
         }
     };
-    let mut dirs = Vec::new();
+    let mut found = Dirs::default();
     for entry in entries {
-        if dirs.len() > ENTRIES_PER_FOLDER_MAX {
+        if found.dirs.len() + found.dangling.len() > ENTRIES_PER_FOLDER_MAX {
             problems.push(unread(dir, region, &too_many_entries()));
             return None;
         }
-        match entry.and_then(|entry| Ok((is_dir(&entry)?, entry.path()))) {
-            Ok((true, path)) => dirs.push(path),
-            Ok((false, _)) => (),
+        match entry.and_then(|entry| Ok((kind_of(&entry)?, entry.path()))) {
+            Ok((EntryKind::Dir, path)) => found.dirs.push(path),
+            Ok((EntryKind::Dangling, path)) => found.dangling.push(path),
+            Ok((EntryKind::Other, _)) => (),
             Err(error) => {
                 problems.push(unread(dir, region, &error));
                 return None;
             }
         }
     }
-    dirs.sort();
-    Some(dirs)
+    found.dirs.sort();
+    Some(found)
+}
+
+/// What an entry of a directory is, as far as it matters.
+enum EntryKind {
+    Dir,
+    Dangling,
+    Other,
 }
 
 /// Follows a link: regions are moved to other disks that way.
-fn is_dir(entry: &fs::DirEntry) -> io::Result<bool> {
+fn kind_of(entry: &fs::DirEntry) -> io::Result<EntryKind> {
+    let of = |is_dir: bool| if is_dir { EntryKind::Dir } else { EntryKind::Other };
     let kind = entry.file_type()?;
     if !kind.is_symlink() {
-        return Ok(kind.is_dir());
+        return Ok(of(kind.is_dir()));
     }
     match fs::metadata(entry.path()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        facts => Ok(facts?.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EntryKind::Dangling),
+        facts => Ok(of(facts?.is_dir())),
     }
+}
+
+/// Whether there is nothing in it at all: IoTDB makes its folders when it starts.
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn maybe_not_mounted(why: &str) -> io::Error {
+    io::Error::other(format!("{why}; is its file system mounted?"))
 }
 
 fn unread(dir: &Path, region: Option<&RegionKey>, error: &io::Error) -> Unread {
@@ -434,6 +478,49 @@ mod tests {
         let link = tree.dir.path().join("sequence/root.sg/3");
         std::os::unix::fs::symlink(tree.dir.path().join("elsewhere"), link).expect("a link");
         assert_eq!(tree.scan().listings.len(), 2);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_unread_and_takes_nothing_else_with_it() {
+        let mut tree = Tree::new();
+        tree.write("elsewhere/0/7-1-0-0.tsfile", b"x");
+        tree.write("sequence/root.sg/4/0/8-1-0-0.tsfile", b"x");
+        let (away, there) = (tree.dir.path().join("away"), tree.dir.path().join("elsewhere"));
+        let link = |at: &str| {
+            let at = tree.dir.path().join(at);
+            std::os::unix::fs::symlink(&there, at).expect("a link");
+        };
+        link("sequence/root.sg/3");
+        link("sequence/root.sg/no-region");
+        fs::rename(&there, &away).expect("a name");
+        // From the start, and after it had been seen.
+        for _ in 0..2 {
+            let scan = tree.scan();
+            assert_eq!(scan.listings.len(), 1, "the other region is read");
+            let [unread] = &scan.unread[..] else { panic!("{:?}", scan.unread) };
+            let region = RegionKey { database: "root.sg".to_owned(), region: 3 };
+            assert_eq!(unread.region, Some(region));
+            fs::rename(&away, &there).expect("a name");
+            assert_eq!(tree.scan().unread, []);
+            fs::rename(&there, &away).expect("a name");
+        }
+        fs::remove_file(tree.dir.path().join("sequence/root.sg/3")).expect("gone");
+        std::os::unix::fs::symlink(&there, tree.dir.path().join("sequence/root.b"))
+            .expect("a link");
+        let unread = tree.scan().unread;
+        assert!(matches!(&unread[..], [Unread { region: None, .. }]), "{unread:?}");
+    }
+
+    #[test]
+    fn a_space_behind_a_link_that_leads_nowhere_and_an_empty_directory_are_unread() {
+        let mut tree = Tree::new();
+        let unread = tree.scan().unread;
+        assert!(matches!(&unread[..], [Unread { region: None, .. }]), "{unread:?}");
+        assert!(unread[0].reason.contains("mounted"), "{unread:?}");
+        let nowhere = tree.dir.path().join("nowhere");
+        std::os::unix::fs::symlink(nowhere, tree.dir.path().join("sequence")).expect("a link");
+        let unread = tree.scan().unread;
+        assert!(matches!(&unread[..], [Unread { region: None, .. }]), "{unread:?}");
     }
 
     #[test]
