@@ -23,6 +23,7 @@ use crate::edge::Edge;
 use crate::lane_slot::Cargo;
 use crate::lane_slot::LaneSlot;
 use crate::lane_slot::Waiting;
+use crate::line;
 use crate::line::Line;
 use crate::line::LineHeard;
 use crate::line::Outgoing;
@@ -424,14 +425,13 @@ impl Edge {
         let candidates: Vec<Option<u16>> = match &pipe.ports {
             None => vec![None],
             Some(ports) => {
-                let (tried, first) = ports.split_at(slot.next_port % ports.len());
-                let order = first.iter().chain(tried).copied();
-                order.filter(|port| !in_use.contains(port)).map(Some).collect()
+                let ports = line::ports_to_try(ports, slot.next_port, &in_use);
+                ports.into_iter().map(Some).collect()
             }
         };
-        slot.next_port += 1;
         let mut trouble = "all allowed source ports are in use".to_owned();
         for port in candidates {
+            slot.next_port = slot.next_port.wrapping_add(1);
             match Line::connect(self.poll.registry(), token, address, bind_address, port) {
                 Ok(line) => {
                     slot.line = Some(line);
@@ -442,6 +442,9 @@ impl Edge {
                         Some(port) => format!("from source port {port}: {error}"),
                         None => error.to_string(),
                     };
+                    if !line::concerns_the_port(&error) {
+                        break;
+                    }
                 }
             }
         }

@@ -64,6 +64,8 @@ pub(crate) enum LineHeard {
 
 /// Bytes read at once: one is expected, the rest only proves that something is wrong.
 const READ_BYTES: usize = 64;
+/// Source ports tried for one call, in one turn of the loop; the next call goes on behind them.
+const PORTS_PER_CALL_MAX: usize = 64;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
 impl Line {
@@ -216,9 +218,48 @@ pub(crate) fn allowed_ports(rule: &SendPort) -> Option<Vec<u16>> {
     }
 }
 
+/// The ports to try for one call, beginning with the one at `next`; those of other connections and
+/// what is more than a turn of the loop may try are left out.
+pub(crate) fn ports_to_try(ports: &[u16], next: usize, in_use: &[u16]) -> Vec<u16> {
+    let Some(first) = next.checked_rem(ports.len()) else { return Vec::new() };
+    let (before, behind) = ports.split_at(first);
+    let order = behind.iter().chain(before).copied();
+    order.filter(|port| !in_use.contains(port)).take(PORTS_PER_CALL_MAX).collect()
+}
+
+/// Whether a call that failed at once may do better from another port. An address that is not there
+/// counts, for the system says so too when all of a port's ways to the peer are taken.
+pub(crate) fn concerns_the_port(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::AddrInUse | Kind::AddrNotAvailable | Kind::PermissionDenied)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_tries_a_bounded_number_of_ports_and_the_next_one_goes_on_behind_them() {
+        let ports: Vec<u16> = (1000..1000 + 3 * PORTS_PER_CALL_MAX as u16).collect();
+        assert_eq!(ports_to_try(&ports[..3], 4, &[1002]), [1001, 1000]);
+        assert_eq!(ports_to_try(&[], 4, &[]), [0; 0]);
+        let mut tried = Vec::new();
+        for _ in 0..3 {
+            let now = ports_to_try(&ports, tried.len(), &[]);
+            assert_eq!(now.len(), PORTS_PER_CALL_MAX);
+            tried.extend(now);
+        }
+        assert_eq!(tried, ports);
+    }
+
+    #[test]
+    fn only_errors_about_the_port_lead_to_another() {
+        use rustix::io::Errno;
+        let concerns = |errno: Errno| concerns_the_port(&errno.into());
+        assert!([Errno::ADDRINUSE, Errno::ADDRNOTAVAIL, Errno::ACCESS].map(concerns) == [true; 3]);
+        let others = [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::CONNREFUSED, Errno::MFILE];
+        assert!(others.map(concerns) == [false; 4]);
+    }
 
     #[test]
     fn whatever_the_socket_takes_at_once_the_frame_leaves_whole_and_in_order() {
