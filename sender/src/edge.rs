@@ -202,10 +202,10 @@ impl Edge {
                 );
                 pipe.n_gaps += 1;
                 if pipe.gaps.len() == GAPS_LISTED_MAX {
-                    pipe.gaps.remove(0);
+                    pipe.gaps.pop_front();
                 }
                 let recorded_ms = wall_clock_ms();
-                pipe.gaps.push(DatedGap { recorded_ms, gap: gap.clone() });
+                pipe.gaps.push_back(DatedGap { recorded_ms, gap: gap.clone() });
             }
             effects.push(effect);
         }

@@ -1,5 +1,6 @@
 //! A running pipe as the loop holds it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tidegate_config::PipeDefinition;
@@ -30,7 +31,7 @@ pub(crate) struct Pipe {
     pub(crate) ports: Option<Vec<u16>>,
     /// Indexes of its lanes in the loop.
     pub(crate) lanes: Vec<usize>,
-    pub(crate) gaps: Vec<DatedGap>,
+    pub(crate) gaps: VecDeque<DatedGap>,
     pub(crate) n_gaps: u64,
     pub(crate) damage: Vec<String>,
     /// Effects handed to the ledger and not yet durable.
@@ -83,7 +84,7 @@ impl Pipe {
             dialect,
             ports: line::allowed_ports(&connector.send_port),
             lanes: Vec::new(),
-            gaps,
+            gaps: gaps.into(),
             n_gaps,
             damage: setup.damage,
             n_effects_pending: 0,
