@@ -48,6 +48,7 @@ use crate::pipe::Pipe;
 use crate::pipe::REWRITE_BYTES_MIN;
 use crate::pipes::Definitions;
 use crate::pipes::Identity;
+use crate::pipes::PIPES_MAX;
 use crate::pipes::PipeSetup;
 use crate::reader;
 use crate::reader::ReadRequest;
@@ -386,9 +387,17 @@ impl Edge {
         }
         for (name, definition) in found.sound {
             let runs = self.state.pipes.values().any(|it| it.definition.name.as_str() == name);
-            if !runs && !self.state.setting_up.contains_key(&name) {
-                self.set_up(definition);
+            if runs || self.state.setting_up.contains_key(&name) {
+                continue;
             }
+            // Those that go on by an earlier definition count as well.
+            if self.state.pipes.len() + self.state.setting_up.len() >= PIPES_MAX {
+                let fault = format!("pipe {name}: expected at most {PIPES_MAX} pipes to run");
+                tracing::error!("{fault}");
+                self.state.definition_faults.push(fault);
+                continue;
+            }
+            self.set_up(definition);
         }
         if self.state.pipes.is_empty() && self.state.setting_up.is_empty() {
             let dir = self.config.pipe_dir();

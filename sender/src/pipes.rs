@@ -56,8 +56,8 @@ pub(crate) struct Identity {
     pub(crate) epoch: u64,
 }
 
-/// Pipe definitions that are read; more are a fault.
-const PIPES_MAX: usize = 256;
+/// Pipe definitions that are read, and pipes that run; more are a fault.
+pub(crate) const PIPES_MAX: usize = 256;
 
 impl Identity {
     /// Reads the identity, or makes one; the epoch is one more than at the last start, durably.
@@ -99,13 +99,19 @@ pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
         }
     }
     paths.sort();
+    let mut n_surplus = 0usize;
     for path in paths {
         if found.sound.len() >= PIPES_MAX {
-            found.faults.push(format!(
-                "{}: expected at most {PIPES_MAX} pipes, but found more",
-                path.display()
-            ));
-            break;
+            // Not read; but a pipe of that name which runs is not stopped by others that came.
+            if n_surplus == 0 {
+                found.faults.push(format!(
+                    "{}: expected at most {PIPES_MAX} pipes, but found more",
+                    path.display()
+                ));
+            }
+            n_surplus += 1;
+            found.faulty.extend(pipe_name(&path));
+            continue;
         }
         match read_definition(&path) {
             Ok(definition) => {
@@ -113,13 +119,16 @@ pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
             }
             Err(error) => {
                 found.faults.push(format!("{error:#}"));
-                let name =
-                    path.file_name().and_then(|name| PipeName::from_file_name(name.to_str()?).ok());
-                found.faulty.extend(name.map(|name| name.as_str().to_owned()));
+                found.faulty.extend(pipe_name(&path));
             }
         }
     }
     Ok(found)
+}
+
+fn pipe_name(definition: &Path) -> Option<String> {
+    let name = PipeName::from_file_name(definition.file_name()?.to_str()?).ok()?;
+    Some(name.as_str().to_owned())
 }
 
 fn read_definition(path: &Path) -> Result<PipeDefinition> {
@@ -176,4 +185,28 @@ fn parse_form_1(payload: &[u8]) -> Option<(Uuid, u64)> {
     let [1, rest @ ..] = payload else { return None };
     let (id, number) = rest.split_first_chunk::<16>()?;
     Some((Uuid::from_bytes(*id), u64::from_be_bytes(number.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFINITION: &str = "[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
+                              \"connector.node-urls\" = \"h:1\"\n";
+
+    #[test]
+    fn more_definitions_than_allowed_stop_no_pipe_that_runs_whatever_its_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (n_surplus, n_faults) in [(0, 0), (1, 1), (3, 1)] {
+            for number in 0..PIPES_MAX + n_surplus {
+                let path = dir.path().join(format!("p{number:04}.toml"));
+                fs::write(path, DEFINITION).expect("a definition");
+            }
+            let found = read_definitions(dir.path()).expect("definitions");
+            assert_eq!(found.sound.len(), PIPES_MAX);
+            assert_eq!(found.faults.len(), n_faults, "{:?}", found.faults);
+            let surplus = (PIPES_MAX..PIPES_MAX + n_surplus).map(|number| format!("p{number:04}"));
+            assert_eq!(found.faulty, surplus.collect(), "they go on if they run");
+        }
+    }
 }
