@@ -66,6 +66,9 @@ pub(crate) fn check_conf(conf: &Path) -> Result<()> {
     }
     let facts = settings::survey(&loaded.config)?;
     let definitions = pipes::read_definitions(&loaded.config.pipe_dir())?;
+    for exposed in &definitions.exposed {
+        print(&format!("{exposed}\n"))?;
+    }
     if !definitions.faults.is_empty() {
         bail!("{}", definitions.faults.join("\n"));
     }

@@ -370,6 +370,9 @@ impl Edge {
         for fault in &found.faults {
             tracing::error!("a pipe definition cannot be used: {fault}");
         }
+        for exposed in &found.exposed {
+            tracing::warn!("{exposed}");
+        }
         self.state.definition_faults = found.faults;
         self.state.broken_pipes.clear();
         let ids: Vec<u64> = self.state.pipes.keys().copied().collect();

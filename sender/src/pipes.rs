@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -47,6 +48,8 @@ pub(crate) struct Definitions {
     pub(crate) faults: Vec<String>,
     /// Names of the pipes that those would define.
     pub(crate) faulty: BTreeSet<String>,
+    /// One text per definition that others than the owner may read: it may hold a password.
+    pub(crate) exposed: Vec<String>,
 }
 
 /// The sender's own identity and how often it was started.
@@ -58,6 +61,8 @@ pub(crate) struct Identity {
 
 /// Pipe definitions that are read, and pipes that run; more are a fault.
 pub(crate) const PIPES_MAX: usize = 256;
+/// The group, or all, may read.
+const OTHERS_READ: u32 = 0o044;
 
 impl Identity {
     /// Reads the identity, or makes one; the epoch is one more than at the last start, durably.
@@ -115,6 +120,7 @@ pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
         }
         match read_definition(&path) {
             Ok(definition) => {
+                found.exposed.extend(exposure(&path));
                 found.sound.insert(definition.name.as_str().to_owned(), definition);
             }
             Err(error) => {
@@ -124,6 +130,15 @@ pub(crate) fn read_definitions(dir: &Path) -> Result<Definitions> {
         }
     }
     Ok(found)
+}
+
+/// Why a definition's password is no secret, if so.
+fn exposure(definition: &Path) -> Option<String> {
+    let mode = fs::metadata(definition).ok()?.permissions().mode() & 0o7777;
+    let shown = definition.display();
+    (mode & OTHERS_READ != 0).then(|| {
+        format!("{shown}: others may read the password in it: expected mode 0600, found {mode:04o}")
+    })
 }
 
 fn pipe_name(definition: &Path) -> Option<String> {
@@ -193,6 +208,21 @@ mod tests {
 
     const DEFINITION: &str = "[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
                               \"connector.node-urls\" = \"h:1\"\n";
+
+    #[test]
+    fn a_definition_that_others_may_read_is_named_and_used() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (mode, n_exposed) in [(0o600, 0), (0o640, 1), (0o604, 1), (0o444, 1), (0o400, 0)] {
+            let path = dir.path().join("p.toml");
+            fs::write(&path, DEFINITION).expect("a definition");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+            let found = read_definitions(dir.path()).expect("definitions");
+            assert_eq!(found.sound.len(), 1);
+            assert_eq!(found.exposed.len(), n_exposed, "{mode:o}: {:?}", found.exposed);
+            assert!(found.exposed.iter().all(|it| it.contains("p.toml")), "{:?}", found.exposed);
+            fs::remove_file(path).expect("gone");
+        }
+    }
 
     #[test]
     fn more_definitions_than_allowed_stop_no_pipe_that_runs_whatever_its_name() {
