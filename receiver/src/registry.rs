@@ -13,6 +13,7 @@ use tidegate_durable::OpenError;
 use tidegate_durable::WriteError;
 use tidegate_link::receiving::HandshakeFault;
 use tidegate_link::receiving::Hello;
+use tidegate_link::receiving::pipe_of;
 use tidegate_model::Precision;
 
 /// Most origins; a peer must not fill the disk with names.
@@ -146,7 +147,13 @@ impl Registry {
             }
         }
         let seen = hello.stream.as_ref().and_then(|stream| known?.streams.get(stream)).copied();
-        if let (Some(found), Some(expected)) = (hello.epoch, seen)
+        // Of the pipe, not of the stream alone: regions may have changed lanes since.
+        let youngest = hello.stream.as_ref().and_then(|stream| {
+            let streams = known?.streams.iter();
+            let of_pipe = streams.filter(|(it, _)| pipe_of(it) == pipe_of(stream));
+            of_pipe.map(|(_, epoch)| *epoch).max()
+        });
+        if let (Some(found), Some(expected)) = (hello.epoch, youngest)
             && found < expected
         {
             return Err(HandshakeFault::EpochOld { found, expected });

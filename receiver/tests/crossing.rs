@@ -126,6 +126,31 @@ fn a_stream_is_deduplicated_within_its_epoch() {
     assert_eq!(site.stored().len(), 4);
 }
 
+/// A pipe that is defined anew may spread its regions over its lanes in another way: what a gateway
+/// still holds of any earlier lane must not come behind what the new ones send.
+#[test]
+fn a_pipe_that_was_set_up_anew_ends_all_its_earlier_lanes_and_no_other_pipe() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let greet = |stream: &str, epoch: u64, expected: u8| {
+        let mut peer = daemon.connect();
+        assert_eq!(peer.ask(&tidegate(stream, epoch)), Some(expected), "{stream} {epoch}");
+        peer
+    };
+    let mut earlier = [greet("p/a/0", 1, OK), greet("p/a/1", 1, OK)];
+    let mut others = [greet("p/0", 1, OK), greet("p/b/0", 1, OK)];
+    let mut anew = greet("p/a/0", 2, OK);
+    for lane in &mut earlier {
+        assert_eq!(lane.end(), End::Reset);
+    }
+    for other in &mut others {
+        assert_eq!(other.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    }
+    greet("p/a/1", 1, FAIL);
+    greet("p/a/1", 2, OK);
+    assert_eq!(anew.ask(&config_plan()), Some(OK), "lanes that were set up together stay");
+}
+
 #[test]
 fn an_older_connection_of_a_stream_is_gone_before_the_new_one_is_answered() {
     let site = Site::new(&[]);
@@ -134,7 +159,7 @@ fn an_older_connection_of_a_stream_is_gone_before_the_new_one_is_answered() {
     assert_eq!(old.ask(&tidegate("p/0", 1)), Some(OK));
     assert_eq!(old.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(OK));
     let mut other = daemon.connect();
-    assert_eq!(other.ask(&tidegate("p/1", 1)), Some(OK));
+    assert_eq!(other.ask(&tidegate("q/0", 1)), Some(OK));
     let mut new = daemon.connect();
     assert_eq!(new.ask(&tidegate("p/0", 2)), Some(OK));
     assert_eq!(old.end(), End::Reset);

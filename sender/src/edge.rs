@@ -523,7 +523,7 @@ impl Edge {
                 password: connector.password.reveal().to_owned(),
                 sender: id,
                 stream: format!("{}/{number}", stream_name(name)),
-                epoch: self.identity.epoch,
+                epoch: self.identity.epoch_of_pipe(pipe_id),
             },
             dialect: pipe.dialect,
             piece_bytes: connector.piece_bytes_max(),

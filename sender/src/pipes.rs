@@ -64,7 +64,17 @@ pub(crate) const PIPES_MAX: usize = 256;
 /// The group, or all, may read.
 const OTHERS_READ: u32 = 0o044;
 
+/// Pipes that are set up in one run have epochs of their own within the run's; more than these share
+/// the last.
+const EPOCHS_PER_RUN: u64 = 1 << 20;
+
 impl Identity {
+    /// What a pipe's lanes introduce themselves with: grows with each start, and within a run with
+    /// each pipe that is set up, so that a receiver can tell a pipe from what it was before.
+    pub(crate) fn epoch_of_pipe(&self, pipe_id: u64) -> u64 {
+        self.epoch.saturating_mul(EPOCHS_PER_RUN).saturating_add(pipe_id.min(EPOCHS_PER_RUN - 1))
+    }
+
     /// Reads the identity, or makes one; the epoch is one more than at the last start, durably.
     pub(crate) fn open(state_dir: &Path) -> Result<Self> {
         let doing = || format!("opening the identity in {}", state_dir.display());

@@ -466,6 +466,28 @@ fn of_reloads_one_upon_the_other_the_last_counts() {
 }
 
 #[test]
+fn a_pipe_that_is_defined_anew_greets_as_a_younger_one() {
+    let mut site = Site::new(&[]);
+    let receiver = site.receiver_setup.address();
+    let mut sender = None;
+    let mut epochs = Vec::new();
+    for piece_bytes in ["65536", "131072"] {
+        site.tree.add_files(1).expect("a file");
+        site.write_pipe("p", receiver, &[("connector.tidegate.piece-size-bytes", piece_bytes)]);
+        let sender = sender.get_or_insert_with(|| site.start());
+        sender.reload().expect("SIGHUP");
+        site.wait(sender, "the last definition", |it| {
+            it["pipes"][0]["lanes"][0]["piece_bytes"].to_string() == piece_bytes
+        });
+        site.arrives(sender);
+        let status = site.receiver_setup.status().expect("the receiver answers");
+        let connections = status["edge"]["connections"].as_array().expect("connections").clone();
+        epochs.push(connections.iter().filter_map(|it| it["epoch"].as_u64()).max());
+    }
+    assert!(epochs[0].is_some() && epochs[0] < epochs[1], "{epochs:?}");
+}
+
+#[test]
 fn a_question_before_the_first_start_leaves_nothing_behind() {
     let site = Site::new(&[]);
     assert_eq!(site.setup.gaps().expect("no gaps"), Value::Array(Vec::new()));

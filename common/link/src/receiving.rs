@@ -43,6 +43,7 @@ pub use action::SealedFile;
 pub use action::Submit;
 pub use action::SubmitKind;
 pub use action::Token;
+pub use action::pipe_of;
 pub use origin::Origin;
 pub use refusal::HandshakeFault;
 pub use refusal::NameFault;

@@ -419,17 +419,12 @@ impl Edge {
         }
     }
 
-    /// A handshake: older connections of the same stream end before it is even compared.
+    /// A handshake: older connections of the same stream or pipe end before it is even compared.
     fn greet(&mut self, key: usize, token: Token, hello: Hello) {
         let Some(id) = self.connections.get(key).map(|connection| connection.id) else { return };
         if hello.stream.is_some() {
             let is_older = |other: &Connection| {
-                other.id != id
-                    && other.hello.as_ref().is_some_and(|it| {
-                        it.origin == hello.origin
-                            && it.stream == hello.stream
-                            && it.epoch <= hello.epoch
-                    })
+                other.id != id && other.hello.as_ref().is_some_and(|it| hello.ends(it))
             };
             let older: Vec<usize> = self
                 .connections

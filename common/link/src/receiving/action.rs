@@ -110,6 +110,27 @@ pub struct Hello {
     pub form: HandshakeForm,
 }
 
+impl Hello {
+    /// Whether this handshake ends another connection: an older one of the same stream, or one of
+    /// any stream of the same pipe from before the pipe was set up anew, since regions may have
+    /// changed lanes then.
+    pub fn ends(&self, other: &Self) -> bool {
+        let (Some(stream), Some(other_stream)) = (&self.stream, &other.stream) else {
+            return false;
+        };
+        let is_older = match stream == other_stream {
+            true => other.epoch <= self.epoch,
+            false => pipe_of(stream) == pipe_of(other_stream) && other.epoch < self.epoch,
+        };
+        self.origin == other.origin && is_older
+    }
+}
+
+/// The pipe of a stream: a Tidegate names its streams `pipe/lane`. What has no lane is its own pipe.
+pub fn pipe_of(stream: &str) -> &str {
+    stream.rsplit_once('/').map_or(stream, |(pipe, _)| pipe)
+}
+
 /// The two generations of handshakes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

@@ -50,7 +50,7 @@ pub struct Introduction {
     pub sender: String,
     /// `tidegate.stream`: pipe and lane.
     pub stream: String,
-    /// `tidegate.epoch`: grows with every start of the sender.
+    /// `tidegate.epoch`: grows with every start of the sender, and each time the pipe is set up.
     pub epoch: u64,
 }
 
