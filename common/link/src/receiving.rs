@@ -121,8 +121,8 @@ pub struct ReceivingSession {
     next_token: u64,
 }
 
-/// Longest request that is gathered before a handshake was accepted: no handshake is longer, and
-/// nobody who has not greeted fills memory.
+/// Longest request that is gathered, or decompressed, before a handshake was accepted: no handshake is
+/// longer, and nobody who has not greeted fills memory or takes time.
 const GREETING_BYTES_MAX: u32 = 64 << 10;
 
 /// A request may be compressed and sliced, each once.
@@ -437,7 +437,11 @@ impl ReceivingSession {
 
     /// A gathered request, or one found inside another.
     fn dispatch(&mut self, now: Time, payload: Vec<u8>, layer: u8) {
-        let (to, result) = match request::parse(payload, &self.config) {
+        let cap_bytes = match self.identity {
+            None => self.config.max_request_bytes.min(GREETING_BYTES_MAX),
+            Some(_) => self.config.max_request_bytes,
+        };
+        let (to, result) = match request::parse(payload, &self.config, cap_bytes) {
             Ok(Request::Handshake(checked)) => (AnswerTo::Handshake, self.greet(now, checked)),
             // a sender with a compressor wraps its handshake as well
             Ok(Request::Compressed(inner)) if layer < MAX_LAYERS => {

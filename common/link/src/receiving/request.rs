@@ -55,8 +55,12 @@ pub(super) struct SealRequest {
     pub(super) request: Vec<u8>,
 }
 
-/// Sorts `payload`.
-pub(super) fn parse(payload: Vec<u8>, config: &ReceivingConfig) -> Result<Request, Refusal> {
+/// Sorts `payload`; what is compressed may become `cap_bytes` long.
+pub(super) fn parse(
+    payload: Vec<u8>,
+    config: &ReceivingConfig,
+    cap_bytes: u32,
+) -> Result<Request, Refusal> {
     let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let type_code = match head::parse(&payload, payload_bytes)? {
         Head::Other { type_code } => type_code,
@@ -76,7 +80,7 @@ pub(super) fn parse(payload: Vec<u8>, config: &ReceivingConfig) -> Result<Reques
     };
     let sorted = match Payload::decode(&payload).map_err(refused)?.request {
         wire::Request::Compressed(compressed) => {
-            let cap = usize::try_from(config.max_request_bytes).unwrap_or(usize::MAX);
+            let cap = usize::try_from(cap_bytes).unwrap_or(usize::MAX);
             return compressed.decompress(cap).map(Request::Compressed).map_err(refused);
         }
         wire::Request::Slice(slice) => return Ok(Request::Slice(Slice::of(&slice))),

@@ -248,6 +248,30 @@ fn unknown_types_and_versions_are_refused_for_good_and_the_connection_stays() {
     assert_eq!(edge.submitted.last().unwrap().0, SubmitKind::ConfigPlan);
 }
 
+/// 24 MiB out of some kilobytes, layer upon layer, would hold the loop of whoever accepts them.
+#[test]
+fn nobody_who_has_not_greeted_has_more_decompressed_than_a_greeting_may_have() {
+    let by = [tidegate_codec::PipeCompression::Zstd];
+    let packed = |n_bytes: usize| {
+        let mut inner = vec![1, 0, 200];
+        inner.resize(n_bytes, 0);
+        let mut packed = Vec::new();
+        tidegate_wire::request::encode_compressed(&inner, &by, &mut packed).unwrap();
+        framed(&packed)
+    };
+    let mut edge = Edge::new(config());
+    edge.expect(&packed(64 << 10), FAIL);
+    assert_eq!(edge.refusals.last(), Some(&Refusal::HandshakeFirst), "looked into");
+    for n_bytes in [(64 << 10) + 1, 20 << 20] {
+        edge.expect(&packed(n_bytes), FAIL);
+        let refusal = edge.refusals.last();
+        let told = |it: &Refusal| it.to_string().contains("65536");
+        assert!(refusal.is_some_and(told), "{n_bytes}: {refusal:?}");
+    }
+    edge.expect(&handshake(&[]), OK);
+    edge.expect(&packed((64 << 10) + 1), OK);
+}
+
 #[test]
 fn compressed_and_sliced_requests_are_handled_as_what_they_hold() {
     let by = [tidegate_codec::PipeCompression::Zstd, tidegate_codec::PipeCompression::Lz4];
