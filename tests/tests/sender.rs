@@ -213,16 +213,25 @@ fn what_this_release_does_not_have_is_refused_by_name() {
 
 #[test]
 fn only_allowed_source_ports_are_called_from() {
-    let mut site = Site::new(&[]);
-    site.tree.add_files(4).expect("files");
-    let ports = [harness::free_port(), harness::free_port()].map(|port| port.expect("a port"));
-    let list = ports.map(|port| port.to_string()).join(",");
-    let gateway = site.gateway(&["--allow-source-ports", &list]);
-    let rule = [("send-port.restriction-strategy", "candidate"), ("send-port.candidate", &list)];
-    site.write_pipe("p", gateway.address, &rule);
-    let mut sender = site.start();
-    site.arrives(&mut sender);
-    assert_eq!(site.status()["pipes"][0]["lanes"][0]["calls"], 1, "no call was turned away");
+    let port = || harness::free_port().expect("a port").to_string();
+    let (one, other, only) = (port(), port(), port());
+    let list = format!("{one},{other}");
+    let rules: [(&str, &[(&str, &str)]); 2] =
+        [(&list, &[("candidate", &list)]), (&only, &[("range.min", &only), ("range.max", &only)])];
+    for (allowed, keys) in rules {
+        let mut site = Site::new(&[]);
+        site.tree.add_files(4).expect("files");
+        let gateway = site.gateway(&["--allow-source-ports", allowed]);
+        let strategy = if keys.len() == 1 { "candidate" } else { "range" };
+        let strategy = ("send-port.restriction-strategy".to_owned(), strategy);
+        let keys = keys.iter().map(|(key, value)| (format!("send-port.{key}"), *value));
+        let keys: Vec<(String, &str)> = std::iter::once(strategy).chain(keys).collect();
+        let keys: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (&**key, *value)).collect();
+        site.write_pipe("p", gateway.address, &keys);
+        let mut sender = site.start();
+        site.arrives(&mut sender);
+        assert_eq!(site.status()["pipes"][0]["lanes"][0]["calls"], 1, "no call was turned away");
+    }
 }
 
 #[test]
@@ -471,13 +480,14 @@ fn a_pipe_that_is_defined_anew_greets_as_a_younger_one() {
     let receiver = site.receiver_setup.address();
     let mut sender = None;
     let mut epochs = Vec::new();
-    for piece_bytes in ["65536", "131072"] {
+    for piece_bytes in [65_536, 131_072] {
         site.tree.add_files(1).expect("a file");
-        site.write_pipe("p", receiver, &[("connector.tidegate.piece-size-bytes", piece_bytes)]);
+        let size = piece_bytes.to_string();
+        site.write_pipe("p", receiver, &[("connector.tidegate.piece-size-bytes", &size)]);
         let sender = sender.get_or_insert_with(|| site.start());
         sender.reload().expect("SIGHUP");
         site.wait(sender, "the last definition", |it| {
-            it["pipes"][0]["lanes"][0]["piece_bytes"].to_string() == piece_bytes
+            it["pipes"][0]["lanes"][0]["piece_bytes"] == piece_bytes
         });
         site.arrives(sender);
         let status = site.receiver_setup.status().expect("the receiver answers");
@@ -508,4 +518,141 @@ fn a_pipe_whose_definition_was_spoilt_goes_on_by_the_earlier_one() {
     site.tree.add_files(2).expect("files");
     site.arrives(&mut sender);
     assert!(words(&site.status()["faults"]).contains("p.toml"));
+}
+
+#[test]
+fn files_of_several_data_directories_arrive_also_when_iotdbs_own_conf_names_them() {
+    for through_conf in [false, true] {
+        let mut site = Site::new(&[]);
+        let second_root = site.dir.path().join("second");
+        let mut second = SourceTree::new(&second_root, 8).expect("a source");
+        site.tree
+            .add_file("sequence/root.a/1/0", 1000, Some("DELETION,root.a.d.s,1,1,5\n"))
+            .expect("a file");
+        second.add_file("unsequence/root.a/1/0", 2000, None).expect("a file");
+        second.add_file("sequence/root.b/2/0", 3000, None).expect("a file");
+        let both = format!("{},{}", site.tree.data_dir().display(), second.data_dir().display());
+        let (conf, root) = (site.setup.conf(), site.tree.root().display().to_string());
+        let text = fs::read_to_string(&conf).expect("the configuration");
+        let line = format!("dn_data_dirs={}", site.tree.data_dir().display());
+        let text = if through_conf {
+            let dir = site.dir.path().join("conf");
+            fs::create_dir(&dir).expect("a directory");
+            let node = format!("dn_data_dirs={both}\ndn_system_dir={root}/datanode/system\n");
+            fs::write(dir.join("iotdb-datanode.properties"), node).expect("a conf file");
+            let node = format!("cn_system_dir={root}/confignode/system\n");
+            fs::write(dir.join("iotdb-confignode.properties"), node).expect("a conf file");
+            let own = ["dn_data_dirs", "dn_system_dir", "sender_confignode_system_dir"];
+            let kept = text.lines().filter(|line| !own.iter().any(|key| line.starts_with(key)));
+            let kept: String = kept.map(|line| format!("{line}\n")).collect();
+            format!("{kept}sender_iotdb_conf_dir={}\n", dir.display())
+        } else {
+            text.replace(&line, &format!("dn_data_dirs={both}"))
+        };
+        fs::write(&conf, text).expect("a configuration");
+        site.write_pipe("p", site.receiver_setup.address(), &[]);
+        let mut sender = site.start();
+        site.wait(&mut sender, "all files to be acknowledged", |status| {
+            status["pipes"][0]["sent_files"].as_u64() == Some(3)
+        });
+        let mut files = arrival::sealed_files(&site.tree.data_dir()).expect("the source");
+        files.extend(arrival::sealed_files(&second.data_dir()).expect("the source"));
+        let compared = harness::poll(WITHIN, "all files to be in their place", || {
+            let arrived = arrival::arrived(&site.receiver_setup.files())?;
+            let comparison = arrival::compare(&files, &arrived);
+            Ok((comparison.n_equal == 4).then_some(comparison))
+        });
+        assert_eq!(compared.expect("all arrive").faults, [""; 0], "by conf: {through_conf}");
+    }
+}
+
+#[test]
+fn deletions_for_a_peer_of_1_2_stay_behind_and_are_a_gap() {
+    let mut site = Site::new(&[]);
+    let mods = "DELETION,root.a.d.s,1,1,5\n";
+    site.tree.add_file("sequence/root.a/1/0", 1000, Some(mods)).expect("a file");
+    let dialect = [("connector.tidegate.dialect", "1.2")];
+    site.write_pipe("p", site.receiver_setup.address(), &dialect);
+    let mut sender = site.start();
+    site.wait(&mut sender, "a gap", |status| status["pipes"][0]["gaps"].as_u64() == Some(1));
+    let gaps = site.setup.gaps().expect("gaps");
+    assert_eq!(gaps[0]["reason"], "mods-not-carried");
+    assert_eq!((&gaps[0]["from_byte"], &gaps[0]["to_byte"]), (&0.into(), &mods.len().into()));
+    let arrived = harness::poll(WITHIN, "the file to be in its place", || {
+        let arrived = arrival::arrived(&site.receiver_setup.files())?;
+        Ok((!arrived.is_empty()).then_some(arrived))
+    });
+    let names: Vec<String> = arrived.expect("the file arrives").into_keys().collect();
+    assert!(names.len() == 1 && names[0].ends_with(".tsfile"), "{names:?}");
+}
+
+#[test]
+fn a_unit_of_time_stamps_that_contradicts_the_source_is_refused_at_start() {
+    let site = Site::new(&["sender_timestamp_precision=us"]);
+    let output = std::process::Command::new(site.binaries.path("tidegate-sender"))
+        .args(["run", "--conf"])
+        .arg(site.setup.conf())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("sender_timestamp_precision=us") && said.contains("ms"), "{said}");
+}
+
+#[test]
+fn a_pipe_keeps_to_a_rate_limit_of_its_own_and_holds_up_no_other() {
+    let mut site = Site::new(&[]);
+    site.tree.add_file("sequence/root.a/1/0", 2_000_000, None).expect("a file");
+    let limit = ("connector.rate-limit-bytes-per-second", "500000");
+    let pieces = ("connector.tidegate.piece-size-bytes", "65536");
+    site.write_pipe("slow", site.receiver_setup.address(), &[limit, pieces]);
+    site.write_pipe("fast", site.receiver_setup.address(), &[pieces]);
+    let sent = |status: &Value, name: &str| {
+        let pipes = status["pipes"].as_array().cloned().unwrap_or_default();
+        pipes.iter().any(|pipe| pipe["name"] == name && pipe["sent_files"] == 1)
+    };
+    let began = std::time::Instant::now();
+    let mut sender = site.start();
+    let status = site.wait(&mut sender, "the pipe without a limit", |it| sent(it, "fast"));
+    assert!(!sent(&status, "slow"), "{status}");
+    site.wait(&mut sender, "the pipe with a limit", |it| sent(it, "slow"));
+    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_file_that_is_cut_short_on_its_way_is_a_gap_and_one_that_is_removed_arrives_whole() {
+    for is_cut in [true, false] {
+        let mut site = Site::new(&[]);
+        let path = site.tree.add_file("sequence/root.a/1/0", 1_000_000, None).expect("a file");
+        let files = arrival::sealed_files(&site.tree.data_dir()).expect("the source");
+        let gateway = site.gateway(&["--mbit", "4"]);
+        let pieces = [("connector.tidegate.piece-size-bytes", "65536")];
+        site.write_pipe("p", gateway.address, &pieces);
+        let mut sender = site.start();
+        site.wait(&mut sender, "a transfer under way", |status| {
+            status["pipes"][0]["lanes"][0]["bytes_sent"].as_u64() > Some(100_000)
+        });
+        if is_cut {
+            let file = fs::File::options().write(true).open(&path).expect("the file");
+            file.set_len(200_000).expect("a shorter file");
+            let status = site.wait(&mut sender, "a gap and a damaged file", |status| {
+                status["pipes"][0]["gaps"].as_u64() == Some(1)
+                    && words(&status["pipes"][0]["regions"][0]["aside"]).contains("tsfile")
+            });
+            assert_eq!(status["pipes"][0]["sent_files"], 0);
+            assert_eq!(site.setup.gaps().expect("gaps")[0]["reason"], "vanished-unsent");
+            assert!(arrival::arrived(&site.receiver_setup.files()).expect("files").is_empty());
+        } else {
+            fs::remove_file(&path).expect("gone");
+            fs::remove_file(path.with_extension("tsfile.resource")).expect("gone");
+            let compared = harness::poll(WITHIN, "the file to be in its place", || {
+                sender.ensure_running()?;
+                let arrived = arrival::arrived(&site.receiver_setup.files())?;
+                let comparison = arrival::compare(&files, &arrived);
+                Ok((comparison.n_equal == 1).then_some(comparison))
+            });
+            assert_eq!(compared.expect("it arrives").faults, [""; 0]);
+            assert_eq!(site.status()["pipes"][0]["gaps"], 0);
+        }
+    }
 }
