@@ -14,6 +14,7 @@ use std::path::Path;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::manifest::hex;
 use crate::records::StagedFile;
 use crate::sealer::sync_directory;
 use crate::writer::FILE_MODE;
@@ -21,6 +22,9 @@ use crate::writer::named;
 
 /// Longest file name.
 const NAME_BYTES_MAX: usize = 255;
+
+/// Of the digest in a name that was cut; peers choose names, so none must be found that meets another.
+const CUT_DIGEST_BYTES: usize = 16;
 
 /// Strangers of one name that are stepped around.
 const STRANGERS_MAX: u32 = 1000;
@@ -58,7 +62,8 @@ pub(crate) fn place<'f>(
 }
 
 /// The name in the target. Mods are named after their TsFile, as IoTDB's LOAD wants them. A name
-/// that would be too long loses its front, never its extension.
+/// that would be too long loses its front, never its extension, and gets a digest of the whole in
+/// its place: names that differ in front only stay different.
 fn stored_name(sequence: u64, stranger: u32, main: &str, name: &str) -> String {
     let (stem, extension) = match name.rsplit_once('.') {
         Some((_, extension @ ("mods" | "mods2"))) if !main.is_empty() => (main, Some(extension)),
@@ -70,13 +75,24 @@ fn stored_name(sequence: u64, stranger: u32, main: &str, name: &str) -> String {
     };
     // the same cut for a TsFile and its mods, or they would no longer be named alike
     let room = NAME_BYTES_MAX.saturating_sub(prefix.len()).saturating_sub(".mods2".len());
-    let surplus = stem.len().saturating_sub(room);
-    let cut = (surplus..=stem.len()).find(|at| stem.is_char_boundary(*at)).unwrap_or(0);
-    let stem = stem.get(cut..).unwrap_or_default();
+    let stem = match stem.len() > room {
+        true => cut(stem, room),
+        false => stem.to_owned(),
+    };
     match extension {
         Some(extension) => format!("{prefix}{stem}.{extension}"),
         None => format!("{prefix}{stem}"),
     }
+}
+
+/// The end of a name behind a digest of all of it, at most `room` bytes together.
+fn cut(name: &str, room: usize) -> String {
+    let digest = Sha256::digest(name.as_bytes());
+    let mut digest = hex(digest.get(..CUT_DIGEST_BYTES).unwrap_or_default());
+    digest.push('-');
+    let surplus = name.len().saturating_add(digest.len()).saturating_sub(room);
+    let at = (surplus..=name.len()).find(|at| name.is_char_boundary(*at)).unwrap_or(name.len());
+    digest + name.get(at..).unwrap_or_default()
 }
 
 /// Whether a file has the length and the SHA-256 of a staged one.
@@ -145,6 +161,41 @@ mod tests {
         let mods = stored_name(u64::MAX, 9, &long, &format!("{}.mods2", "x".repeat(249)));
         assert!(stored.len() <= NAME_BYTES_MAX && mods.len() <= NAME_BYTES_MAX);
         assert_eq!(mods, format!("{stored}.mods2"));
+    }
+
+    /// Cut names were once their ends alone, and the second file of a snapshot replaced the first.
+    #[test]
+    fn long_names_that_differ_in_front_only_do_not_meet() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = |staged: &str, front: &str| {
+            fs::write(staging.path().join(staged), front).unwrap();
+            StagedFile {
+                staged: staged.to_owned(),
+                name: format!("{front}{}.snapshot", "x".repeat(245 - front.len())),
+                length_bytes: front.len() as u64,
+                crc32: 0,
+                sha256: Sha256::digest(front).into(),
+            }
+        };
+        let files = [file("0", "one"), file("1", "two")];
+        for round in ["at first", "after an interruption"] {
+            let placed = place(staging.path(), target.path(), u64::MAX, &files).unwrap();
+            for (file, stored) in placed {
+                let stored = stored.unwrap_or_else(|| panic!("{} {round}", file.name));
+                assert!(stored.len() <= NAME_BYTES_MAX && stored.ends_with("x.snapshot"));
+                let bytes = fs::read(target.path().join(stored)).unwrap();
+                assert_eq!(<[u8; 32]>::from(Sha256::digest(bytes)), file.sha256, "{round}");
+            }
+        }
+        for length in 200..260 {
+            for (prefix, letter) in [("", "x"), ("y", "\u{fc}")] {
+                let name = format!("{prefix}{}", letter.repeat(length / letter.len()));
+                let stored = stored_name(7, 0, "", &name);
+                assert!(stored.len() <= NAME_BYTES_MAX, "{stored}");
+                let is_whole = name.len() <= NAME_BYTES_MAX - 13 - 6;
+                assert_eq!(stored == format!("000000000007-{name}"), is_whole, "{stored}");
+            }
+        }
     }
 
     #[test]
