@@ -11,6 +11,10 @@ use std::sync::PoisonError;
 /// Length of a pooled buffer: what one read may bring and one write takes.
 pub(crate) const BUFFER_BYTES: usize = 1 << 20;
 
+/// What a chunk takes beside its bytes, on its way through the threads: pieces of one byte must not
+/// fill memory unseen.
+const CHUNK_OVERHEAD_BYTES: usize = 512;
+
 /// Buffers kept for reuse; more are given back to the system.
 const FREE_BUFFERS_MAX: usize = 8;
 
@@ -64,7 +68,7 @@ impl Chunk {
 
     /// What the connection is charged.
     pub(crate) fn charge_bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len().saturating_add(CHUNK_OVERHEAD_BYTES)
     }
 
     /// A range of the bytes; empty if it lies outside.
@@ -92,4 +96,49 @@ pub(crate) struct Part {
     pub(crate) start: usize,
     /// Behind the last byte in the chunk.
     pub(crate) end: usize,
+}
+
+impl Part {
+    /// Adds a part to the others of its buffer. One that goes on where the last ends, in the file
+    /// and in the buffer, makes that longer: a peer that sends single bytes must not fill memory
+    /// with what is said about each.
+    pub(crate) fn add_to(self, parts: &mut Vec<Self>) {
+        if let Some(last) = parts.last_mut() {
+            let length = u64::try_from(last.end.saturating_sub(last.start)).unwrap_or(u64::MAX);
+            let goes_on = last.file == self.file
+                && last.end == self.start
+                && last.at_bytes.saturating_add(length) == self.at_bytes;
+            if goes_on {
+                last.end = self.end;
+                return;
+            }
+        }
+        parts.push(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each read once made a part of its own: 24 bytes of memory and more for one byte of a file.
+    #[test]
+    fn bytes_that_trickle_in_make_one_part() {
+        let mut parts = Vec::new();
+        let byte = |file, at_bytes, start| Part { file, at_bytes, start, end: start + 1 };
+        (0..100_000).for_each(|n| byte(1, 7 + n as u64, 50 + n).add_to(&mut parts));
+        // another file, a gap in the buffer (the head of a piece), a gap in the file
+        byte(2, 100_007, 100_050).add_to(&mut parts);
+        byte(2, 100_008, 100_060).add_to(&mut parts);
+        byte(2, 0, 100_061).add_to(&mut parts);
+        let places: Vec<_> =
+            parts.iter().map(|it| (it.file, it.at_bytes, it.start, it.end)).collect();
+        let expected = [
+            (1, 7, 50, 100_050),
+            (2, 100_007, 100_050, 100_051),
+            (2, 100_008, 100_060, 100_061),
+            (2, 0, 100_061, 100_062),
+        ];
+        assert_eq!(places, expected);
+    }
 }

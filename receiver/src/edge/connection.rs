@@ -381,7 +381,7 @@ impl Connection {
                 // what a call gives out is the last of what it took
                 let end = self.taken_bytes;
                 let start = end.saturating_sub(bytes.len());
-                self.parts.push(Part { file: file.as_u64(), at_bytes, start, end });
+                Part { file: file.as_u64(), at_bytes, start, end }.add_to(&mut self.parts);
                 Step::Part
             }
             Some(action) => Step::Act(action.into_owned()),
