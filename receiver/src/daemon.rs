@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -53,8 +54,10 @@ use crate::threads::Threads;
 
 /// Exit status when the daemon cannot start, as in `sysexits`.
 const EXIT_START: u8 = 71;
-/// After SIGTERM the threads have so long; what was acknowledged is durable in any case.
+/// After SIGTERM everything has so long; what was acknowledged is durable in any case.
 const END_TIME_MAX: Duration = Duration::from_secs(4);
+/// Of that, an answer on the control socket that is under way.
+const CONTROL_TIME_MAX: Duration = Duration::from_millis(500);
 /// After a failed disk the same, before the process is ended from outside.
 const FATAL_TIME_MAX: Duration = Duration::from_secs(5);
 /// A frame's payload is a piece and its head.
@@ -168,7 +171,12 @@ fn listen(config: &ReceiverConfig) -> Result<Option<TcpListener>, String> {
 impl Running {
     fn run(self) -> ExitCode {
         let Self { edge, threads, control, signals, _lock } = self;
-        match edge.run() {
+        // neither is joined here: one may wait for a client, the other be inside a reload
+        let _signals = core::mem::ManuallyDrop::new(signals);
+        let outcome = edge.run();
+        let until = Instant::now() + END_TIME_MAX;
+        let closing = in_background(|| drop(control));
+        match outcome {
             Ok(Ended::InOrder) => {}
             Ok(Ended::Fatal(fatal)) => {
                 tracing::error!("{fatal}: nothing more is acknowledged, ending");
@@ -179,19 +187,27 @@ impl Running {
                 return ExitCode::from(EXIT_FATAL);
             }
         }
-        drop(control);
-        let (done_in, done) = channel();
-        std::thread::spawn(move || {
-            threads.end();
-            let _ = done_in.send(());
-        });
-        match done.recv_timeout(END_TIME_MAX) {
+        // whoever waits for a disk is waited for no longer than the deadline
+        let left = |most: Duration| until.saturating_duration_since(Instant::now()).min(most);
+        match in_background(|| threads.end()).recv_timeout(left(END_TIME_MAX)) {
             Ok(()) => tracing::info!("ended"),
             Err(_) => tracing::warn!("ended while a disk was still busy; nothing is lost by it"),
         }
-        drop(signals);
+        // an answer that is under way may still get out; a client that asks nothing gets no more
+        let _ = closing.recv_timeout(left(CONTROL_TIME_MAX));
         ExitCode::SUCCESS
     }
+}
+
+/// Does something on a thread of its own; the receiver hears when it is done.
+fn in_background(what: impl FnOnce() + Send + 'static) -> Receiver<()> {
+    let (done_in, done) = channel();
+    std::thread::spawn(move || {
+        what();
+        // nobody waits any more when the time is over
+        let _ = done_in.send(());
+    });
+    done
 }
 
 /// What a signal needs.

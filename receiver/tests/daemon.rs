@@ -32,6 +32,17 @@ fn sigterm_ends_in_time_and_keeps_what_was_acknowledged() {
     assert_eq!(site.stored().len(), 1);
 }
 
+/// Clients of the control socket that ask nothing once took their time out of the five seconds.
+#[test]
+fn a_stuck_control_client_does_not_delay_the_end() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let _stuck = std::os::unix::net::UnixStream::connect(site.path("control")).unwrap();
+    let (status, time) = daemon.terminate();
+    assert!(status.success(), "{status}");
+    assert!(time < tidegate_daemon::control::EXCHANGE_TIME_MAX * 3 / 4, "{time:?}");
+}
+
 #[test]
 fn a_second_daemon_on_the_same_state_is_refused() {
     let site = Site::new(&[]);
