@@ -10,6 +10,8 @@
 use std::collections::VecDeque;
 
 use crate::records::Contents;
+use crate::records::RecordKind;
+use crate::records::StagedFile;
 
 /// Most entries of one origin; the oldest go first.
 const ENTRIES_PER_ORIGIN_MAX: usize = 64;
@@ -17,16 +19,25 @@ const ENTRIES_PER_ORIGIN_MAX: usize = 64;
 /// An entry this many records back is forgotten, so that it does not hold back the spool for ever.
 const RECORDS_BACK_MAX: u64 = 100_000;
 
-/// What makes two transfers the same: name, length and SHA-256 of each file.
+/// What makes two transfers the same: the seal as it stood on the wire, which names the database of
+/// a table-model file, what it made of the files, and name, length and SHA-256 of each.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Fingerprint(Vec<(String, u64, [u8; 32])>);
+pub(crate) struct Fingerprint {
+    kind: RecordKind,
+    seal_sha256: [u8; 32],
+    files: Vec<(String, u64, [u8; 32])>,
+}
 
 impl Fingerprint {
-    /// Of the files of one seal.
-    pub(crate) fn of(files: &[crate::records::StagedFile]) -> Self {
-        let of_one =
-            |file: &crate::records::StagedFile| (file.name.clone(), file.length_bytes, file.sha256);
-        Self(files.iter().map(of_one).collect())
+    /// Of the files that one seal makes a record of `kind`.
+    pub(crate) fn of(kind: RecordKind, seal_sha256: [u8; 32], files: &[StagedFile]) -> Self {
+        let of_one = |file: &StagedFile| (file.name.clone(), file.length_bytes, file.sha256);
+        Self { kind, seal_sha256, files: files.iter().map(of_one).collect() }
+    }
+
+    /// Of a record read back; `None` if it holds no files.
+    pub(crate) fn of_record(kind: RecordKind, contents: &Contents) -> Option<Self> {
+        Some(Self::of(kind, contents.seal_sha256?, &contents.files))
     }
 }
 
@@ -136,7 +147,21 @@ mod tests {
     }
 
     fn print(name: &str) -> Fingerprint {
-        Fingerprint(vec![(name.to_owned(), 1, [0; 32])])
+        Fingerprint::of(RecordKind::File, [0; 32], &[file(name)])
+    }
+
+    fn file(name: &str) -> StagedFile {
+        let (staged, name) = (String::new(), name.to_owned());
+        StagedFile { staged, name, length_bytes: 1, crc32: 0, sha256: [0; 32] }
+    }
+
+    #[test]
+    fn what_the_seal_said_and_made_of_the_files_tells_them_apart() {
+        let of = |kind, seal| Fingerprint::of(kind, [seal; 32], &[file("a")]);
+        let one = of(RecordKind::SchemaSnapshot, 0);
+        assert_eq!(one, of(RecordKind::SchemaSnapshot, 0));
+        assert_ne!(one, of(RecordKind::ConfigSnapshot, 0), "another kind");
+        assert_ne!(one, of(RecordKind::SchemaSnapshot, 1), "another database");
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use sha2::Digest;
+use sha2::Sha256;
 use tidegate_config::DiskFullPolicy;
 use tidegate_daemon::rate_limit::RateLimited;
 use tidegate_daemon::rate_limit::Verdict as LogVerdict;
@@ -250,7 +252,9 @@ impl Keeper {
 
     fn commit(&mut self, job: CommitJob) -> Result<(), WriteError> {
         let connection = job.peer.connection;
-        let fingerprint = Fingerprint::of(&job.files);
+        let kind = RecordKind::of_seal(job.seal.kind);
+        let seal_sha256 = Sha256::digest(&job.seal.request).into();
+        let fingerprint = Fingerprint::of(kind, seal_sha256, &job.files);
         if self.pending.iter().any(|pending| pending.fingerprint.as_ref() == Some(&fingerprint)) {
             self.settle()?;
         }
@@ -270,7 +274,6 @@ impl Keeper {
             self.answer(connection, job.token, Verdict::Accepted { sequence: Some(sequence) });
             return Ok(());
         }
-        let kind = RecordKind::of_seal(job.seal.kind);
         let (hello, seal) = (&job.peer.hello, &job.seal);
         let payload = records::encode_files(hello, &job.files, &seal.parameters, &seal.request);
         self.append(kind, &payload, Some(fingerprint), KeeperOp::Commit(job))

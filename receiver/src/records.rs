@@ -14,6 +14,8 @@
 //!
 //! Integers are big-endian, strings have an i32 length.
 
+use sha2::Digest;
+use sha2::Sha256;
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
 use tidegate_codec::Writer;
@@ -139,6 +141,8 @@ pub(crate) struct Contents {
     pub(crate) files: Vec<StagedFile>,
     /// What else the seal said, as sent.
     pub(crate) parameters: Vec<(String, Option<String>)>,
+    /// SHA-256 of the seal as on the wire; `None` for requests.
+    pub(crate) seal_sha256: Option<[u8; 32]>,
 }
 
 impl Contents {
@@ -223,7 +227,8 @@ pub(crate) fn decode(kind: RecordKind, payload: &[u8]) -> Result<Contents, Error
             parameters.push((key, value.map(str::to_owned)));
         }
     }
-    Ok(Contents { stream, epoch, files, parameters })
+    let seal_sha256 = kind.has_files().then(|| Sha256::digest(reader.take_rest()).into());
+    Ok(Contents { stream, epoch, files, parameters, seal_sha256 })
 }
 
 fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
@@ -245,7 +250,8 @@ mod tests {
             (database_key("a.tsfile"), Some("plant".to_owned())),
             (database_key("b.tsfile"), None),
         ];
-        let contents = Contents { stream: None, epoch: None, files: Vec::new(), parameters };
+        let (stream, epoch, files, seal_sha256) = (None, None, Vec::new(), None);
+        let contents = Contents { stream, epoch, files, parameters, seal_sha256 };
         for name in ["a.tsfile", "a.tsfile.mods2", "a.tsfile.mods"] {
             assert_eq!(contents.database(name), Some("plant"), "{name}");
         }

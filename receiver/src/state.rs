@@ -289,7 +289,7 @@ impl State {
         let sequence = record.seq.get();
         if let Ok(contents) = records::decode(kind, &record.payload) {
             let lane = Lane::of_record(&record.origin, &contents);
-            let print = kind.has_files().then(|| Fingerprint::of(&contents.files));
+            let print = Fingerprint::of_record(kind, &contents);
             self.tail.committed(sequence, record.connection, lane, print);
         }
         self.count(sequence, kind);

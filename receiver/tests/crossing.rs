@@ -103,6 +103,36 @@ fn a_file_repeated_after_a_lost_ok_is_kept_once() {
     assert_eq!(names, ["a.tsfile"; 3]);
 }
 
+/// IoTDB names files by time and version only, so two databases that were written alike can hold
+/// files of the same name and the same bytes. The second one was once answered and dropped.
+#[test]
+fn equal_files_of_two_databases_are_two_files() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let content = ts_file(3000, 1);
+    let send = |seal: &[u8]| {
+        let mut peer = daemon.greeted();
+        assert_eq!(peer.ask(&piece(4, "a.tsfile", 0, &content)), Some(OK));
+        assert_eq!(peer.ask(seal), Some(OK));
+    };
+    send(&common::seal_in("a.tsfile", 3000, "office"));
+    send(&common::seal_in("a.tsfile", 3000, "plant"));
+    send(&common::seal_in("a.tsfile", 3000, "plant"));
+    // no database at all is another seal again
+    send(&seal("a.tsfile", 3000));
+    daemon.kill();
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().ask(&config_plan()), Some(OK));
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.ask(&piece(4, "a.tsfile", 0, &content)), Some(OK));
+    assert_eq!(peer.ask(&common::seal_in("a.tsfile", 3000, "office")), Some(OK));
+    let status = daemon.wait_loaded();
+    assert_eq!(status["keeper"]["repeated_files"], 1, "known after a restart too");
+    let manifest = std::fs::read_to_string(site.path("files/that-side/manifest.tsv")).unwrap();
+    let databases: Vec<_> = manifest.lines().map(|line| line.rsplit('\t').next()).collect();
+    assert_eq!(databases, [Some("office"), Some("plant"), Some("-")]);
+}
+
 #[test]
 fn a_stream_is_deduplicated_within_its_epoch() {
     let site = Site::new(&[]);

@@ -413,6 +413,16 @@ pub fn seal(name: &str, length: i64) -> Vec<u8> {
     request(5, &[string(name.as_bytes()), length.to_be_bytes().to_vec()].concat())
 }
 
+/// A seal of a 2.0 sender for a file of a table-model database.
+pub fn seal_in(name: &str, length: i64, database: &str) -> Vec<u8> {
+    let one = 1_i32.to_be_bytes().to_vec();
+    let key = string(format!("DATABASE_NAME_{name}").as_bytes());
+    let parameters = [one.clone(), key, string(database.as_bytes())].concat();
+    let names = [one.clone(), string(name.as_bytes())].concat();
+    let lengths = [one, length.to_be_bytes().to_vec()].concat();
+    request(9, &[names, lengths, parameters].concat())
+}
+
 /// A config plan: accepted, kept, not applied.
 pub fn config_plan() -> Vec<u8> {
     request(200, &[0, 1, 2, 3])
