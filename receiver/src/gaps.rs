@@ -7,11 +7,11 @@ use std::sync::PoisonError;
 
 use serde::Deserialize;
 use serde::Serialize;
-use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecovery;
 use tidegate_durable::OpenError;
+use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 
 /// Most different gaps that are listed one by one.
@@ -88,8 +88,8 @@ struct Line {
 
 /// The gaps and the journal they are kept in.
 #[derive(Debug)]
-pub(crate) struct Gaps {
-    journal: Journal<DirStorage>,
+pub(crate) struct Gaps<S: Storage> {
+    journal: Journal<S>,
     list: BTreeMap<Gap, Times>,
     is_dirty: bool,
     /// A full disk undid what had been appended: only a rewrite brings it back.
@@ -97,10 +97,10 @@ pub(crate) struct Gaps {
     rewrite_at_bytes: u64,
 }
 
-impl Gaps {
+impl<S: Storage> Gaps<S> {
     /// Opens the journal `gaps` in `storage`.
     pub(crate) fn open(
-        storage: DirStorage,
+        storage: S,
         salt: u32,
     ) -> Result<(Self, JournalRecovery), OpenError> {
         let (journal, recovery) = Journal::open(storage, FileName::new("gaps")?, salt)?;
@@ -183,6 +183,8 @@ fn encode(line: &Line) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_durable::DirStorage;
+
     use super::*;
 
     fn gap(item: &str) -> Gap {
@@ -206,7 +208,7 @@ mod tests {
     fn a_gap_is_written_down_at_every_doubling() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Gaps::open(DirStorage::open(directory.path()).unwrap(), 1).unwrap().0;
-        let count = |gaps: &Gaps| gaps.list().map(|(_, times)| times.count).collect::<Vec<_>>();
+        let count = |gaps: &Gaps<_>| gaps.list().map(|(_, times)| times.count).collect::<Vec<_>>();
         let mut gaps = open();
         for (n, reloaded) in [(1, 1), (5, 6), (1, 6), (0, 6), (2, 9)] {
             gaps.note(gap("a"), n, 0).unwrap();

@@ -21,6 +21,7 @@ use tidegate_daemon::rate_limit::RateLimited;
 use tidegate_daemon::rate_limit::Verdict as LogVerdict;
 use tidegate_durable::RecordDraft;
 use tidegate_durable::Seq;
+use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 use tidegate_link::receiving::Seal;
 use tidegate_link::receiving::Submit;
@@ -91,10 +92,10 @@ pub(crate) struct KeeperPorts {
 }
 
 /// The thread's state.
-pub(crate) struct Keeper {
+pub(crate) struct Keeper<S: Storage> {
     ports: KeeperPorts,
     guard: Arc<DiskGuard>,
-    state: State,
+    state: State<S>,
     precision: Option<Precision>,
     /// Appended, not yet synced.
     pending: Vec<Pending>,
@@ -116,11 +117,11 @@ struct Pending {
     op: KeeperOp,
 }
 
-impl Keeper {
+impl<S: Storage> Keeper<S> {
     pub(crate) fn new(
         ports: KeeperPorts,
         guard: Arc<DiskGuard>,
-        state: State,
+        state: State<S>,
         precision: Option<Precision>,
     ) -> Self {
         let (pending, greeted, waiting) = (Vec::new(), Vec::new(), Vec::new());

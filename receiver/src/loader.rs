@@ -21,10 +21,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_durable::Consumer;
-use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::Record;
 use tidegate_durable::SpoolReader;
+use tidegate_durable::Storage;
 
 use crate::disk;
 use crate::keeper::KeeperOp;
@@ -74,11 +74,11 @@ pub(crate) struct LoaderPlaces {
 }
 
 /// The thread's state.
-pub(crate) struct Loader {
+pub(crate) struct Loader<S: Storage> {
     pub(crate) ops: Receiver<LoaderOp>,
     pub(crate) keeper: Sender<KeeperOp>,
-    pub(crate) consumer: Consumer<DirStorage>,
-    pub(crate) reader: SpoolReader<DirStorage>,
+    pub(crate) consumer: Consumer<S>,
+    pub(crate) reader: SpoolReader<S>,
     pub(crate) places: LoaderPlaces,
     pub(crate) report: Arc<Mutex<LoaderReport>>,
     pub(crate) manifests: BTreeMap<String, Manifest>,
@@ -104,7 +104,7 @@ impl Touched {
     }
 }
 
-impl Loader {
+impl<S: Storage> Loader<S> {
     /// Runs until it is told to stop or a disk fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.remove_orphans()?;

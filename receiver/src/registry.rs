@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::Serialize;
-use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecovery;
 use tidegate_durable::OpenError;
+use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 use tidegate_link::receiving::HandshakeFault;
 use tidegate_link::receiving::Hello;
@@ -27,8 +27,8 @@ const KIND_FACT: u8 = 1;
 
 /// The origins and the journal they are kept in.
 #[derive(Debug)]
-pub(crate) struct Registry {
-    journal: Journal<DirStorage>,
+pub(crate) struct Registry<S: Storage> {
+    journal: Journal<S>,
     origins: BTreeMap<String, Origin>,
     is_dirty: bool,
     /// A full disk undid what had been appended: only a rewrite brings it back.
@@ -54,10 +54,10 @@ struct Fact {
     epoch: Option<u64>,
 }
 
-impl Registry {
+impl<S: Storage> Registry<S> {
     /// Opens the journal `origins` in `storage`.
     pub(crate) fn open(
-        storage: DirStorage,
+        storage: S,
         salt: u32,
     ) -> Result<(Self, JournalRecovery), OpenError> {
         let (journal, recovery) = Journal::open(storage, FileName::new("origins")?, salt)?;

@@ -24,6 +24,8 @@ use tidegate_durable::FileName;
 use tidegate_durable::Seq;
 use tidegate_durable::Spool;
 use tidegate_durable::SpoolOptions;
+use tidegate_durable::SpoolReader;
+use tidegate_durable::Storage;
 use tidegate_durable::TwoSlot;
 use tidegate_durable::WriteError;
 
@@ -54,17 +56,17 @@ const READ_BYTES: usize = 4 << 20;
 const READ_RECORDS: usize = 1024;
 
 /// Everything durable but the files.
-pub(crate) struct State {
-    pub(crate) spool: Spool<DirStorage>,
-    pub(crate) registry: Registry,
-    pub(crate) gaps: Gaps,
+pub(crate) struct State<S: Storage> {
+    pub(crate) spool: Spool<S>,
+    pub(crate) registry: Registry<S>,
+    pub(crate) gaps: Gaps<S>,
     pub(crate) tail: Tail,
     pub(crate) staging: PathBuf,
     /// Since the start.
     pub(crate) repeated_files: u64,
-    points: Consumer<DirStorage>,
-    unproven: Consumer<DirStorage>,
-    checkpoint: TwoSlot<DirStorage>,
+    points: Consumer<S>,
+    unproven: Consumer<S>,
+    checkpoint: TwoSlot<S>,
     memory: Memory,
     checkpointed_bytes: u64,
     checkpointed_sequence: u64,
@@ -82,11 +84,11 @@ struct Memory {
 }
 
 /// What opening leaves to others.
-pub(crate) struct Opened {
-    pub(crate) state: State,
+pub(crate) struct Opened<S: Storage> {
+    pub(crate) state: State<S>,
     /// For the loader.
-    pub(crate) directory: Consumer<DirStorage>,
-    pub(crate) reader: tidegate_durable::SpoolReader<DirStorage>,
+    pub(crate) directory: Consumer<S>,
+    pub(crate) reader: SpoolReader<S>,
     /// The cluster id of this receiver.
     pub(crate) cluster_id: String,
 }
@@ -112,16 +114,37 @@ impl Layout {
     }
 }
 
-impl State {
-    /// Opens everything and understands what the last run has left.
-    pub(crate) fn open(layout: &Layout, segment_bytes_max: u64) -> Result<Opened, String> {
+impl State<DirStorage> {
+    /// Opens the state directory.
+    pub(crate) fn open(
+        layout: &Layout,
+        segment_bytes_max: u64,
+    ) -> Result<Opened<DirStorage>, String> {
         let open = |path: &Path| {
             DirStorage::open(path).map_err(|error| format!("{}: {error}", path.display()))
         };
-        let memory = open(&layout.memory)?;
         for path in [&layout.staging, &layout.snapshots] {
             open(path)?;
         }
+        let storages = Storages { spool: open(&layout.spool)?, memory: open(&layout.memory)? };
+        Self::open_on(storages, &layout.staging, segment_bytes_max)
+    }
+}
+
+/// Where everything durable but the files is kept.
+pub(crate) struct Storages<S> {
+    pub(crate) spool: S,
+    pub(crate) memory: S,
+}
+
+impl<S: Storage> State<S> {
+    /// Opens everything and understands what the last run has left.
+    pub(crate) fn open_on(
+        storages: Storages<S>,
+        staging: &Path,
+        segment_bytes_max: u64,
+    ) -> Result<Opened<S>, String> {
+        let memory = storages.memory;
         let salt = RandomState::new().hash_one(()) as u32;
         #[allow(clippy::field_reassign_with_default)] // it cannot be written as a literal
         let options = {
@@ -130,7 +153,7 @@ impl State {
             options
         };
         let (mut spool, recovery) =
-            Spool::open(open(&layout.spool)?, options).map_err(|e| format!("spool: {e}"))?;
+            Spool::open(storages.spool, options).map_err(|e| format!("spool: {e}"))?;
         if let Some(torn) = &recovery.torn_tail {
             let (file, bytes) = (&torn.file, torn.bytes);
             tracing::info!(%file, bytes, "cut off what was never acknowledged");
@@ -159,7 +182,7 @@ impl State {
             registry,
             gaps,
             tail: Tail::default(),
-            staging: layout.staging.clone(),
+            staging: staging.to_owned(),
             repeated_files: 0,
             points,
             unproven,
@@ -305,10 +328,10 @@ pub(crate) fn lost_gap(range: &tidegate_durable::LostRange) -> Gap {
     Gap { origin: String::from("(unknown)"), item, reason: range.reason.to_string() }
 }
 
-fn two_slot(
-    storage: &DirStorage,
+fn two_slot<S: Storage>(
+    storage: &S,
     name: &str,
-) -> Result<(TwoSlot<DirStorage>, Option<Vec<u8>>), String> {
+) -> Result<(TwoSlot<S>, Option<Vec<u8>>), String> {
     let name = FileName::new(name).map_err(|error| error.to_string())?;
     let (slot, content) =
         TwoSlot::open(storage.clone(), name).map_err(|error| error.to_string())?;
@@ -316,7 +339,7 @@ fn two_slot(
 }
 
 /// The id this receiver was given at its first start.
-fn cluster_id(storage: &DirStorage) -> Result<String, String> {
+fn cluster_id(storage: &impl Storage) -> Result<String, String> {
     let (mut slot, content) = two_slot(storage, "cluster-id")?;
     if let Some(id) = content.and_then(|bytes| String::from_utf8(bytes).ok()) {
         return Ok(id);

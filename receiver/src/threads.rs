@@ -10,6 +10,7 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use tidegate_daemon::supervise::Supervisor;
+use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
 use crate::disk::DiskGuard;
@@ -62,7 +63,7 @@ impl Threads {
     /// Starts all of them; the door to them is the second value.
     pub(crate) fn start(
         common: &Common<'_>,
-        opened: Opened,
+        opened: Opened<impl Storage>,
         places: Places,
         precision: Option<Precision>,
     ) -> io::Result<(Self, Ingest)> {
