@@ -99,10 +99,7 @@ pub(crate) struct Gaps<S: Storage> {
 
 impl<S: Storage> Gaps<S> {
     /// Opens the journal `gaps` in `storage`.
-    pub(crate) fn open(
-        storage: S,
-        salt: u32,
-    ) -> Result<(Self, JournalRecovery), OpenError> {
+    pub(crate) fn open(storage: S, salt: u32) -> Result<(Self, JournalRecovery), OpenError> {
         let (journal, recovery) = Journal::open(storage, FileName::new("gaps")?, salt)?;
         let mut list = BTreeMap::new();
         for record in &recovery.records {
@@ -168,6 +165,11 @@ impl<S: Storage> Gaps<S> {
     /// All of them.
     pub(crate) fn list(&self) -> impl Iterator<Item = (&Gap, &Times)> {
         self.list.iter()
+    }
+
+    /// Whether it is known.
+    pub(crate) fn has(&self, gap: &Gap) -> bool {
+        self.list.contains_key(gap)
     }
 
     /// How many there are.

@@ -64,8 +64,8 @@ pub(crate) enum KeeperOp {
     Gaps(Arc<Inbox>),
     /// Compare a handshake with what is remembered.
     Greet(Greeting),
-    /// Leave gap records and say when they are durable.
-    Lost(Vec<Gap>, SyncSender<()>),
+    /// Leave gap records, and say whether they are durable or why not.
+    Lost(Vec<Gap>, SyncSender<Result<(), String>>),
     /// The peer has seen the last answer.
     Prove { connection: u64 },
     /// The loader went on: outdated segments may go.
@@ -188,10 +188,12 @@ impl<S: Storage> Keeper<S> {
                 inbox.take().into_iter().try_for_each(|(gap, count)| self.note_gap(gap, count))
             }
             KeeperOp::Lost(gaps, reply) => {
-                gaps.into_iter().try_for_each(|gap| self.note_gap(gap, 1))?;
+                gaps.into_iter().try_for_each(|gap| self.note_lost(gap))?;
                 self.settle()?;
+                // what found no room above is still to be written: not before that is it durable
+                let full = tolerate_full(self.state.gaps.sync())?;
                 // a loader that is gone has said why
-                let _ = reply.try_send(());
+                let _ = reply.try_send(full.map_or(Ok(()), Err));
                 Ok(())
             }
             KeeperOp::Greet(greeting) => self.greet(greeting),
@@ -211,6 +213,14 @@ impl<S: Storage> Keeper<S> {
 
     fn note_gap(&mut self, gap: Gap, count: u64) -> Result<(), WriteError> {
         tolerate_full(self.state.gaps.note(gap, count, now_ms())).map(drop)
+    }
+
+    /// What was lost names its record, so one that is known is the same one, told again.
+    fn note_lost(&mut self, gap: Gap) -> Result<(), WriteError> {
+        match self.state.gaps.has(&gap) {
+            true => Ok(()),
+            false => self.note_gap(gap, 1),
+        }
     }
 
     fn greet(&mut self, greeting: Greeting) -> Result<(), WriteError> {
@@ -427,3 +437,6 @@ pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

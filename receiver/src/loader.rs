@@ -96,9 +96,9 @@ struct Touched {
 
 impl Touched {
     /// A file is neither staged nor in its place.
-    fn lost(&mut self, origin: &str, file: &StagedFile) {
-        tracing::error!(origin, file = %file.name, "staged file is missing");
-        let (origin, item) = (origin.to_owned(), file.name.clone());
+    fn lost(&mut self, origin: &str, sequence: u64, file: &StagedFile) {
+        tracing::error!(origin, sequence, file = %file.name, "staged file is missing");
+        let (origin, item) = (origin.to_owned(), format!("{} of record {sequence}", file.name));
         let reason = String::from("its staged file is missing");
         self.gaps.push(crate::gaps::Gap { origin, item, reason });
     }
@@ -215,7 +215,7 @@ impl<S: Storage> Loader<S> {
                 if self.manifest(&record.origin)?.has_bytes(sequence, &file.sha256) {
                     continue;
                 }
-                touched.lost(&record.origin, file);
+                touched.lost(&record.origin, sequence, file);
                 continue;
             };
             if self.manifest(&record.origin)?.has(sequence, &stored, &file.sha256) {
@@ -251,7 +251,7 @@ impl<S: Storage> Loader<S> {
             placement::place(&self.places.staging, &self.places.snapshots, sequence, files)?
         {
             if stored.is_none() {
-                touched.lost(origin, file);
+                touched.lost(origin, sequence, file);
             }
         }
         touched.directories.insert(self.places.snapshots.clone());
@@ -278,7 +278,9 @@ impl<S: Storage> Loader<S> {
         }
         let (done, is_done) = sync_channel(1);
         let _ = self.keeper.send(KeeperOp::Lost(gaps, done));
-        is_done.recv().map_err(|_| io::Error::other("the keeper ended too early"))
+        let outcome = is_done.recv();
+        let outcome = outcome.map_err(|_| io::Error::other("the keeper ended too early"))?;
+        outcome.map_err(|reason| io::Error::new(io::ErrorKind::StorageFull, reason))
     }
 
     fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest> {

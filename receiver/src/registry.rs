@@ -56,10 +56,7 @@ struct Fact {
 
 impl<S: Storage> Registry<S> {
     /// Opens the journal `origins` in `storage`.
-    pub(crate) fn open(
-        storage: S,
-        salt: u32,
-    ) -> Result<(Self, JournalRecovery), OpenError> {
+    pub(crate) fn open(storage: S, salt: u32) -> Result<(Self, JournalRecovery), OpenError> {
         let (journal, recovery) = Journal::open(storage, FileName::new("origins")?, salt)?;
         let rewrite_at_bytes = REWRITE_BYTES;
         let mut registry = Self {

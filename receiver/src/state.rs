@@ -328,10 +328,7 @@ pub(crate) fn lost_gap(range: &tidegate_durable::LostRange) -> Gap {
     Gap { origin: String::from("(unknown)"), item, reason: range.reason.to_string() }
 }
 
-fn two_slot<S: Storage>(
-    storage: &S,
-    name: &str,
-) -> Result<(TwoSlot<S>, Option<Vec<u8>>), String> {
+fn two_slot<S: Storage>(storage: &S, name: &str) -> Result<(TwoSlot<S>, Option<Vec<u8>>), String> {
     let name = FileName::new(name).map_err(|error| error.to_string())?;
     let (slot, content) =
         TwoSlot::open(storage.clone(), name).map_err(|error| error.to_string())?;
