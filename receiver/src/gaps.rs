@@ -18,6 +18,8 @@ use tidegate_durable::WriteError;
 const GAPS_MAX: usize = 10_000;
 /// Most different gaps on their way to the list; a peer may make them faster than a disk takes them.
 const ON_THE_WAY_MAX: usize = 256;
+/// Most origins that have a count of their own for what finds no room in a list.
+const ORIGINS_MAX: usize = 1024;
 /// What the others are counted under.
 const OTHERS: &str = "(others)";
 /// The journal is written anew when it has grown beyond this.
@@ -37,9 +39,17 @@ pub(crate) struct Gap {
 }
 
 impl Gap {
-    /// Stands for all gaps of an origin that find no room of their own.
-    fn into_others(self) -> Self {
-        Self { item: OTHERS.to_owned(), reason: OTHERS.to_owned(), ..self }
+    /// The gap itself if there is room for it in a list of `most`; else what stands for all gaps of
+    /// its origin, and where there are too many origins, for all of those.
+    fn admitted<T>(self, list: &BTreeMap<Self, T>, most: usize) -> Self {
+        if list.len() < most || list.contains_key(&self) {
+            return self;
+        }
+        let others = Self { item: OTHERS.to_owned(), reason: OTHERS.to_owned(), ..self };
+        if list.len() < most.saturating_add(ORIGINS_MAX) || list.contains_key(&others) {
+            return others;
+        }
+        Self { origin: OTHERS.to_owned(), ..others }
     }
 }
 
@@ -54,8 +64,7 @@ impl Inbox {
     pub(crate) fn put(&self, gap: Gap) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = waiting.is_empty();
-        let has_room = waiting.len() < ON_THE_WAY_MAX || waiting.contains_key(&gap);
-        let gap = if has_room { gap } else { gap.into_others() };
+        let gap = gap.admitted(&waiting, ON_THE_WAY_MAX);
         let count = waiting.entry(gap).or_default();
         *count = count.saturating_add(1);
         is_first
@@ -114,10 +123,7 @@ impl<S: Storage> Gaps<S> {
     /// Notes a gap. A sender repeats what is refused many times a minute, so a known gap is only
     /// counted, and its count reaches the disk at every doubling.
     pub(crate) fn note(&mut self, gap: Gap, count: u64, now_ms: i64) -> Result<(), WriteError> {
-        let gap = match self.list.len() < GAPS_MAX || self.list.contains_key(&gap) {
-            true => gap,
-            false => gap.into_others(),
-        };
+        let gap = gap.admitted(&self.list, GAPS_MAX);
         let first = Times { count: 0, first_ms: now_ms, last_ms: now_ms };
         let times = self.list.entry(gap.clone()).or_insert(first);
         let before = times.count;
@@ -204,6 +210,19 @@ mod tests {
         assert_eq!(taken.values().sum::<u64>(), 100_002);
         assert_eq!(taken[&gap("a")], 2);
         assert!(inbox.put(gap("a")), "and must be told again");
+    }
+
+    /// A peer chooses its origin with each handshake.
+    #[test]
+    fn gaps_of_origins_without_end_are_bounded_and_counted() {
+        let inbox = Inbox::default();
+        let of = |origin: u32| Gap { origin: origin.to_string(), ..gap("a") };
+        for origin in 0..5000 {
+            inbox.put(of(origin));
+        }
+        let taken = inbox.take();
+        assert_eq!(taken.len(), ON_THE_WAY_MAX + ORIGINS_MAX + 1);
+        assert_eq!(taken.values().sum::<u64>(), 5000);
     }
 
     #[test]

@@ -99,8 +99,6 @@ pub(crate) struct Keeper<S: Storage> {
     precision: Option<Precision>,
     /// Appended, not yet synced.
     pending: Vec<Pending>,
-    /// Handshakes whose answer waits for the sync of the registry.
-    greeted: Vec<Greeting>,
     /// What found no room.
     waiting: Vec<KeeperOp>,
     /// When to look again whether there is some, whatever else goes on.
@@ -124,9 +122,9 @@ impl<S: Storage> Keeper<S> {
         state: State<S>,
         precision: Option<Precision>,
     ) -> Self {
-        let (pending, greeted, waiting) = (Vec::new(), Vec::new(), Vec::new());
+        let (pending, waiting) = (Vec::new(), Vec::new());
         let (look_again, log) = (Instant::now(), RateLimited::new(LINES_PER_MINUTE));
-        Self { ports, guard, state, precision, pending, greeted, waiting, look_again, log }
+        Self { ports, guard, state, precision, pending, waiting, look_again, log }
     }
 
     /// Runs until it is told to stop or the disk fails.
@@ -226,16 +224,16 @@ impl<S: Storage> Keeper<S> {
     fn greet(&mut self, greeting: Greeting) -> Result<(), WriteError> {
         // an answer here promises that nothing handed in before is still undecided
         self.settle()?;
-        let connection = greeting.peer.connection;
-        match self.state.registry.greet(&greeting.peer.hello, self.precision) {
-            Ok(Ok(())) => self.greeted.push(greeting),
-            Ok(Err(fault)) => {
-                let verdict = Verdict::Refused(Fault::Handshake(fault));
-                self.answer(connection, greeting.token, verdict);
-            }
-            Err(error) if !error.is_fatal() => self.wait(KeeperOp::Greet(greeting), &error),
-            Err(error) => return Err(error),
-        }
+        let Greeting { peer, token } = greeting;
+        let greeted = self.state.registry.greet(peer.connection, &peer.hello, self.precision);
+        self.answer(
+            peer.connection,
+            token,
+            match greeted {
+                Ok(()) => Verdict::Accepted { sequence: None },
+                Err(fault) => Verdict::Refused(Fault::Handshake(fault)),
+            },
+        );
         Ok(())
     }
 
@@ -299,6 +297,16 @@ impl<S: Storage> Keeper<S> {
     ) -> Result<(), WriteError> {
         let Some((Peer { connection, hello }, token)) = asked_by(&op) else { return Ok(()) };
         let connection = *connection;
+        // before the record, so that no item is kept of a sender that a restart does not know
+        if let Err(error) = self.state.registry.remember(hello) {
+            return match error.is_fatal() {
+                true => Err(error),
+                false => {
+                    self.wait(op, &error);
+                    self.settle()
+                }
+            };
+        }
         let draft = RecordDraft {
             kind: kind.code(),
             dialect: records::dialect_code(hello.form),
@@ -349,18 +357,7 @@ impl<S: Storage> Keeper<S> {
                 tolerate_full(self.state.checkpoint())?;
             }
         }
-        tolerate_full(self.state.gaps.sync())?;
-        let synced = tolerate_full(self.state.registry.sync())?;
-        for greeting in core::mem::take(&mut self.greeted) {
-            match &synced {
-                None => {
-                    let verdict = Verdict::Accepted { sequence: None };
-                    self.answer(greeting.peer.connection, greeting.token, verdict);
-                }
-                Some(_) => self.wait_without_room(KeeperOp::Greet(greeting), &synced),
-            }
-        }
-        Ok(())
+        tolerate_full(self.state.gaps.sync()).map(drop)
     }
 
     fn committed(&mut self, pending: Pending) {
@@ -374,6 +371,7 @@ impl<S: Storage> Keeper<S> {
     /// A connection is over; a late item of it must not be committed after its successor greeted.
     fn forget(&mut self, connection: u64) -> Result<(), WriteError> {
         self.settle()?;
+        self.state.registry.leave(connection);
         let (gone, kept): (Vec<_>, Vec<_>) = core::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|op| asked_by(op).is_some_and(|(peer, _)| peer.connection == connection));
@@ -417,7 +415,6 @@ impl<S: Storage> Keeper<S> {
 fn asked_by(op: &KeeperOp) -> Option<(&Peer, u64)> {
     match op {
         KeeperOp::Commit(job) => Some((&job.peer, job.token)),
-        KeeperOp::Greet(greeting) => Some((&greeting.peer, greeting.token)),
         KeeperOp::Submit { peer, token, .. } => Some((peer, *token)),
         _ => None,
     }

@@ -205,11 +205,14 @@ fn an_older_connection_of_a_stream_is_gone_before_the_new_one_is_answered() {
 }
 
 #[test]
-fn the_first_handshake_fixes_an_origins_precision() {
+fn what_is_kept_first_fixes_an_origins_precision() {
     let site = Site::new(&[]);
     let daemon = site.start();
     let in_us = handshake(&[("timestampPrecision", "us")]);
+    // nothing is kept yet, but two units at once are refused all the same
     let mut peer = daemon.greeted();
+    assert_eq!(daemon.connect().ask(&in_us), Some(FAIL));
+    assert_eq!(peer.ask(&config_plan()), Some(OK));
     assert_eq!(peer.ask(&in_us), Some(FAIL));
     assert_eq!(peer.ask(&handshake(&[])), Some(OK), "the connection stays");
     daemon.kill();
@@ -217,6 +220,29 @@ fn the_first_handshake_fixes_an_origins_precision() {
     assert_eq!(daemon.connect().ask(&in_us), Some(FAIL));
     let other = handshake(&[("timestampPrecision", "us"), ("clusterID", "another")]);
     assert_eq!(daemon.connect().ask(&other), Some(OK));
+}
+
+/// Whoever could greet under a thousand names and send nothing once locked every new plant out
+/// for good.
+#[test]
+fn a_greeting_alone_is_not_remembered() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut stranger = daemon.connect();
+    for n in 0..1100 {
+        let name = format!("made-up-{n}");
+        assert_eq!(stranger.ask(&handshake(&[("clusterID", &name)])), Some(OK), "{n}");
+    }
+    let mut plant = daemon.greeted();
+    assert_eq!(plant.ask(&config_plan()), Some(OK));
+    let origins = |status: serde_json::Value| -> Vec<String> {
+        let listed = status["keeper"]["origins"].as_array().unwrap().clone();
+        listed.iter().map(|one| one["origin"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(origins(daemon.status()), ["that-side"]);
+    daemon.kill();
+    let daemon = site.start();
+    assert_eq!(origins(daemon.status()), ["that-side"]);
 }
 
 #[test]

@@ -128,7 +128,7 @@ config_table! {
     cluster_id: Option<String> = "receiver_cluster_id",
     "auto", Kind::TextOrAuto { bytes_max: 255 }, Restart, Used;
 
-    /// Unit of the time stamps that is accepted. auto means that the first handshake of each origin
+    /// Unit of the time stamps that is accepted. auto means that the first item kept of each origin
     /// fixes it for that origin.
     timestamp_precision: Option<Precision> = "receiver_timestamp_precision",
     "auto", Kind::Choice(&["auto", "ms", "us", "ns"]), Restart, Used;

@@ -482,7 +482,7 @@ impl Connection {
             context.warn(&format!("refused {}", peer.ip()), line);
         }
         context.stats.last_error = Some(format!("{} {origin}: {refusal}", self.peer));
-        // only of accepted origins, for their number is bounded
+        // only of those that have greeted, who are known to be senders
         if refusal.is_final() && self.session.identity().is_some() {
             let reason = match refusal {
                 Refusal::ByTarget { reason, .. } => reason.clone(),
