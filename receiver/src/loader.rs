@@ -21,6 +21,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_durable::Consumer;
+use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::Record;
 use tidegate_durable::SpoolReader;
@@ -30,6 +31,7 @@ use crate::disk;
 use crate::keeper::KeeperOp;
 use crate::manifest::Line;
 use crate::manifest::Manifest;
+use crate::manifest::PlacedManifest;
 use crate::placement;
 use crate::records;
 use crate::records::RecordKind;
@@ -81,7 +83,7 @@ pub(crate) struct Loader<S: Storage> {
     pub(crate) reader: SpoolReader<S>,
     pub(crate) places: LoaderPlaces,
     pub(crate) report: Arc<Mutex<LoaderReport>>,
-    pub(crate) manifests: BTreeMap<String, Manifest>,
+    pub(crate) manifests: BTreeMap<String, PlacedManifest>,
 }
 
 /// What the records of one batch have touched.
@@ -176,7 +178,7 @@ impl<S: Storage> Loader<S> {
             })?;
             match self.manifests.len() > MANIFESTS_OPEN_MAX {
                 true => self.manifests.clear(),
-                false => self.manifests.values_mut().for_each(Manifest::settle),
+                false => self.manifests.values_mut().for_each(|it| it.manifest.settle()),
             }
             let _ = self.keeper.send(KeeperOp::Retain);
             self.note(|report| {
@@ -283,13 +285,15 @@ impl<S: Storage> Loader<S> {
         outcome.map_err(|reason| io::Error::new(io::ErrorKind::StorageFull, reason))
     }
 
-    fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest> {
+    fn manifest(&mut self, origin: &str) -> io::Result<&mut Manifest<DirStorage>> {
         let position = self.consumer.position().get();
-        if self.manifests.get(origin).is_some_and(|manifest| !manifest.is_in_place()) {
+        if self.manifests.get(origin).is_some_and(|placed| !placed.is_in_place()) {
             self.manifests.remove(origin);
         }
         match self.manifests.entry(origin.to_owned()) {
-            std::collections::btree_map::Entry::Occupied(found) => Ok(found.into_mut()),
+            std::collections::btree_map::Entry::Occupied(found) => {
+                Ok(&mut found.into_mut().manifest)
+            }
             std::collections::btree_map::Entry::Vacant(place) => {
                 let directory = self.places.target.join(origin);
                 if !directory.is_dir() {
@@ -299,7 +303,7 @@ impl<S: Storage> Loader<S> {
                     })?;
                     sync_directory(&self.places.target)?;
                 }
-                Ok(place.insert(Manifest::open(&directory, position)?))
+                Ok(&mut place.insert(PlacedManifest::open(&directory, position)?).manifest)
             }
         }
     }

@@ -46,6 +46,15 @@ impl DirStorage {
         Ok(Self { directory: Arc::new(directory) })
     }
 
+    /// The directory at `path`, which must be there already.
+    pub fn existing(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let directory = path.into();
+        match fs::metadata(&directory)?.is_dir() {
+            true => Ok(Self { directory: Arc::new(directory) }),
+            false => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.directory
