@@ -30,7 +30,6 @@ use tidegate_daemon::signals::Signals;
 use tidegate_daemon::supervise::EXIT_FATAL;
 use tidegate_daemon::supervise::Grace;
 use tidegate_daemon::supervise::Supervisor;
-use tidegate_durable::DirStorage;
 use tidegate_link::receiving::ReceivingConfig;
 
 use crate::buffers::Pool;
@@ -48,6 +47,7 @@ use crate::edge::Tell;
 use crate::state::Layout;
 use crate::state::State;
 use crate::status::LoaderReport;
+use crate::target::Target;
 use crate::threads::Common;
 use crate::threads::Places;
 use crate::threads::Threads;
@@ -101,9 +101,7 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let lock = StateLock::acquire(&config.state_dir).map_err(|error| error.to_string())?;
     let layout = Layout::of(&config.state_dir);
     let opened = State::open(&layout, config.spool_segment_bytes)?;
-    let target = config.directory();
-    // with its parents, and durably: files are moved into it
-    DirStorage::open(&target).map_err(|e| format!("{}: {e}", target.display()))?;
+    let target = Target::open(&opened.memory, &config.directory())?;
     let cluster_id = config.cluster_id.clone().unwrap_or_else(|| opened.cluster_id.clone());
     let run = uuid::Uuid::new_v4();
 
@@ -120,11 +118,11 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let (supervisor, fatals) = Supervisor::new(Grace::ExitAfter(FATAL_TIME_MAX), move || {
         let _ = waker.wake();
     });
-    let guarded = vec![config.state_dir.clone(), target.clone()];
+    let guarded = vec![config.state_dir.clone(), target.directory().to_owned()];
     let (floor_bytes, policy) = (config.disk_floor_bytes, config.disk_full_policy);
     let guard = Arc::new(DiskGuard::new(guarded, floor_bytes, policy));
     let report = Arc::new(Mutex::new(LoaderReport {
-        target: target.display().to_string(),
+        target: target.directory().display().to_string(),
         position: opened.directory.position().get(),
         ..LoaderReport::default()
     }));

@@ -39,6 +39,7 @@ use crate::records::StagedFile;
 use crate::sealer::sync_directory;
 use crate::state::lost_gap;
 use crate::status::LoaderReport;
+use crate::target::Target;
 use crate::writer;
 use crate::writer::named;
 
@@ -70,7 +71,7 @@ pub(crate) struct LoaderPlaces {
     pub(crate) snapshots: PathBuf,
     /// Files that may belong to records which can no longer be read.
     pub(crate) unclaimed: PathBuf,
-    pub(crate) target: PathBuf,
+    pub(crate) target: Target,
     /// Files of this run begin with this, those of others are judged by the spool.
     pub(crate) run: String,
 }
@@ -113,7 +114,15 @@ impl<S: Storage> Loader<S> {
         let mut is_stalled = false;
         loop {
             match self.load_all() {
-                Ok(()) => is_stalled = false,
+                Ok(()) => {
+                    if is_stalled {
+                        self.note(|report| {
+                            report.last_error = None;
+                            report.is_target_away = false;
+                        });
+                    }
+                    is_stalled = false;
+                }
                 Err(error) if disk::may_pass(&error) => {
                     if !is_stalled {
                         tracing::warn!(%error, "target stalled, files wait in the state directory");
@@ -121,7 +130,11 @@ impl<S: Storage> Loader<S> {
                     is_stalled = true;
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
-                    self.note(|report| report.last_error = Some(error.to_string()));
+                    let is_target_away = self.places.target.check().is_err();
+                    self.note(|report| {
+                        report.is_target_away = is_target_away;
+                        report.last_error = Some(error.to_string());
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -151,6 +164,7 @@ impl<S: Storage> Loader<S> {
 
     /// Everything durable in the spool, batch by batch.
     fn load_all(&mut self) -> io::Result<()> {
+        self.places.target.check()?;
         let durable = self.reader.durable_seq();
         while self.consumer.position() < durable {
             let next = self.consumer.position().next();
@@ -170,6 +184,8 @@ impl<S: Storage> Loader<S> {
                 }
             }
             self.make_durable(&touched)?;
+            // what went away meanwhile may have taken the batch with it
+            self.places.target.check()?;
             self.report_lost(touched.gaps)?;
             self.consumer.advance(last).map_err(io::Error::other)?;
             self.consumer.sync().map_err(|error| match error.is_fatal() {
@@ -185,6 +201,7 @@ impl<S: Storage> Loader<S> {
                 report.files = report.files.saturating_add(touched.files);
                 report.bytes = report.bytes.saturating_add(touched.bytes);
                 report.position = last.get();
+                report.is_target_away = false;
                 report.last_error = None;
             });
         }
@@ -209,7 +226,8 @@ impl<S: Storage> Loader<S> {
         }
         // makes the directory where there is none
         self.manifest(&record.origin)?;
-        let directory = self.places.target.join(&record.origin);
+        self.places.target.check()?;
+        let directory = self.places.target.directory().join(&record.origin);
         for (file, stored) in
             placement::place(&self.places.staging, &directory, sequence, &contents.files)?
         {
@@ -295,14 +313,7 @@ impl<S: Storage> Loader<S> {
                 Ok(&mut found.into_mut().manifest)
             }
             std::collections::btree_map::Entry::Vacant(place) => {
-                let directory = self.places.target.join(origin);
-                if !directory.is_dir() {
-                    let made = fs::create_dir_all(&directory);
-                    made.map_err(|error| {
-                        named(&error, "create", &directory.display().to_string())
-                    })?;
-                    sync_directory(&self.places.target)?;
-                }
+                let directory = self.places.target.origin(origin)?;
                 Ok(&mut place.insert(PlacedManifest::open(&directory, position)?).manifest)
             }
         }
@@ -351,14 +362,16 @@ impl<S: Storage> Loader<S> {
 
     /// Moves what no readable record speaks of out of the way of later starts.
     fn put_aside(&self, wanted: &HashSet<String>) -> io::Result<()> {
-        let unclaimed = &self.places.unclaimed;
-        for entry in fs::read_dir(&self.places.staging)? {
+        let LoaderPlaces { staging, unclaimed, .. } = &self.places;
+        let mut is_moved = false;
+        for entry in fs::read_dir(staging)? {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             if !name.starts_with(&self.places.run) && !wanted.contains(name.as_ref()) {
                 let failed = |error| named(&error, "move to unclaimed", &name);
-                fs::create_dir_all(unclaimed).map_err(failed)?;
-                fs::rename(self.places.staging.join(name.as_ref()), unclaimed.join(name.as_ref()))
+                DirStorage::open(unclaimed).map_err(failed)?;
+                is_moved = true;
+                fs::rename(staging.join(name.as_ref()), unclaimed.join(name.as_ref()))
                     .map_err(failed)?;
                 tracing::error!(
                     directory = %unclaimed.display(),
@@ -366,6 +379,10 @@ impl<S: Storage> Loader<S> {
                     "the spool is damaged; kept a file that no readable record speaks of"
                 );
             }
+        }
+        if is_moved {
+            sync_directory(unclaimed)?;
+            sync_directory(staging)?;
         }
         Ok(())
     }

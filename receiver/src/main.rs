@@ -28,6 +28,7 @@ mod registry;
 mod sealer;
 mod state;
 mod status;
+mod target;
 mod threads;
 mod writer;
 

@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/lock          held while the daemon runs
 //! <state>/spool/        accepted items in order of arrival
-//! <state>/memory/       origins, gaps, own cluster id, checkpoint
+//! <state>/memory/       origins, gaps, own cluster id, target, checkpoint
 //! <state>/staging/      files on their way, and sealed ones until the loader takes them
 //! <state>/snapshots/    schema and config snapshots, kept and not applied
 //! <state>/unclaimed/    staged files of records that can no longer be read; made when needed
@@ -91,6 +91,8 @@ pub(crate) struct Opened<S: Storage> {
     pub(crate) reader: SpoolReader<S>,
     /// The cluster id of this receiver.
     pub(crate) cluster_id: String,
+    /// The small facts of the state, for those that others keep.
+    pub(crate) memory: S,
 }
 
 /// Paths below the state directory.
@@ -191,7 +193,7 @@ impl<S: Storage> State<S> {
         };
         state.catch_up()?;
         let cluster_id = cluster_id(&memory)?;
-        Ok(Opened { state, directory, reader, cluster_id })
+        Ok(Opened { state, directory, reader, cluster_id, memory })
     }
 
     /// A record became durable.

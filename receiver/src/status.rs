@@ -131,6 +131,8 @@ pub(crate) struct LoaderReport {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) position: u64,
+    /// The target or its marker is not there: files wait in the state directory.
+    pub(crate) is_target_away: bool,
     pub(crate) last_error: Option<String>,
 }
 
@@ -162,11 +164,16 @@ pub(crate) fn render(report: &Report) -> String {
     }
     let loader = &report.loader;
     out.line(format!(
-        "target:      {}, {} files ({}) placed since start, up to record {}",
+        "target:      {}, {} files ({}) placed since start, up to record {}{}",
         loader.target,
         loader.files,
         text::bytes(loader.bytes),
-        loader.position
+        loader.position,
+        if loader.is_target_away {
+            " - TARGET AWAY, files wait in the state directory"
+        } else {
+            ""
+        }
     ));
     if let Some(error) = &loader.last_error {
         out.line(format!("             last error: {error}"));

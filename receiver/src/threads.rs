@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc::Sender;
@@ -29,6 +28,7 @@ use crate::sealer::Sealer;
 use crate::state::Layout;
 use crate::state::Opened;
 use crate::status::LoaderReport;
+use crate::target::Target;
 use crate::writer::Writer;
 use crate::writer::WriterOp;
 use crate::writer::WriterPorts;
@@ -44,7 +44,7 @@ pub(crate) struct Common<'a> {
 /// Where they work.
 pub(crate) struct Places {
     pub(crate) layout: Layout,
-    pub(crate) target: PathBuf,
+    pub(crate) target: Target,
     /// The name of this run, unique over all runs.
     pub(crate) run: String,
 }

@@ -219,6 +219,94 @@ fn a_state_made_anew_overwrites_nothing_in_the_target() {
     assert!(stored == expected, "{} files", stored.len());
 }
 
+/// The manifest is a device that cannot be synced: as near to a failed fsync as needs no privileges.
+#[test]
+fn a_manifest_that_cannot_be_synced_ends_the_daemon_and_keeps_the_file_for_the_next_one() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    let manifest = site.path("files/that-side/manifest.tsv");
+    std::fs::rename(&manifest, site.path("manifest.1")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &manifest).unwrap();
+    assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(74), "{log:#?}");
+    assert!(log.iter().any(|line| line.contains("cannot sync")), "{log:#?}");
+    std::fs::rename(site.path("manifest.1"), &manifest).unwrap();
+    let daemon = site.start();
+    daemon.wait_loaded();
+    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["a.tsfile", "b.tsfile"]);
+}
+
+/// A target that was unmounted was once made anew below its mount point, and filled there.
+#[test]
+fn a_target_that_goes_away_is_waited_for_and_never_made_anew() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    let away = |daemon: &common::Daemon| {
+        daemon.wait_status(|status| {
+            let error = status["loader"]["last_error"].as_str().unwrap_or_default();
+            status["loader"]["is_target_away"] == true && error.contains("target away")
+        });
+        let text = String::from_utf8(site.output("status", &[]).stdout).unwrap();
+        assert!(text.contains("TARGET AWAY"), "{text}");
+    };
+    // unmounted while it runs: the name is gone
+    std::fs::rename(site.path("files"), site.path("elsewhere")).unwrap();
+    assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
+    away(&daemon);
+    assert!(!site.path("files").exists());
+    daemon.kill();
+    // not mounted at boot: an empty directory stands in its place
+    std::fs::create_dir(site.path("files")).unwrap();
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("c.tsfile", &ts_file(100, 3), 100), Some(OK));
+    away(&daemon);
+    assert_eq!(std::fs::read_dir(site.path("files")).unwrap().count(), 0);
+    // another disk than the one that is known
+    std::fs::write(site.path("files/.tidegate-target"), "another\n").unwrap();
+    away(&daemon);
+    std::fs::remove_dir_all(site.path("files")).unwrap();
+    std::fs::rename(site.path("elsewhere"), site.path("files")).unwrap();
+    daemon.wait_loaded();
+    daemon.wait_status(|status| status["loader"]["is_target_away"] == false);
+    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
+    assert_eq!(names, ["a.tsfile", "b.tsfile", "c.tsfile"]);
+}
+
+#[test]
+fn another_receiver_directory_is_begun_and_a_known_one_is_taken_over() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    daemon.kill();
+    let marker = |directory: &str| std::fs::read(site.path(directory).join(".tidegate-target"));
+    let first = marker("files").unwrap();
+    site.configure(&[("receiver_directory", &site.path("new/deep").display().to_string())]);
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
+    daemon.wait_loaded();
+    assert!(site.path("new/deep/that-side/000000000002-b.tsfile").is_file());
+    assert_ne!(marker("new/deep").unwrap(), first);
+    daemon.kill();
+    // the operator moved the first one and says so
+    std::fs::rename(site.path("files"), site.path("moved")).unwrap();
+    site.configure(&[("receiver_directory", &site.path("moved").display().to_string())]);
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("c.tsfile", &ts_file(100, 3), 100), Some(OK));
+    daemon.wait_loaded();
+    assert_eq!(marker("moved").unwrap(), first);
+    let manifest = std::fs::read_to_string(site.path("moved/that-side/manifest.tsv")).unwrap();
+    assert_eq!(manifest.lines().count(), 2, "{manifest}");
+}
+
 #[test]
 fn files_wait_while_the_target_is_away() {
     let site = Site::new(&[]);
@@ -270,10 +358,8 @@ fn a_peer_that_breaks_off_while_its_answer_is_withheld_is_noticed() {
 fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
     let site = Site::new(&[]);
     // nothing can be placed, so the files stay in staging
-    std::os::unix::fs::symlink(site.path("nowhere"), site.path("files")).unwrap();
-    std::fs::create_dir(site.path("nowhere")).unwrap();
     let daemon = site.start();
-    std::fs::remove_dir(site.path("nowhere")).unwrap();
+    std::fs::rename(site.path("files"), site.path("away")).unwrap();
     let mut peer = daemon.greeted();
     let contents = [ts_file(100, 1), ts_file(100, 2)];
     assert_eq!(peer.file("first.tsfile", &contents[0], 100), Some(OK));
@@ -288,7 +374,7 @@ fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
             std::fs::write(&path, bytes).unwrap();
         }
     }
-    std::fs::create_dir(site.path("nowhere")).unwrap();
+    std::fs::rename(site.path("away"), site.path("files")).unwrap();
     let daemon = site.start();
     daemon.wait_loaded();
     assert_eq!(daemon.gaps().as_array().unwrap().len(), 1, "{:#}", daemon.gaps());

@@ -77,7 +77,7 @@ pub fn sealed_files(data_dir: &Path) -> Result<BTreeMap<String, Content>> {
 /// Everything that the manifests of a receiver's directory list, checked against the files.
 pub fn arrived(directory: &Path) -> Result<Arrived> {
     let mut found = Arrived::new();
-    for origin in children(directory)? {
+    for origin in children(directory)?.into_iter().filter(|path| path.is_dir()) {
         let manifest = origin.join("manifest.tsv");
         let text = match fs::read_to_string(&manifest) {
             Ok(text) => text,

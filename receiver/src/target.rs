@@ -1,0 +1,165 @@
+//! Which directory is the target, and whether it is there.
+//!
+//! A target may be a mount. One that goes away must not be made anew below its mount point, where
+//! nobody looks for the files. So it is made once, and a marker is left in it whose id the state
+//! remembers; whatever has no such marker is not the target, and is waited for.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::Serialize;
+use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
+use tidegate_durable::Storage;
+use tidegate_durable::TwoSlot;
+
+use crate::sealer::sync_directory;
+use crate::writer::FILE_MODE;
+use crate::writer::named;
+
+/// The file in the target. No origin begins with a dot, so it is in nobody's way.
+const MARKER_NAME: &str = ".tidegate-target";
+
+/// Longest marker that is read.
+const MARKER_BYTES_MAX: usize = 64;
+
+/// What the state remembers.
+#[derive(Deserialize, Serialize)]
+struct Known {
+    path: String,
+    id: String,
+}
+
+/// The target that is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    directory: PathBuf,
+    id: String,
+}
+
+impl Target {
+    /// The target at `directory`. It is made only if `memory` knows none of that path; one that has
+    /// a marker already is taken over.
+    pub(crate) fn open<S: Storage>(memory: &S, directory: &Path) -> Result<Self, String> {
+        let failed = |error: &dyn core::fmt::Display| format!("target: {error}");
+        let name = FileName::new("target").map_err(|e| failed(&e))?;
+        let (mut slot, content) = TwoSlot::open(memory.clone(), name).map_err(|e| failed(&e))?;
+        let path = directory.display().to_string();
+        if let Some(bytes) = content.payload {
+            // never taken for a first start
+            let known: Known = serde_json::from_slice(&bytes).map_err(|e| failed(&e))?;
+            if known.path == path {
+                return Ok(Self { directory: directory.to_owned(), id: known.id });
+            }
+        }
+        let shown = |error: io::Error| format!("{path}: {error}");
+        // with its parents, and durably: files are moved into it
+        DirStorage::open(directory).map_err(shown)?;
+        let id = match read_marker(directory) {
+            Ok(id) => id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let id = uuid::Uuid::new_v4().to_string();
+                write_marker(directory, &id).map_err(shown)?;
+                id
+            }
+            Err(error) => return Err(shown(error)),
+        };
+        let known = Known { path, id };
+        let bytes = serde_json::to_vec(&known).map_err(|e| failed(&e))?;
+        slot.write(&bytes).map_err(|e| failed(&e))?;
+        Ok(Self { directory: directory.to_owned(), id: known.id })
+    }
+
+    /// Where it is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// An error that may pass unless the marker is there, whatever keeps it from being read.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let found = match read_marker(&self.directory) {
+            Ok(id) if id == self.id => return Ok(()),
+            Ok(_) => String::from("of another target"),
+            Err(error) => error.to_string(),
+        };
+        let (directory, id) = (self.directory.display(), &self.id);
+        let message = format!(
+            "target away: expected {directory}/{MARKER_NAME} with {id} in it, found: {found}"
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, message))
+    }
+
+    /// Makes the directory of an origin in the target where there is none; durable on return.
+    pub(crate) fn origin(&self, origin: &str) -> io::Result<PathBuf> {
+        self.check()?;
+        let directory = self.directory.join(origin);
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
+            outcome => outcome
+                .map_err(|error| named(&error, "create", &directory.display().to_string()))?,
+        }
+        // also where it was there: an earlier run may have made it and gone
+        sync_directory(&self.directory)?;
+        Ok(directory)
+    }
+}
+
+fn read_marker(directory: &Path) -> io::Result<String> {
+    let mut text = fs::read_to_string(directory.join(MARKER_NAME))?;
+    text.truncate(text.trim_end().len());
+    match text.len() {
+        1..=MARKER_BYTES_MAX => Ok(text),
+        _ => Err(io::Error::other(format!("{MARKER_NAME} is not one short line"))),
+    }
+}
+
+/// Under another name first, so that a marker is whole or not there.
+fn write_marker(directory: &Path, id: &str) -> io::Result<()> {
+    let beside = directory.join(".tidegate-target.new");
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
+    writeln!(file, "{id}")?;
+    file.sync_all()?;
+    fs::rename(&beside, directory.join(MARKER_NAME))?;
+    sync_directory(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_durable::sim::SimStorage;
+
+    use super::*;
+
+    #[test]
+    fn a_target_is_made_once_and_known_by_its_marker_from_then_on() {
+        let root = tempfile::tempdir().unwrap();
+        let (memory, directory) = (SimStorage::new(), root.path().join("a/b"));
+        let target = Target::open(&memory, &directory).unwrap();
+        target.check().unwrap();
+        target.origin("plant").unwrap();
+        fs::rename(&directory, root.path().join("away")).unwrap();
+        for round in ["while it runs", "after a restart"] {
+            let target = Target::open(&memory, &directory).unwrap();
+            let error = target.check().expect_err(round);
+            assert!(error.to_string().contains("target away"), "{error}");
+            assert!(crate::disk::may_pass(&error) && target.origin("plant").is_err());
+            assert!(!directory.exists(), "{round}");
+        }
+        // a directory in its place is not the target, nor is what holds another's marker
+        fs::create_dir(&directory).unwrap();
+        assert!(target.check().is_err() && target.origin("plant").is_err());
+        for text in ["", "another\n", &"x".repeat(100)] {
+            fs::write(directory.join(MARKER_NAME), text).unwrap();
+            assert!(target.check().is_err(), "{text:?}");
+        }
+        // what the manual says for a directory that is to be begun anew
+        fs::write(directory.join(MARKER_NAME), format!("{}\n", target.id)).unwrap();
+        target.check().unwrap();
+    }
+}
