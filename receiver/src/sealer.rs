@@ -152,3 +152,81 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
         .map_err(|error| writer::named(&error, "open directory", &shown.to_string()))?;
     directory.sync_all().map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use tidegate_link::receiving::FileId;
+    use tidegate_link::receiving::HandshakeForm;
+    use tidegate_link::receiving::Hello;
+    use tidegate_link::receiving::Origin;
+    use tidegate_link::receiving::SealedFile;
+    use tidegate_model::Precision;
+
+    use super::*;
+
+    /// A seal of one snapshot file, whose bytes are in `handle`.
+    fn job(handle: File, token: u64) -> SealJob {
+        let hello = Hello {
+            origin: Origin::escape("plant"),
+            stream: None,
+            epoch: None,
+            precision: Precision::Ms,
+            form: HandshakeForm::V2,
+        };
+        let name = format!("{token}.snapshot");
+        let file = SealedFile { file: FileId::of(0), name: name.clone(), length_bytes: 0 };
+        let (files, parameters, request) = (vec![file], Vec::new(), Vec::new());
+        let (digests_in, digests) = channel();
+        let _ = digests_in.send(Digests { crc32: 0, sha256: [0; 32] });
+        let written = WrittenFile {
+            handle,
+            staged: name.clone(),
+            name,
+            claimed_bytes: 0,
+            length_bytes: 0,
+            head: Vec::new(),
+            tail: Vec::new(),
+            digests,
+        };
+        SealJob {
+            peer: Peer { connection: 1, hello: Arc::new(hello) },
+            token,
+            seal: Seal { kind: SealKind::ConfigSnapshot, files, parameters, request },
+            files: vec![written],
+        }
+    }
+
+    /// Runs the thread over `jobs`: how it ends, and how many seals reached the keeper.
+    fn run(staging: &Path, jobs: Vec<SealJob>) -> (io::Result<()>, usize) {
+        let (ops_in, ops) = channel();
+        let (keeper, kept) = channel();
+        jobs.into_iter().for_each(|job| drop(ops_in.send(SealerOp::Seal(job))));
+        drop(ops_in);
+        let outcomes: OutcomeSink = Arc::new(|it| panic!("nobody is answered here: {it:?}"));
+        let outcome = Sealer { ops, keeper, outcomes, staging: staging.to_owned() }.run();
+        (outcome, kept.iter().count())
+    }
+
+    /// What cannot be synced is a device here, and a directory that is gone: the system itself says
+    /// that it failed.
+    #[test]
+    fn after_a_failed_sync_no_seal_of_the_batch_reaches_the_keeper() {
+        let staging = tempfile::tempdir().unwrap();
+        let good = |token| job(tempfile::tempfile().unwrap(), token);
+        let bad = || job(File::options().write(true).open("/dev/null").unwrap(), 9);
+        let (outcome, n_kept) = run(staging.path(), vec![good(1), good(2)]);
+        assert!(outcome.is_ok() && n_kept == 2, "{outcome:?}, {n_kept}");
+        for jobs in [vec![bad()], vec![good(1), bad()], vec![bad(), good(1)]] {
+            let (outcome, n_kept) = run(staging.path(), jobs);
+            let error = outcome.expect_err("the thread goes on").to_string();
+            assert!(error.contains("cannot sync 9.snapshot"), "{error}");
+            assert_eq!(n_kept, 0);
+        }
+        let gone = staging.path().join("gone");
+        let (outcome, n_kept) = run(&gone, vec![good(1), good(2)]);
+        assert!(outcome.is_err() && n_kept == 0, "{outcome:?}, {n_kept}");
+    }
+}

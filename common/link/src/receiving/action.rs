@@ -29,6 +29,11 @@ impl Token {
 pub struct FileId(pub(super) u64);
 
 impl FileId {
+    /// The file of a number that [`as_u64`](Self::as_u64) gave.
+    pub const fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number, for names and maps at the edge.
     pub const fn as_u64(self) -> u64 {
         self.0
