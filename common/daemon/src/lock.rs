@@ -4,17 +4,18 @@
 //! behind never has to be removed by hand.
 
 use core::fmt;
-use std::fs::DirBuilder;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::fs::TryLockError;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+
+/// Readable by the service's group, by nobody else.
+const DIRECTORY_MODE: u32 = 0o750;
 
 /// Digits of a process id, and some.
 const PID_BYTES_MAX: u64 = 20;
@@ -26,14 +27,14 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Locks `state_dir`, which is made if it does not exist (mode 0750).
+    /// Locks `state_dir`, which is made, durably, if it does not exist (mode 0750).
     ///
     /// # Errors
     /// Another process holds it, or the file system refuses.
     pub fn acquire(state_dir: &Path) -> Result<Self, LockError> {
         let path = state_dir.join("lock");
         let io_error = |source| LockError::Io { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(io_error)?;
+        tidegate_durable::make_directory(state_dir, DIRECTORY_MODE).map_err(io_error)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -107,6 +108,8 @@ impl std::error::Error for LockError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -114,6 +117,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("a/b");
         let first = StateLock::acquire(&state).unwrap();
+        let mode = std::fs::metadata(&state).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7027, 0, "{mode:o}");
         let error = StateLock::acquire(&state).unwrap_err();
         let expected = format!(
             "state directory {} is in use by process {}",

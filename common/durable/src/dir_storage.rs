@@ -2,8 +2,10 @@
 //! (`tests/no_bypass.rs` holds that).
 
 use std::fs;
+use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -17,6 +19,9 @@ use crate::StorageFile;
 /// Readable by the service's group, by nobody else: requests carry measured values.
 const FILE_MODE: u32 = 0o640;
 
+/// As the system makes them; the process's mask takes from it.
+const DIRECTORY_MODE: u32 = 0o777;
+
 /// A real directory.
 #[derive(Clone, Debug)]
 pub struct DirStorage {
@@ -28,21 +33,7 @@ impl DirStorage {
     /// on return.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let directory = path.into();
-        let missing: Vec<PathBuf> = directory
-            .ancestors()
-            .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.is_dir())
-            .map(Path::to_path_buf)
-            .collect();
-        for directory in missing.iter().rev() {
-            match fs::create_dir(directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
-            }
-            sync_directory(parent_of(directory))?;
-        }
-        if !directory.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
+        make_directory(&directory, DIRECTORY_MODE)?;
         Ok(Self { directory: Arc::new(directory) })
     }
 
@@ -142,6 +133,33 @@ impl StorageFile for DirFile {
     fn sync(&mut self) -> io::Result<()> {
         // fdatasync writes the length too: it is metadata that reading the bytes needs.
         self.file.sync_data()
+    }
+}
+
+/// Makes the directory `path`, with its parents when absent; what is made gets `mode`. Its entry in
+/// its parent is durable on return, also where an earlier process made it and was ended before it
+/// had synced that.
+pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.is_dir())
+        .collect();
+    for directory in missing.iter().rev() {
+        match DirBuilder::new().mode(mode).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        sync_directory(parent_of(directory))?;
+    }
+    if !path.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    match sync_directory(parent_of(path)) {
+        // somebody else has made it there, and looks after it
+        Err(error) if missing.is_empty() && error.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 

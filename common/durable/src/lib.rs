@@ -44,6 +44,7 @@ pub use consumer::Consumer;
 pub use consumer::ConsumerError;
 pub use dir_storage::DirFile;
 pub use dir_storage::DirStorage;
+pub use dir_storage::make_directory;
 pub use disk::free_bytes;
 pub use error::Failure;
 pub use error::OpenError;
