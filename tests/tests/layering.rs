@@ -35,6 +35,10 @@ const PLACES: &[(&str, &[&str])] = &[
     ("lz4_flex", &["tidegate-codec"]),
     ("lzma-rust2", &["tidegate-codec"]),
     ("mio", &["tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
+    // comes with the receiver's own store; source files are never mapped
+    ("memmap2", &[]),
+    ("serde", &["tidegate-daemon", "tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
+    ("serde_json", &["tidegate-daemon", "tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
     ("signal-hook", &["tidegate-daemon", "tidegate-tests"]),
     ("snap", &["tidegate-codec"]),
     ("socket2", &["tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
@@ -421,10 +425,14 @@ fn the_rules_about_dependencies_can_fail() {
         package("tidegate-link", &[("tidegate-source", None), ("tidegate-source", Some("dev"))]),
         package(
             "tidegate-wire",
-            &[("mio", None), ("flate2", Some("dev")), ("socket2", Some("build"))],
+            &[("mio", None), ("flate2", Some("dev")), ("socket2", Some("build")), ("serde", None)],
         ),
         package("tidegate-config", &[("toml", None), ("tidegate-sender", Some("dev"))]),
-        package("tidegate-sender", &[("tidegate-receiver", None), ("mio", None)]),
+        package(
+            "tidegate-sender",
+            &[("tidegate-receiver", None), ("mio", None), ("memmap2", None)],
+        ),
+        package("tidegate-receiver", &[("serde", None), ("memmap2", Some("dev"))]),
         package("tidegate-new", &[]),
     ];
     let members: Vec<_> = packages.iter().map(|package| package["name"].clone()).collect();
@@ -432,11 +440,14 @@ fn the_rules_about_dependencies_can_fail() {
     let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");
     let expected = [
         "tidegate-model -> tidegate-codec",
+        "serde has no place in tidegate-model",
         "tidegate-link -> tidegate-source",
         "mio has no place in tidegate-wire",
         "socket2 has no place in tidegate-wire",
+        "serde has no place in tidegate-wire",
         "tidegate-config -> tidegate-sender (dev)",
         "tidegate-sender -> tidegate-receiver",
+        "memmap2 has no place in tidegate-sender",
         "tidegate-new has no layer",
     ];
     assert_eq!(misplaced(&metadata), expected);
