@@ -225,3 +225,33 @@ fn silent_connections_make_room_when_all_places_are_taken() {
     assert_eq!(busy.ask(&common::config_plan()), Some(OK), "the busy one has stayed");
     daemon.log.wait("silent connection ended to make room");
 }
+
+/// Connections that never greet and send a byte now and then once kept every sender out.
+#[test]
+fn strangers_who_trickle_bytes_keep_no_sender_out() {
+    let site = Site::new(&[("receiver_connections_max", "4")]);
+    let daemon = site.start();
+    let mut at_work = daemon.greeted();
+    let mut strangers: Vec<_> = (0..3).map(|_| daemon.connect()).collect();
+    // the beginning of a request that could be a handshake
+    let begun = request(51, &[0; 1000]);
+    for stranger in &mut strangers {
+        stranger.send(&begun[..20]);
+    }
+    daemon.wait_status(|status| status["edge"]["connections"].as_array().unwrap().len() == 4);
+    let mut next = 20;
+    let mut trickle = |strangers: &mut Vec<common::Peer>| {
+        next += 1;
+        strangers.iter_mut().for_each(|it| drop(it.socket.write_all(&begun[next..=next])));
+    };
+    for n in 0..6 {
+        trickle(&mut strangers);
+        // a sender that calls anew, and a gateway that restarted: one place is enough
+        let mut sender = daemon.connect();
+        let name = format!("{n}.tsfile");
+        assert_eq!(sender.ask(&common::handshake(&[])), Some(OK), "sender {n}");
+        assert_eq!(sender.file(&name, &ts_file(100, n), 100), Some(OK));
+    }
+    daemon.log.wait("connection without a handshake ended to make room");
+    assert_eq!(at_work.ask(&common::config_plan()), Some(OK), "who has greeted stays");
+}

@@ -88,6 +88,7 @@ pub struct ReceivingConfig {
 /// Methods come in three kinds:
 ///
 /// - A. getters: [`wants_read`](Self::wants_read), [`identity`](Self::identity),
+///   [`has_greeted`](Self::has_greeted),
 ///   [`gathered_bytes`](Self::gathered_bytes), [`silent_since`](Self::silent_since),
 ///   [`poll_timeout`](Self::poll_timeout)
 /// - B. something happened outside: [`handle_bytes`](Self::handle_bytes),
@@ -118,8 +119,13 @@ pub struct ReceivingSession {
     slices: Slices,
     actions: VecDeque<Action<'static>>,
     last_traffic: Time,
+    /// Until the first handshake is accepted: when that must have happened.
+    greet_by: Option<Time>,
     next_token: u64,
 }
+
+/// A connection has so long for its first accepted handshake, whatever it sends meanwhile.
+pub const GREETING_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Longest request that is gathered, or decompressed, before a handshake was accepted: no handshake is
 /// longer, and nobody who has not greeted fills memory or takes time.
@@ -185,6 +191,7 @@ impl ReceivingSession {
             slices: Slices::default(),
             actions: VecDeque::new(),
             last_traffic: now,
+            greet_by: Some(now + GREETING_TIME_MAX),
             next_token: 0,
             config,
         }
@@ -198,6 +205,11 @@ impl ReceivingSession {
     /// Who the peer is, after an accepted handshake.
     pub fn identity(&self) -> Option<&Hello> {
         self.identity.as_ref()
+    }
+
+    /// Whether a handshake was ever accepted.
+    pub fn has_greeted(&self) -> bool {
+        self.greet_by.is_none()
     }
 
     /// Memory that holds a request until it is whole.
@@ -218,7 +230,10 @@ impl ReceivingSession {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
         match &self.phase {
-            Phase::Reading => Some(self.last_traffic + self.config.idle_close),
+            Phase::Reading => {
+                let idle = self.last_traffic + self.config.idle_close;
+                Some(self.greet_by.map_or(idle, |greet_by| greet_by.min(idle)))
+            }
             Phase::Owing(owed) => Some(owed.since + owed.limit),
             Phase::Closed => None,
         }
@@ -279,6 +294,7 @@ impl ReceivingSession {
             }
             _ => {
                 if let Subject::Handshake(hello) = owed.subject {
+                    self.greet_by = None;
                     self.identity = Some(hello);
                 }
                 self.answer(Answer::Ok(owed.to));
@@ -315,6 +331,9 @@ impl ReceivingSession {
             return;
         }
         match &self.phase {
+            Phase::Reading if self.greet_by.is_some_and(|greet_by| greet_by <= now) => {
+                self.close(CloseHow::Reset, CloseReason::NoHandshake(GREETING_TIME_MAX));
+            }
             Phase::Reading => {
                 self.close(CloseHow::Reset, CloseReason::Idle(self.config.idle_close));
             }

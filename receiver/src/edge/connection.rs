@@ -89,6 +89,15 @@ pub(crate) struct Connection {
     withheld: Option<String>,
 }
 
+/// How far a connection holds on to its place; who goes first comes first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Place {
+    /// It has never greeted; numbered in the order of arrival.
+    Stranger { id: u64 },
+    /// It may go after this time, unless it is heard of.
+    Silent { until: Time },
+}
+
 /// How a turn of a connection ended.
 pub(crate) enum Flow {
     /// It is over.
@@ -152,14 +161,21 @@ impl Connection {
         self.session.wants_read() || self.drain_until.is_some()
     }
 
-    /// From when on it may be ended for another that wants its place; `None` while it is busy.
-    pub(crate) fn may_go_at(&self) -> Option<Time> {
-        let is_busy = self.is_readable || self.in_flight_bytes > 0 || self.drain_until.is_some();
+    /// Whether it may be ended for another that wants its place, and from when on; `None` while it is
+    /// busy. Whatever strangers send does not make them busy: the first to come is the first to go.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let silent_since = self.session.silent_since().filter(|_| self.drain_until.is_none())?;
+        if !self.session.has_greeted() {
+            // until it was looked at once, its handshake may wait in the kernel
+            let is_new = self.is_readable && self.bytes_received == 0;
+            return (!is_new).then_some(Place::Stranger { id: self.id });
+        }
+        let is_busy = self.is_readable || self.in_flight_bytes > 0;
         let silence = match self.names.is_empty() {
             true => CROWDED_SILENCE,
             false => CROWDED_SILENCE_IN_FILE,
         };
-        self.session.silent_since().filter(|_| !is_busy).map(|since| since + silence)
+        (!is_busy).then_some(Place::Silent { until: silent_since + silence })
     }
 
     /// Goes on as far as it can.

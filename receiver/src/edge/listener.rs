@@ -16,6 +16,7 @@ use socket2::Type;
 use super::ACCEPT_PAUSE;
 use super::Connection;
 use super::Edge;
+use super::connection::Place;
 use super::warn;
 
 /// Connections that wait in the kernel.
@@ -94,23 +95,37 @@ impl Edge {
 }
 
 impl Edge {
-    /// Ends the connection that has been silent for longest; `false` if none has been for long.
+    /// Ends a connection that never greeted, or else the one that has been silent for longest; `false`
+    /// if none has been for long.
     ///
     /// A gateway that restarts leaves connections behind of which neither side hears any more. They
     /// must not keep the sender out until they time out. One that is alive loses nothing: its
     /// sender takes a reset for a lost connection and calls again.
     fn make_room(&mut self) -> bool {
         let now = self.now();
-        let silent = |(key, it): (usize, &Connection)| Some((it.may_go_at()?, key));
-        let first = self.connections.iter().filter_map(silent).min();
-        let Some((_, key)) = first.filter(|(at, _)| *at <= now) else { return false };
+        let place = |(key, it): (usize, &Connection)| Some((it.place()?, key));
+        let Some((place, key)) = self.connections.iter().filter_map(place).min() else {
+            return false;
+        };
         let Some(connection) = self.connections.get(key) else { return false };
+        let (peer, most) = (connection.peer, self.settings.connections_max);
+        match place {
+            Place::Silent { until } if until > now => return false,
+            Place::Silent { .. } => {
+                let line = format_args!(
+                    "silent connection ended to make room: peer={peer} receiver_connections_max={most}"
+                );
+                warn(&mut self.log, "crowded", line);
+            }
+            Place::Stranger { .. } => {
+                let line = format_args!(
+                    "connection without a handshake ended to make room: peer={peer} \
+                     receiver_connections_max={most}"
+                );
+                warn(&mut self.log, "crowded by strangers", line);
+            }
+        }
         connection.reset();
-        let line = format_args!(
-            "silent connection ended to make room: peer={} receiver_connections_max={}",
-            connection.peer, self.settings.connections_max
-        );
-        warn(&mut self.log, "crowded", line);
         self.remove(key, None);
         true
     }

@@ -328,6 +328,8 @@ pub enum CloseReason {
     Frame(FrameError),
     /// Nothing arrived for this long.
     Idle(Duration),
+    /// No handshake was accepted for this long.
+    NoHandshake(Duration),
     /// The frame is too large for what it is.
     Oversized(Refusal),
     /// The peer closed between two frames.
@@ -345,6 +347,7 @@ impl fmt::Display for CloseReason {
         match self {
             Self::Frame(error) => write!(f, "{error}"),
             Self::Idle(span) => write!(f, "nothing received for {} s", span.as_secs()),
+            Self::NoHandshake(span) => write!(f, "no handshake within {} s", span.as_secs()),
             Self::Oversized(refusal) => write!(f, "{refusal}"),
             Self::PeerClosed => f.write_str("closed by the peer"),
             Self::PeerClosedEarly => f.write_str("closed by the peer in the middle of a request"),

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tidegate_link::Time;
 use tidegate_link::receiving::Action;
+use tidegate_link::receiving::Close;
 use tidegate_link::receiving::CloseHow;
 use tidegate_link::receiving::CloseReason;
+use tidegate_link::receiving::GREETING_TIME_MAX;
 use tidegate_link::receiving::HandshakeFault;
 use tidegate_link::receiving::Outcome;
 use tidegate_link::receiving::ReceivingConfig;
@@ -341,6 +343,35 @@ fn temporary_trouble_is_answered_in_time_or_with_a_reset() {
         let close = edge.closed.expect("closed");
         assert_eq!((close.how, close.reason), (CloseHow::Reset, CloseReason::Withheld(limit)));
     }
+}
+
+/// Bytes that trickle in keep a connection from being idle, so that strangers could hold every
+/// place for as long as they liked.
+#[test]
+fn a_connection_that_never_greets_is_reset_whatever_it_sends() {
+    let refused = handshake(&[("password", "wrong")]);
+    let unfinished = &handshake(&[])[..30];
+    for sent in [&refused[..], unfinished, &[]] {
+        let mut edge = Edge::new(config());
+        let accepted = edge.now;
+        for byte in sent {
+            edge.send(&[*byte]);
+            edge.pass(Duration::from_millis(100));
+        }
+        let replies = edge.replies.clone();
+        assert_eq!(edge.session.poll_timeout(), Some(accepted + GREETING_TIME_MAX));
+        let left = GREETING_TIME_MAX - edge.now.since(accepted);
+        edge.pass(left - Duration::from_micros(1));
+        assert_eq!(edge.closed, None);
+        edge.pass(Duration::from_micros(1));
+        let reason = CloseReason::NoHandshake(GREETING_TIME_MAX);
+        assert_eq!(edge.closed, Some(Close { how: CloseHow::Reset, reason }));
+        assert_eq!(edge.replies, replies, "no byte");
+    }
+    // whoever has greeted once may go on, also after a handshake that was refused
+    let mut edge = Edge::greeted();
+    edge.send(&refused);
+    assert_eq!(edge.session.poll_timeout(), Some(edge.now + config().idle_close));
 }
 
 #[test]
