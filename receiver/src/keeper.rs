@@ -309,7 +309,7 @@ impl<S: Storage> Keeper<S> {
         }
         let draft = RecordDraft {
             kind: kind.code(),
-            dialect: records::dialect_code(hello.form),
+            dialect: records::dialect_code(hello),
             flags: 0,
             origin: hello.origin.as_str(),
             connection,

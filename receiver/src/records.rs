@@ -12,7 +12,8 @@
 //! | parameters | i32 count, each: key, value or null |
 //! | seal request | the rest: version, type and body as on the wire |
 //!
-//! Integers are big-endian, strings have an i32 length.
+//! Integers are big-endian, strings have an i32 length. The dialect stands in the record's own head,
+//! see [`dialect_code`].
 
 use sha2::Digest;
 use sha2::Sha256;
@@ -23,6 +24,7 @@ use tidegate_link::receiving::HandshakeForm;
 use tidegate_link::receiving::Hello;
 use tidegate_link::receiving::SealKind;
 use tidegate_link::receiving::SubmitKind;
+use tidegate_model::Dialect;
 use tidegate_wire::request::database_key;
 
 const VERSION: u8 = 1;
@@ -114,12 +116,22 @@ impl RecordKind {
     }
 }
 
-/// How a handshake's form stands in the record's dialect field.
-pub(crate) fn dialect_code(form: HandshakeForm) -> u8 {
-    match form {
+/// What is known of the generation of a request, in the record's dialect field: the handshake in
+/// the lower half, 1 for V1 and 2 for V2; in the upper half what a Tidegate says of itself, 1 for
+/// 1.2, 2 for 1.3, 3 for 2.0, and 0 where nothing is said. A stock sender of V2 may be a 1.3 or a
+/// 2.0: no more can be told.
+pub(crate) fn dialect_code(hello: &Hello) -> u8 {
+    let form = match hello.form {
         HandshakeForm::V1 => 1,
         _ => 2,
-    }
+    };
+    let said = match hello.dialect {
+        None => 0,
+        Some(Dialect::V1_2) => 1,
+        Some(Dialect::V1_3) => 2,
+        Some(Dialect::V2_0) => 3,
+    };
+    said << 4 | form
 }
 
 /// A file that lies in the staging directory.
@@ -242,7 +254,31 @@ fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_link::receiving::Origin;
+    use tidegate_model::Precision;
+
     use super::*;
+
+    #[test]
+    fn a_record_keeps_the_handshake_and_the_dialect_that_a_sender_said() {
+        let hello = |form, dialect| Hello {
+            origin: Origin::escape("plant"),
+            stream: None,
+            epoch: None,
+            dialect,
+            precision: Precision::Ms,
+            form,
+        };
+        assert_eq!(dialect_code(&hello(HandshakeForm::V1, None)), 0x01);
+        let mut known = vec![1];
+        let said = [None, Some(Dialect::V1_2), Some(Dialect::V1_3), Some(Dialect::V2_0)];
+        for (number, dialect) in (0..).zip(said) {
+            let code = dialect_code(&hello(HandshakeForm::V2, dialect));
+            assert_eq!((code & 0x0f, code >> 4), (2, number));
+            assert!(!known.contains(&code), "{code}");
+            known.push(code);
+        }
+    }
 
     #[test]
     fn deletions_belong_to_the_database_of_their_file_and_tree_models_have_none() {

@@ -264,7 +264,7 @@ mod tests {
     fn hello(origin: &str, stream: Option<(&str, u64)>, precision: Precision) -> Hello {
         let (stream, epoch) = stream.unzip();
         let (origin, stream) = (Origin::escape(origin), stream.map(str::to_owned));
-        Hello { origin, stream, epoch, precision, form: HandshakeForm::V2 }
+        Hello { origin, stream, epoch, dialect: None, precision, form: HandshakeForm::V2 }
     }
 
     fn open(disk: &SimStorage) -> Registry<SimStorage> {

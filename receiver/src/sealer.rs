@@ -173,6 +173,7 @@ mod tests {
             origin: Origin::escape("plant"),
             stream: None,
             epoch: None,
+            dialect: None,
             precision: Precision::Ms,
             form: HandshakeForm::V2,
         };

@@ -66,6 +66,7 @@ fn peer(connection: u64) -> Peer {
         origin: Origin::escape(&format!("plant-{connection}")),
         stream: Some(String::from("p/0")),
         epoch: Some(connection),
+        dialect: None,
         precision: Precision::Ms,
         form: HandshakeForm::V2,
     };

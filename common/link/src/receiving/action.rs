@@ -7,6 +7,7 @@ use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
 
+use tidegate_model::Dialect;
 use tidegate_model::Precision;
 use tidegate_wire::FrameError;
 
@@ -109,6 +110,9 @@ pub struct Hello {
     pub stream: Option<String>,
     /// `tidegate.epoch`, if the peer is a Tidegate.
     pub epoch: Option<u64>,
+    /// `tidegate.dialect`: the generation of requests that follow, if the peer is a Tidegate and says
+    /// one that is known here.
+    pub dialect: Option<Dialect>,
     /// Unit of every time stamp that follows.
     pub precision: Precision,
     /// Which handshake it was.

@@ -3,6 +3,7 @@
 //! What needs memory (an origin's fixed precision, the youngest epoch of a stream) is left to the
 //! edge, which gets the [`Hello`].
 
+use tidegate_model::Dialect;
 use tidegate_model::Precision;
 use tidegate_wire::request::HandshakeV1;
 use tidegate_wire::request::HandshakeV2;
@@ -32,6 +33,7 @@ pub(super) fn check_v1(
         origin: Origin::escape(&config.listener_name),
         stream: None,
         epoch: None,
+        dialect: None,
         precision: parse_precision(hello.precision)?,
         form: HandshakeForm::V1,
     })
@@ -67,6 +69,7 @@ pub(super) fn check_v2(
         origin: Origin::escape(name),
         stream: value(keys::TIDEGATE_STREAM).map(check_stream).transpose()?,
         epoch,
+        dialect: value(keys::TIDEGATE_DIALECT).and_then(Dialect::parse),
         precision,
         form: HandshakeForm::V2,
     })

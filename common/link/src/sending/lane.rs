@@ -425,6 +425,7 @@ impl Lane {
                 (keys::TIDEGATE_SENDER, &who.sender),
                 (keys::TIDEGATE_STREAM, &who.stream),
                 (keys::TIDEGATE_EPOCH, &epoch),
+                (keys::TIDEGATE_DIALECT, self.config.dialect.agreed(form).as_str()),
             ]))),
         };
         let payload = payload.expect("names from the configuration are far below 2 GiB");

@@ -74,6 +74,8 @@ fn handshakes_are_checked_key_by_key() {
     }
     let epoch = HandshakeFault::EpochMalformed("-1".to_owned());
     check_handshake(&[("tidegate.epoch", "-1")], Err(epoch));
+    // a later generation is no reason to refuse; it is not known here
+    check_handshake(&[("tidegate.dialect", "9.9")], Ok("that-side"));
 }
 
 #[test]

@@ -117,6 +117,8 @@ pub mod keys {
     pub const PASSWORD: &str = "password";
     /// `ms`, `us` or `ns`.
     pub const TIMESTAMP_PRECISION: &str = "timestampPrecision";
+    /// Ours: the generation of requests that follow, such as `1.3`.
+    pub const TIDEGATE_DIALECT: &str = "tidegate.dialect";
     /// Ours: which run of the sender it is, a number that only grows. Stock receivers ignore it.
     pub const TIDEGATE_EPOCH: &str = "tidegate.epoch";
     /// Ours: which sender it is.
