@@ -20,7 +20,6 @@ use tidegate_config::DiskFullPolicy;
 use tidegate_daemon::rate_limit::RateLimited;
 use tidegate_daemon::rate_limit::Verdict as LogVerdict;
 use tidegate_durable::RecordDraft;
-use tidegate_durable::Seq;
 use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 use tidegate_link::receiving::Seal;
@@ -41,6 +40,7 @@ use crate::ingest::Verdict;
 use crate::records;
 use crate::records::RecordKind;
 use crate::records::StagedFile;
+use crate::state::Item;
 use crate::state::State;
 use crate::status::KeeperReport;
 use crate::writer;
@@ -108,8 +108,7 @@ pub(crate) struct Keeper<S: Storage> {
 
 /// An appended item.
 struct Pending {
-    sequence: Seq,
-    kind: RecordKind,
+    item: Item,
     lane: Lane,
     fingerprint: Option<Fingerprint>,
     op: KeeperOp,
@@ -307,19 +306,23 @@ impl<S: Storage> Keeper<S> {
                 }
             };
         }
+        let (arrival_ms, dialect) = (now_ms(), records::dialect_code(hello));
         let draft = RecordDraft {
             kind: kind.code(),
-            dialect: records::dialect_code(hello),
+            dialect,
             flags: 0,
             origin: hello.origin.as_str(),
             connection,
-            arrival_ms: now_ms(),
+            arrival_ms,
             payload,
         };
         match self.state.spool.append(draft) {
             Ok(sequence) => {
                 let lane = Lane::of_hello(hello);
-                self.pending.push(Pending { sequence, kind, lane, fingerprint, op });
+                let sequence = sequence.get();
+                let type_code = records::type_code(request_of(&op));
+                let item = Item { sequence, kind, connection, arrival_ms, dialect, type_code };
+                self.pending.push(Pending { item, lane, fingerprint, op });
                 Ok(())
             }
             Err(error @ WriteError::TooLarge { .. }) => {
@@ -339,10 +342,10 @@ impl<S: Storage> Keeper<S> {
     fn settle(&mut self) -> Result<(), WriteError> {
         if !self.pending.is_empty() {
             let synced = tolerate_full(self.state.spool.sync().map(drop))?;
-            let durable = self.state.spool.durable_seq();
+            let durable = self.state.spool.durable_seq().get();
             let mut is_news = false;
             for pending in core::mem::take(&mut self.pending) {
-                if pending.sequence > durable {
+                if pending.item.sequence > durable {
                     self.wait_without_room(pending.op, &synced);
                     continue;
                 }
@@ -361,10 +364,10 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn committed(&mut self, pending: Pending) {
-        let sequence = pending.sequence.get();
+        let sequence = pending.item.sequence;
         let Some((peer, token)) = asked_by(&pending.op) else { return };
         let connection = peer.connection;
-        self.state.note(sequence, pending.kind, connection, pending.lane, pending.fingerprint);
+        self.state.note(&pending.item, pending.lane, pending.fingerprint);
         self.answer(connection, token, Verdict::Accepted { sequence: Some(sequence) });
     }
 
@@ -417,6 +420,15 @@ fn asked_by(op: &KeeperOp) -> Option<(&Peer, u64)> {
         KeeperOp::Commit(job) => Some((&job.peer, job.token)),
         KeeperOp::Submit { peer, token, .. } => Some((peer, *token)),
         _ => None,
+    }
+}
+
+/// The request on the wire that an operation keeps.
+fn request_of(op: &KeeperOp) -> &[u8] {
+    match op {
+        KeeperOp::Commit(job) => &job.seal.request,
+        KeeperOp::Submit { submit, .. } => &submit.request,
+        _ => &[],
     }
 }
 

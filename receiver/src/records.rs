@@ -78,6 +78,16 @@ impl RecordKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
+    /// Whether nothing here applies it, so that the status lists it.
+    pub(crate) const fn is_not_applied(self) -> bool {
+        match self {
+            Self::SchemaPlan | Self::ConfigPlan | Self::SchemaSnapshot | Self::ConfigSnapshot => {
+                true
+            }
+            Self::File | Self::Tablet | Self::Delete => false,
+        }
+    }
+
     /// Whether its payload lists files.
     pub(crate) const fn has_files(self) -> bool {
         matches!(self, Self::File | Self::SchemaSnapshot | Self::ConfigSnapshot)
@@ -134,6 +144,22 @@ pub(crate) fn dialect_code(hello: &Hello) -> u8 {
     said << 4 | form
 }
 
+/// The dialect that a sender has said, from the record's field.
+pub(crate) fn dialect_said(code: u8) -> Option<Dialect> {
+    match code >> 4 {
+        1 => Some(Dialect::V1_2),
+        2 => Some(Dialect::V1_3),
+        3 => Some(Dialect::V2_0),
+        _ => None,
+    }
+}
+
+/// The type of a request as on the wire: behind one byte of version.
+pub(crate) fn type_code(request: &[u8]) -> Option<i16> {
+    let [_, high, low, ..] = *request else { return None };
+    Some(i16::from_be_bytes([high, low]))
+}
+
 /// A file that lies in the staging directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct StagedFile {
@@ -153,6 +179,8 @@ pub(crate) struct Contents {
     pub(crate) files: Vec<StagedFile>,
     /// What else the seal said, as sent.
     pub(crate) parameters: Vec<(String, Option<String>)>,
+    /// Type of the request or seal on the wire.
+    pub(crate) type_code: Option<i16>,
     /// SHA-256 of the seal as on the wire; `None` for requests.
     pub(crate) seal_sha256: Option<[u8; 32]>,
 }
@@ -239,8 +267,9 @@ pub(crate) fn decode(kind: RecordKind, payload: &[u8]) -> Result<Contents, Error
             parameters.push((key, value.map(str::to_owned)));
         }
     }
+    let type_code = type_code(reader.peek_rest());
     let seal_sha256 = kind.has_files().then(|| Sha256::digest(reader.take_rest()).into());
-    Ok(Contents { stream, epoch, files, parameters, seal_sha256 })
+    Ok(Contents { stream, epoch, files, parameters, type_code, seal_sha256 })
 }
 
 fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
@@ -274,7 +303,7 @@ mod tests {
         let said = [None, Some(Dialect::V1_2), Some(Dialect::V1_3), Some(Dialect::V2_0)];
         for (number, dialect) in (0..).zip(said) {
             let code = dialect_code(&hello(HandshakeForm::V2, dialect));
-            assert_eq!((code & 0x0f, code >> 4), (2, number));
+            assert_eq!((code & 0x0f, code >> 4, dialect_said(code)), (2, number, dialect));
             assert!(!known.contains(&code), "{code}");
             known.push(code);
         }
@@ -286,8 +315,14 @@ mod tests {
             (database_key("a.tsfile"), Some("plant".to_owned())),
             (database_key("b.tsfile"), None),
         ];
-        let (stream, epoch, files, seal_sha256) = (None, None, Vec::new(), None);
-        let contents = Contents { stream, epoch, files, parameters, seal_sha256 };
+        let contents = Contents {
+            stream: None,
+            epoch: None,
+            files: Vec::new(),
+            parameters,
+            type_code: None,
+            seal_sha256: None,
+        };
         for name in ["a.tsfile", "a.tsfile.mods2", "a.tsfile.mods"] {
             assert_eq!(contents.database(name), Some("plant"), "{name}");
         }

@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
 use std::path::Path;
@@ -21,6 +22,7 @@ use tidegate_durable::Consumer;
 use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::FileName;
+use tidegate_durable::Record;
 use tidegate_durable::Seq;
 use tidegate_durable::Spool;
 use tidegate_durable::SpoolOptions;
@@ -34,10 +36,13 @@ use crate::dedup::Lane;
 use crate::dedup::Tail;
 use crate::gaps::Gap;
 use crate::gaps::Gaps;
+use crate::manifest::rfc3339;
 use crate::records;
+use crate::records::Contents;
 use crate::records::RecordKind;
 use crate::registry::Registry;
 use crate::status::KeeperReport;
+use crate::status::NotApplied;
 use crate::status::Tally;
 
 /// The consumer that puts files into the target directory.
@@ -46,6 +51,9 @@ pub(crate) const CONSUMER_DIRECTORY: &str = "directory";
 const CONSUMER_POINTS: &str = "points";
 /// Holds back what the dedup tail is rebuilt from.
 const CONSUMER_UNPROVEN: &str = "unproven";
+
+/// Items that are kept and not applied and listed one by one; all are counted.
+const NOT_APPLIED_MAX: usize = 16;
 
 /// A checkpoint is made after so many records ...
 const CHECKPOINT_RECORDS: u64 = 1024;
@@ -64,6 +72,8 @@ pub(crate) struct State<S: Storage> {
     pub(crate) staging: PathBuf,
     /// Since the start.
     pub(crate) repeated_files: u64,
+    /// The latest that are kept and not applied, oldest first.
+    not_applied: VecDeque<NotApplied>,
     points: Consumer<S>,
     unproven: Consumer<S>,
     checkpoint: TwoSlot<S>,
@@ -81,6 +91,22 @@ struct Memory {
     first_kept: Option<u64>,
     /// Items accepted so far, by kind.
     accepted: BTreeMap<String, Tally>,
+    /// The numbers of the latest that are not applied; their records stay in the spool.
+    #[serde(default)]
+    not_applied: VecDeque<u64>,
+}
+
+/// A record that became durable or was found so.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) sequence: u64,
+    pub(crate) kind: RecordKind,
+    pub(crate) connection: u64,
+    pub(crate) arrival_ms: i64,
+    /// As in the record.
+    pub(crate) dialect: u8,
+    /// Of the request on the wire.
+    pub(crate) type_code: Option<i16>,
 }
 
 /// What opening leaves to others.
@@ -186,39 +212,52 @@ impl<S: Storage> State<S> {
             tail: Tail::default(),
             staging: staging.to_owned(),
             repeated_files: 0,
+            not_applied: VecDeque::new(),
             points,
             unproven,
             checkpoint,
             memory: remembered,
         };
+        state.recall()?;
         state.catch_up()?;
         let cluster_id = cluster_id(&memory)?;
         Ok(Opened { state, directory, reader, cluster_id, memory })
     }
 
     /// A record became durable.
-    pub(crate) fn note(
-        &mut self,
-        sequence: u64,
-        kind: RecordKind,
-        connection: u64,
-        lane: Lane,
-        fingerprint: Option<Fingerprint>,
-    ) {
-        self.tail.committed(sequence, connection, lane, fingerprint);
-        self.count(sequence, kind);
+    pub(crate) fn note(&mut self, item: &Item, lane: Lane, fingerprint: Option<Fingerprint>) {
+        self.count(item, &lane.origin);
+        self.tail.committed(item.sequence, item.connection, lane, fingerprint);
     }
 
-    fn count(&mut self, sequence: u64, kind: RecordKind) {
+    fn count(&mut self, item: &Item, origin: &str) {
+        let (sequence, kind) = (item.sequence, item.kind);
         if sequence <= self.memory.counted_to {
             return;
         }
         self.memory.counted_to = sequence;
+        if kind.is_not_applied() {
+            self.list(item, origin);
+        }
         let tally = self.memory.accepted.entry(kind.as_str().to_owned()).or_default();
         tally.items = tally.items.saturating_add(1);
         if kind != RecordKind::File {
             self.memory.first_kept.get_or_insert(sequence);
         }
+    }
+
+    fn list(&mut self, item: &Item, origin: &str) {
+        self.not_applied.push_back(NotApplied {
+            sequence: item.sequence,
+            kind: item.kind.as_str().to_owned(),
+            request_type: item.type_code,
+            origin: origin.to_owned(),
+            dialect: records::dialect_said(item.dialect).map(|it| it.as_str().to_owned()),
+            time: rfc3339(item.arrival_ms),
+        });
+        let surplus = self.not_applied.len().saturating_sub(NOT_APPLIED_MAX);
+        self.not_applied.drain(..surplus);
+        self.memory.not_applied = self.not_applied.iter().map(|it| it.sequence).collect();
     }
 
     /// Whether a start would have much to read again.
@@ -271,6 +310,7 @@ impl<S: Storage> State<S> {
                 .map(|(name, position)| (name.to_owned(), position.get()))
                 .collect(),
             accepted: self.memory.accepted.clone(),
+            not_applied: self.not_applied.iter().cloned().collect(),
             repeated_files: self.repeated_files,
             unproven: self.tail.len(),
             waiting,
@@ -278,6 +318,20 @@ impl<S: Storage> State<S> {
             gaps: self.gaps.list().map(crate::status::GapReport::of).collect(),
             n_gaps: self.gaps.len(),
         }
+    }
+
+    /// Reads again what the checkpoint lists by number only.
+    fn recall(&mut self) -> Result<(), String> {
+        let mut reader = self.spool.reader();
+        for sequence in self.memory.not_applied.clone() {
+            let found = reader.read(Seq::new(sequence), READ_BYTES, 1);
+            for entry in found.map_err(|failure| format!("spool: {failure}"))? {
+                if let Some((item, record, _)) = item_of(&entry) {
+                    self.list(&item, &record.origin);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Goes through the records behind the checkpoint and those of the dedup tail.
@@ -301,24 +355,34 @@ impl<S: Storage> State<S> {
     }
 
     fn replay(&mut self, entry: &Entry) {
-        let record = match entry {
-            Entry::Record(record) => record,
-            Entry::Lost(range) => {
-                tracing::error!(%range, "spool damaged");
-                return;
-            }
-        };
-        let Some(kind) = RecordKind::of_code(record.kind) else {
-            return;
-        };
-        let sequence = record.seq.get();
-        if let Ok(contents) = records::decode(kind, &record.payload) {
-            let lane = Lane::of_record(&record.origin, &contents);
-            let print = Fingerprint::of_record(kind, &contents);
-            self.tail.committed(sequence, record.connection, lane, print);
+        if let Entry::Lost(range) = entry {
+            tracing::error!(%range, "spool damaged");
         }
-        self.count(sequence, kind);
+        let Some((item, record, contents)) = item_of(entry) else { return };
+        if let Some(contents) = contents {
+            let lane = Lane::of_record(&record.origin, &contents);
+            let print = Fingerprint::of_record(item.kind, &contents);
+            self.tail.committed(item.sequence, item.connection, lane, print);
+        }
+        self.count(&item, &record.origin);
     }
+}
+
+/// What an entry of the spool says; no contents if they cannot be read, nothing if the record is
+/// lost or of a later release.
+fn item_of(entry: &Entry) -> Option<(Item, &Record, Option<Contents>)> {
+    let Entry::Record(record) = entry else { return None };
+    let kind = RecordKind::of_code(record.kind)?;
+    let contents = records::decode(kind, &record.payload).ok();
+    let item = Item {
+        sequence: record.seq.get(),
+        kind,
+        connection: record.connection,
+        arrival_ms: record.arrival_ms,
+        dialect: record.dialect,
+        type_code: contents.as_ref().and_then(|contents| contents.type_code),
+    };
+    Some((item, record, contents))
 }
 
 /// The gap record of a damaged spool.

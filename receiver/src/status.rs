@@ -75,6 +75,8 @@ pub(crate) struct KeeperReport {
     pub(crate) consumers: BTreeMap<String, u64>,
     /// Items accepted since the state directory was made, by kind.
     pub(crate) accepted: BTreeMap<String, Tally>,
+    /// The latest of those that are kept and not applied, oldest first.
+    pub(crate) not_applied: Vec<NotApplied>,
     /// Repetitions answered with OK and not kept, since the start.
     pub(crate) repeated_files: u64,
     /// Files whose OK is not proven.
@@ -84,6 +86,19 @@ pub(crate) struct KeeperReport {
     pub(crate) origins: Vec<OriginReport>,
     pub(crate) gaps: Vec<GapReport>,
     pub(crate) n_gaps: usize,
+}
+
+/// An item that is kept and not applied.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct NotApplied {
+    pub(crate) sequence: u64,
+    pub(crate) kind: String,
+    /// Type of the request on the wire.
+    pub(crate) request_type: Option<i16>,
+    pub(crate) origin: String,
+    /// The generation of the request, where its sender has named it.
+    pub(crate) dialect: Option<String>,
+    pub(crate) time: String,
 }
 
 /// One origin.
@@ -240,6 +255,12 @@ fn render_keeper(keeper: &KeeperReport, out: &mut Lines) {
         if !listed.is_empty() {
             out.line(format!("             {what}: {}", listed.join(", ")));
         }
+    }
+    for one in &keeper.not_applied {
+        let NotApplied { sequence, kind, origin, time, .. } = one;
+        let code = one.request_type.map_or(String::new(), |code| format!(" (type {code})"));
+        let dialect = one.dialect.as_deref().map_or(String::new(), |it| format!(", dialect {it}"));
+        out.line(format!("               {sequence} {kind}{code}, {origin}{dialect}, {time}"));
     }
     for origin in &keeper.origins {
         let OriginReport { origin, precision, streams } = origin;

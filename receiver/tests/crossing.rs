@@ -353,5 +353,26 @@ fn snapshots_and_plans_are_kept_and_listed_as_not_applied() {
     assert!(status.contains("kept, not applied: config-plan 1, schema-snapshot 1"), "{status}");
     let kept = std::fs::read_dir(site.path("state/snapshots")).unwrap().count();
     assert_eq!(kept, 2);
+    assert!(status.contains("2 config-plan (type 200), that-side, 20"), "{status}");
+
+    // the latest are listed one by one, through a kill and through a checkpoint
+    let mut peer = daemon.connect();
+    let said = handshake(&[("tidegate.sender", "plant"), ("tidegate.dialect", "2.0")]);
+    assert_eq!(peer.ask(&said), Some(OK));
+    (0..30).for_each(|_| assert_eq!(peer.ask(&config_plan()), Some(OK)));
+    let latest = |status: serde_json::Value| status["keeper"]["not_applied"].clone();
+    let listed = latest(daemon.status());
+    let numbers: Vec<_> =
+        listed.as_array().unwrap().iter().map(|one| one["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (17..33).collect::<Vec<_>>());
+    let last = &listed[15];
+    assert_eq!((&last["kind"], &last["request_type"]), (&"config-plan".into(), &200.into()));
+    assert_eq!((&last["origin"], &last["dialect"]), (&"plant".into(), &"2.0".into()));
+    daemon.kill();
+    let daemon = site.start();
+    assert_eq!(latest(daemon.status()), listed);
+    daemon.terminate();
+    let daemon = site.start();
+    assert_eq!(latest(daemon.status()), listed);
     assert!(site.stored().is_empty());
 }

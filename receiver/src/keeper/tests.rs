@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 use tempfile::TempDir;
 use tidegate_durable::Entry;
 use tidegate_durable::FileName;
+use tidegate_durable::Seq;
 use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_link::receiving::HandshakeForm;
