@@ -111,8 +111,9 @@ impl Site {
             "{} copies after {n_rounds} kills: only what was in flight may come twice",
             comparison.n_repeated
         );
-        let gaps = self.sender_setup.gaps()?;
-        ensure!(gaps.as_array().is_some_and(Vec::is_empty), "{gaps}");
+        for gaps in [self.sender_setup.gaps()?, self.receiver_setup.gaps()?] {
+            ensure!(gaps.as_array().is_some_and(Vec::is_empty), "{gaps}");
+        }
         self.sender.terminate()?;
         self.receiver.terminate()?;
         self.gateway.stop()?;
