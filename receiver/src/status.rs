@@ -49,6 +49,8 @@ pub(crate) struct EdgeReport {
     pub(crate) in_flight_bytes: usize,
     /// Turns of the event loop that took over 50 ms.
     pub(crate) slow_turns: u64,
+    /// Of these, turns that kept the loop itself at work for over 50 ms.
+    pub(crate) busy_turns: u64,
     pub(crate) last_error: Option<String>,
 }
 

@@ -55,7 +55,8 @@ const TOKEN_FIRST: usize = 2;
 
 /// Bytes in flight of all connections together.
 const TOTAL_IN_FLIGHT_BYTES_MAX: usize = 40 << 20;
-/// A turn of the loop that takes longer is counted: something on it has blocked.
+/// A turn of the loop that takes longer is counted, and counted once more if the loop itself was at
+/// work for so long: then it was not merely kept waiting for a processor.
 const SLOW_TURN: Duration = Duration::from_millis(50);
 /// Log lines of one kind in a minute.
 const LINES_PER_MINUTE: u32 = 30;
@@ -142,6 +143,7 @@ pub(crate) struct Stats {
     accepted: u64,
     refused: u64,
     slow_turns: u64,
+    busy_turns: u64,
     replies: HashMap<(&'static str, AnswerTo), u64>,
 }
 
@@ -191,6 +193,13 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// What this thread has had of a processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // it counts up from zero
+    Duration::try_from(time).unwrap_or_default()
 }
 
 fn warn(log: &mut RateLimited, kind: &str, line: fmt::Arguments<'_>) {
@@ -243,7 +252,7 @@ impl Edge {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 outcome => outcome?,
             }
-            let turn = Instant::now();
+            let (turn, worked) = (Instant::now(), processor_time());
             for event in &events {
                 self.take_event(event);
             }
@@ -264,6 +273,9 @@ impl Edge {
             }
             if turn.elapsed() > SLOW_TURN {
                 self.stats.slow_turns = self.stats.slow_turns.saturating_add(1);
+                if processor_time().saturating_sub(worked) > SLOW_TURN {
+                    self.stats.busy_turns = self.stats.busy_turns.saturating_add(1);
+                }
             }
         }
     }
@@ -516,6 +528,7 @@ impl Edge {
             bytes_received: self.stats.bytes_received,
             in_flight_bytes: self.total_in_flight_bytes,
             slow_turns: self.stats.slow_turns,
+            busy_turns: self.stats.busy_turns,
             last_error: self.stats.last_error.clone(),
         }
     }
