@@ -220,7 +220,14 @@ fn recover<S: Storage>(
     let keep_bytes = survey.keep_bytes;
     settle(&mut file, name, survey.doubt_from_bytes, keep_bytes)?;
     let next_seq = survey.last_seq + 1;
-    Ok((LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES), recovery))
+    let mut log = LogWriter::new(file, name.clone(), header, keep_bytes, next_seq, BUFFER_BYTES);
+    if !survey.holes.is_empty() && survey.torn_bytes > 0 {
+        // What was cut may have been all that said how far the file was synced: without a mark in its
+        // place the next reader would take the damage for the torn tail, and cut what is behind it.
+        log.append(|body| body.push(KIND_RESERVED))?;
+        log.sync()?;
+    }
+    Ok((log, recovery))
 }
 
 /// Reads all of `file` and changes nothing.

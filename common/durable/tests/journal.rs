@@ -259,6 +259,53 @@ fn a_flipped_bit_costs_the_record_it_is_in_and_is_reported() {
     assert!(flips > 10_000, "{flips}");
 }
 
+/// With damage before a torn tail, the tail may hold the only word on how far the file was synced.
+/// Once it was cut, the next reader took the damage for a torn tail and dropped what was behind it.
+#[test]
+fn what_was_found_behind_damage_is_found_again() {
+    const NUMBERS: [u64; 9] = [0, 4, 7, 12, 5, 1, 2, 3, 6];
+    let storage = SimStorage::new();
+    let (mut journal, _) = open(&storage).unwrap();
+    for (at, number) in NUMBERS.iter().enumerate() {
+        let (kind, bytes) = record(*number);
+        journal.append(kind, &bytes).unwrap();
+        if at % 3 == 2 {
+            journal.sync().unwrap();
+        }
+    }
+    drop(journal);
+    let whole = storage.content(&name("sent.journal")).unwrap();
+    let ends = frame_ends(&NUMBERS);
+    let mut torn_behind_damage = 0;
+    for first in 0..NUMBERS.len() {
+        for second in first + 1..NUMBERS.len() {
+            // in the header of a frame, and in its last byte
+            for (one, other) in [(32, 32), (32, 1), (1, 32), (1, 1)] {
+                let place = |frame: usize, back: usize| match back {
+                    1 => ends[frame] - 1,
+                    _ => frame.checked_sub(1).map_or(1024, |before| ends[before]) + 8,
+                };
+                let mut bytes = whole.clone();
+                bytes[place(first, one)] ^= 1;
+                bytes[place(second, other)] ^= 1;
+                storage.set_content(&name("sent.journal"), bytes);
+                let context = format!("frames {first} and {second}, {one} and {other}");
+                let (_, found) = open(&storage).unwrap();
+                torn_behind_damage += u32::from(found.torn_records > 0 && !found.damage.is_empty());
+                let (mut journal, again) = open(&storage).unwrap();
+                assert_eq!(again.records, found.records, "{context}");
+                assert_eq!(again.torn_bytes, 0, "{context}");
+                let (kind, bytes) = record(50);
+                journal.append(kind, &bytes).unwrap();
+                journal.sync().unwrap();
+                let (_, last) = open(&storage).unwrap();
+                assert_eq!(last.records.len(), found.records.len() + 1, "{context}");
+            }
+        }
+    }
+    assert!(torn_behind_damage > 10, "{torn_behind_damage}");
+}
+
 #[test]
 fn a_journal_cut_anywhere_keeps_the_records_before_and_takes_new_ones() {
     for how in ["closed", "killed"] {
