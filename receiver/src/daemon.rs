@@ -44,6 +44,7 @@ use crate::edge::EdgePorts;
 use crate::edge::Ended;
 use crate::edge::Settings;
 use crate::edge::Tell;
+use crate::loader::MANIFESTS_OPEN_MAX;
 use crate::state::Layout;
 use crate::state::State;
 use crate::status::LoaderReport;
@@ -64,8 +65,8 @@ const FATAL_TIME_MAX: Duration = Duration::from_secs(5);
 const PIECE_HEAD_BYTES_MAX: u64 = 64 << 10;
 /// Unfinished files of one connection: a TsFile, its mods of both kinds, and one to spare.
 const FILES_PER_CONNECTION: usize = 4;
-/// Descriptors that are not connections and their files.
-const DESCRIPTORS_RESERVED: usize = 64;
+/// Descriptors that are not connections and their files: the manifests, and all others.
+const DESCRIPTORS_RESERVED: usize = MANIFESTS_OPEN_MAX + 64;
 
 /// Runs the daemon until it is told to end.
 pub(crate) fn run(conf: &Path, loaded: Loaded<ReceiverConfig>) -> ExitCode {

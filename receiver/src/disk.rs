@@ -83,12 +83,14 @@ impl DiskGuard {
 /// Whether an error says that there is no room or no descriptor, which passes; anything else does
 /// not.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    let is_out_of_descriptors = || {
-        let errno = rustix::io::Errno::from_io_error(error);
-        matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
-    };
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-        || is_out_of_descriptors()
+        || is_out_of_descriptors(error)
+}
+
+/// Whether the process or the system has no descriptor left. Only opening says that, never a sync.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
 }
 
 /// Whether an error about the target may pass when somebody looks after it: what was acknowledged

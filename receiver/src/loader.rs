@@ -24,6 +24,7 @@ use tidegate_durable::Consumer;
 use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::Record;
+use tidegate_durable::Seq;
 use tidegate_durable::SpoolReader;
 use tidegate_durable::Storage;
 
@@ -43,8 +44,9 @@ use crate::target::Target;
 use crate::writer;
 use crate::writer::named;
 
-/// Manifests that stay open between batches; there may be more origins than descriptors.
-const MANIFESTS_OPEN_MAX: usize = 128;
+/// Manifests that are open at once; there may be more origins than descriptors. A batch ends where
+/// one more would be needed.
+pub(crate) const MANIFESTS_OPEN_MAX: usize = 128;
 
 /// What is read from the spool, and made durable together.
 const READ_BYTES: usize = 8 << 20;
@@ -85,11 +87,15 @@ pub(crate) struct Loader<S: Storage> {
     pub(crate) places: LoaderPlaces,
     pub(crate) report: Arc<Mutex<LoaderReport>>,
     pub(crate) manifests: BTreeMap<String, PlacedManifest>,
+    /// Fewer than [`MANIFESTS_OPEN_MAX`] after descriptors have run out.
+    pub(crate) manifests_max: usize,
 }
 
 /// What the records of one batch have touched.
 #[derive(Default)]
 struct Touched {
+    /// The last record that is done.
+    last: Option<Seq>,
     directories: BTreeSet<PathBuf>,
     lines: BTreeMap<String, Vec<Line>>,
     gaps: Vec<crate::gaps::Gap>,
@@ -122,6 +128,7 @@ impl<S: Storage> Loader<S> {
                         });
                     }
                     is_stalled = false;
+                    self.manifests_max = MANIFESTS_OPEN_MAX;
                 }
                 Err(error) if disk::may_pass(&error) => {
                     if !is_stalled {
@@ -130,6 +137,10 @@ impl<S: Storage> Loader<S> {
                     is_stalled = true;
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
+                    if disk::is_full(&error) {
+                        // it may be descriptors that are full
+                        self.manifests_max = (self.manifests_max / 2).max(1);
+                    }
                     let is_target_away = self.places.target.check().is_err();
                     self.note(|report| {
                         report.is_target_away = is_target_away;
@@ -170,41 +181,64 @@ impl<S: Storage> Loader<S> {
             let next = self.consumer.position().next();
             let entries =
                 self.reader.read(next, READ_BYTES, READ_RECORDS).map_err(io::Error::other)?;
-            let Some(last) = entries.last().map(Entry::last_seq) else {
+            let mut touched = Touched::default();
+            self.load_batch(&entries, &mut touched)?;
+            let Some(last) = touched.last else {
                 return Ok(());
             };
-            let mut touched = Touched::default();
-            for entry in &entries {
-                match entry {
-                    Entry::Lost(range) => {
-                        tracing::error!(%range, "spool damaged");
-                        touched.gaps.push(lost_gap(range));
-                    }
-                    Entry::Record(record) => self.load(record, &mut touched)?,
-                }
-            }
-            self.make_durable(&touched)?;
-            // what went away meanwhile may have taken the batch with it
-            self.places.target.check()?;
-            self.report_lost(touched.gaps)?;
-            self.consumer.advance(last).map_err(io::Error::other)?;
-            self.consumer.sync().map_err(|error| match error.is_fatal() {
-                true => io::Error::other(error),
-                false => io::Error::new(io::ErrorKind::StorageFull, error),
-            })?;
-            match self.manifests.len() > MANIFESTS_OPEN_MAX {
-                true => self.manifests.clear(),
-                false => self.manifests.values_mut().for_each(|it| it.manifest.settle()),
-            }
-            let _ = self.keeper.send(KeeperOp::Retain);
-            self.note(|report| {
-                report.files = report.files.saturating_add(touched.files);
-                report.bytes = report.bytes.saturating_add(touched.bytes);
-                report.position = last.get();
-                report.is_target_away = false;
-                report.last_error = None;
-            });
+            self.commit(touched, last)?;
         }
+        Ok(())
+    }
+
+    /// Places the files of one record after the other, as far as one batch goes.
+    fn load_batch(&mut self, entries: &[Entry], touched: &mut Touched) -> io::Result<()> {
+        for entry in entries {
+            if self.manifests.len() >= self.manifests_max && self.is_of_another_origin(entry) {
+                if touched.last.is_some() {
+                    break;
+                }
+                self.manifests.clear();
+            }
+            match entry {
+                Entry::Lost(range) => {
+                    tracing::error!(%range, "spool damaged");
+                    touched.gaps.push(lost_gap(range));
+                }
+                Entry::Record(record) => self.load(record, touched)?,
+            }
+            touched.last = Some(entry.last_seq());
+        }
+        Ok(())
+    }
+
+    /// Whether an entry needs a manifest that is not open.
+    fn is_of_another_origin(&self, entry: &Entry) -> bool {
+        let Entry::Record(record) = entry else { return false };
+        RecordKind::of_code(record.kind) == Some(RecordKind::File)
+            && !self.manifests.contains_key(&record.origin)
+    }
+
+    /// Makes durable what a batch has touched, and then moves the position to `last`.
+    fn commit(&mut self, touched: Touched, last: Seq) -> io::Result<()> {
+        self.make_durable(&touched)?;
+        // what went away meanwhile may have taken the batch with it
+        self.places.target.check()?;
+        self.report_lost(touched.gaps)?;
+        self.consumer.advance(last).map_err(io::Error::other)?;
+        self.consumer.sync().map_err(|error| match error.is_fatal() {
+            true => io::Error::other(error),
+            false => io::Error::new(io::ErrorKind::StorageFull, error),
+        })?;
+        self.manifests.values_mut().for_each(|it| it.manifest.settle());
+        let _ = self.keeper.send(KeeperOp::Retain);
+        self.note(|report| {
+            report.files = report.files.saturating_add(touched.files);
+            report.bytes = report.bytes.saturating_add(touched.bytes);
+            report.position = last.get();
+            report.is_target_away = false;
+            report.last_error = None;
+        });
         Ok(())
     }
 

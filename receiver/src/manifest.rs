@@ -24,6 +24,7 @@ use tidegate_durable::FileName;
 use tidegate_durable::Storage;
 use tidegate_durable::StorageFile;
 
+use crate::disk;
 use crate::writer::named;
 
 /// The file beside the received ones.
@@ -113,7 +114,11 @@ impl<S: Storage> Manifest<S> {
             file.sync().map_err(unsynced)?;
         }
         // also where the file was there: an earlier run may have made it and gone
-        storage.sync_dir().map_err(unsynced)?;
+        storage.sync_dir().map_err(|error| match disk::is_out_of_descriptors(&error) {
+            // the directory could not be opened, and no sync has failed
+            true => failed(error),
+            false => unsynced(error),
+        })?;
         Ok(Self { file, shown, written: tail.keys })
     }
 

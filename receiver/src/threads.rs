@@ -24,6 +24,7 @@ use crate::keeper::KeeperPorts;
 use crate::loader::Loader;
 use crate::loader::LoaderOp;
 use crate::loader::LoaderPlaces;
+use crate::loader::MANIFESTS_OPEN_MAX;
 use crate::sealer::Sealer;
 use crate::state::Layout;
 use crate::state::Opened;
@@ -106,6 +107,7 @@ impl Threads {
             },
             report: Arc::clone(common.report),
             manifests: BTreeMap::new(),
+            manifests_max: MANIFESTS_OPEN_MAX,
         };
         let loader_thread = supervisor.spawn("loader", move || it.run())?;
 

@@ -415,3 +415,25 @@ fn there_may_be_more_origins_than_descriptors() {
     daemon.wait_loaded();
     assert_eq!(site.stored().len(), 400);
 }
+
+/// One batch once opened the manifests of all its origins, and running out of descriptors on the way
+/// passed for a failed sync: the daemon ended, and at every start again.
+#[test]
+fn a_batch_of_more_origins_than_descriptors_is_placed() {
+    for limit in [240, 100] {
+        let site = Site::new(&[]);
+        let daemon = site.start();
+        std::fs::rename(site.path("files"), site.path("away")).unwrap();
+        let content = ts_file(100, 1);
+        for n in 0..256 {
+            let mut peer = daemon.connect();
+            assert_eq!(peer.ask(&common::handshake(&[("clusterID", &n.to_string())])), Some(OK));
+            assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
+        }
+        daemon.wait_status(|status| status["edge"]["connections"].as_array().unwrap().is_empty());
+        daemon.limit_descriptors(limit);
+        std::fs::rename(site.path("away"), site.path("files")).unwrap();
+        daemon.wait_loaded();
+        assert_eq!(site.stored().len(), 256, "{limit}");
+    }
+}
