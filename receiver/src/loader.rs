@@ -51,6 +51,8 @@ pub(crate) const MANIFESTS_OPEN_MAX: usize = 128;
 /// What is read from the spool, and made durable together.
 const READ_BYTES: usize = 8 << 20;
 const READ_RECORDS: usize = 256;
+/// A batch ends once it has placed so many bytes: copies are known soon after they are made.
+const BATCH_BYTES: u64 = 256 << 20;
 
 /// Pause before another try while the target is full.
 const ROOM_POLL: Duration = Duration::from_secs(1);
@@ -104,6 +106,18 @@ struct Touched {
 }
 
 impl Touched {
+    /// All files of a record are in their places.
+    fn placed(&mut self, origin: &str, lines: Vec<Line>) {
+        if lines.is_empty() {
+            return;
+        }
+        for line in &lines {
+            self.files = self.files.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(line.length_bytes);
+        }
+        self.lines.entry(origin.to_owned()).or_default().extend(lines);
+    }
+
     /// A file is neither staged nor in its place.
     fn lost(&mut self, origin: &str, sequence: u64, file: &StagedFile) {
         tracing::error!(origin, sequence, file = %file.name, "staged file is missing");
@@ -182,11 +196,18 @@ impl<S: Storage> Loader<S> {
             let entries =
                 self.reader.read(next, READ_BYTES, READ_RECORDS).map_err(io::Error::other)?;
             let mut touched = Touched::default();
-            self.load_batch(&entries, &mut touched)?;
+            let loaded = self.load_batch(&entries, &mut touched);
+            if let Err(error) = loaded.as_ref()
+                && !disk::may_pass(error)
+            {
+                return loaded;
+            }
+            // also where the next record has to wait: room may come from files that are known
             let Some(last) = touched.last else {
-                return Ok(());
+                return loaded;
             };
             self.commit(touched, last)?;
+            loaded?;
         }
         Ok(())
     }
@@ -199,6 +220,9 @@ impl<S: Storage> Loader<S> {
                     break;
                 }
                 self.manifests.clear();
+            }
+            if touched.bytes >= BATCH_BYTES {
+                break;
             }
             match entry {
                 Entry::Lost(range) => {
@@ -262,22 +286,20 @@ impl<S: Storage> Loader<S> {
         self.manifest(&record.origin)?;
         self.places.target.check()?;
         let directory = self.places.target.directory().join(&record.origin);
+        let (mut lines, mut lost) = (Vec::new(), Vec::new());
         for (file, stored) in
             placement::place(&self.places.staging, &directory, sequence, &contents.files)?
         {
             let Some(stored) = stored else {
-                if self.manifest(&record.origin)?.has_bytes(sequence, &file.sha256) {
-                    continue;
+                if !self.manifest(&record.origin)?.has_bytes(sequence, &file.sha256) {
+                    lost.push(file);
                 }
-                touched.lost(&record.origin, sequence, file);
                 continue;
             };
             if self.manifest(&record.origin)?.has(sequence, &stored, &file.sha256) {
                 continue;
             }
-            touched.files = touched.files.saturating_add(1);
-            touched.bytes = touched.bytes.saturating_add(file.length_bytes);
-            let line = Line {
+            lines.push(Line {
                 sequence,
                 origin: record.origin.clone(),
                 name: file.name.clone(),
@@ -287,9 +309,11 @@ impl<S: Storage> Loader<S> {
                 arrival_ms: record.arrival_ms,
                 stored,
                 database: contents.database(&file.name).map(str::to_owned),
-            };
-            touched.lines.entry(record.origin.clone()).or_default().push(line);
+            });
         }
+        // nothing of a record that is only half done, which comes again
+        lost.into_iter().for_each(|file| touched.lost(&record.origin, sequence, file));
+        touched.placed(&record.origin, lines);
         touched.directories.insert(directory);
         Ok(())
     }

@@ -134,16 +134,24 @@ fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
 /// Copies under another name and renames, so that a name in the target is always a whole file.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let beside = to.with_file_name(".incoming");
-    let mut source = File::open(from)?;
-    let mut copy =
-        File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
-    io::copy(&mut source, &mut copy)?;
-    copy.sync_all()?;
-    fs::rename(&beside, to)?;
+    if let Err(error) = copy_by_way_of(&beside, from, to) {
+        // a part of a file takes the room that others may need; the next copy replaces it anyway
+        let _ = fs::remove_file(&beside);
+        return Err(error);
+    }
     if let Some(directory) = to.parent() {
         sync_directory(directory)?;
     }
     fs::remove_file(from)
+}
+
+fn copy_by_way_of(beside: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut copy =
+        File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(beside)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()?;
+    fs::rename(beside, to)
 }
 
 #[cfg(test)]
@@ -209,6 +217,21 @@ mod tests {
         let Ok(target) = tempfile::tempdir_in("/dev/shm") else { return };
         let staging = tempfile::tempdir().unwrap();
         check_moves(staging.path(), target.path());
+    }
+
+    /// A part of a copy once stayed behind and took the room that others needed.
+    #[test]
+    fn a_copy_that_fails_leaves_nothing_beside_its_target() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (staging.path().join("a"), target.path().join("a"));
+        fs::write(&from, b"bytes").unwrap();
+        // a directory in the way: the copy is made and cannot be renamed
+        fs::create_dir(&to).unwrap();
+        assert!(copy_file(&from, &to).is_err());
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 1);
+        fs::remove_dir(&to).unwrap();
+        copy_file(&from, &to).unwrap();
+        assert!(!from.exists() && fs::read(&to).unwrap() == b"bytes");
     }
 
     #[track_caller]

@@ -437,3 +437,28 @@ fn a_batch_of_more_origins_than_descriptors_is_placed() {
         assert_eq!(site.stored().len(), 256, "{limit}");
     }
 }
+
+/// What stood before a record that had to wait was placed, and no manifest spoke of it: whoever was
+/// to make room by taking files away never heard of them.
+#[test]
+fn what_stands_before_a_record_that_waits_is_in_the_manifest() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    std::fs::rename(site.path("files"), site.path("away")).unwrap();
+    for (origin, seed) in [("first", 1), ("second", 2)] {
+        let mut peer = daemon.connect();
+        assert_eq!(peer.ask(&common::handshake(&[("clusterID", origin)])), Some(OK));
+        assert_eq!(peer.file("a.tsfile", &ts_file(100, seed), 100), Some(OK));
+    }
+    daemon.log.wait("target stalled");
+    // the second cannot be placed, and both are in one batch
+    std::fs::write(site.path("away/second"), "in the way").unwrap();
+    std::fs::rename(site.path("away"), site.path("files")).unwrap();
+    let status = daemon.wait_status(|status| status["loader"]["position"] == 1);
+    assert_eq!(status["loader"]["files"], 1);
+    let stored = site.stored();
+    assert!(stored.len() == 1 && stored[0].origin == "first", "{stored:?}");
+    std::fs::remove_file(site.path("files/second")).unwrap();
+    daemon.wait_loaded();
+    assert_eq!(site.stored().len(), 2);
+}
