@@ -155,8 +155,17 @@ pub fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     match sync_directory(parent_of(path)) {
-        // somebody else has made it there, and looks after it
-        Err(error) if missing.is_empty() && error.kind() == io::ErrorKind::PermissionDenied => {
+        // somebody else has made it there, and looks after it; or the parent's file system knows
+        // no such sync
+        Err(error)
+            if missing.is_empty()
+                && matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::InvalidInput
+                        | io::ErrorKind::Unsupported
+                ) =>
+        {
             Ok(())
         }
         outcome => outcome,

@@ -61,6 +61,15 @@ fn a_real_directory_does_what_the_trait_says() {
     assert!(DirStorage::open(path.join(".hidden")).is_err(), "a file is no directory");
 }
 
+/// A state directory that is a mount may stand in a file system that cannot sync directories.
+#[test]
+fn a_directory_that_is_there_is_taken_where_its_parent_cannot_be_synced() {
+    let parent = std::fs::File::open("/proc").unwrap();
+    assert!(parent.sync_all().is_err(), "another parent is needed");
+    DirStorage::open("/proc/self").unwrap();
+    assert!(DirStorage::open("/proc/tidegate").is_err(), "what is to be made must be durable");
+}
+
 #[test]
 fn everything_survives_a_restart_on_a_real_directory() {
     let temporary = tempfile::tempdir().unwrap();
