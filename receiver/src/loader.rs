@@ -54,8 +54,9 @@ const READ_RECORDS: usize = 256;
 /// A batch ends once it has placed so many bytes: copies are known soon after they are made.
 const BATCH_BYTES: u64 = 256 << 20;
 
-/// Pause before another try while the target is full.
+/// Pause before another try while the target is away or full; doubled up to the longest while full.
 const ROOM_POLL: Duration = Duration::from_secs(1);
+const ROOM_POLL_MAX: Duration = Duration::from_secs(16);
 
 /// After the first news the loader waits this long, so that small files share their syncs and
 /// leave the disk to those that arrive.
@@ -132,6 +133,7 @@ impl<S: Storage> Loader<S> {
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.remove_orphans()?;
         let mut is_stalled = false;
+        let mut pause = ROOM_POLL;
         loop {
             match self.load_all() {
                 Ok(()) => {
@@ -148,6 +150,7 @@ impl<S: Storage> Loader<S> {
                     if !is_stalled {
                         tracing::warn!(%error, "target stalled, files wait in the state directory");
                     }
+                    pause = next_pause(is_stalled.then_some(pause), &error);
                     is_stalled = true;
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
@@ -163,17 +166,17 @@ impl<S: Storage> Loader<S> {
                 }
                 Err(error) => return Err(error),
             }
-            if self.is_stopped(is_stalled) {
+            if self.is_stopped(is_stalled.then_some(pause)) {
                 return Ok(());
             }
         }
     }
 
     /// Waits for news, and then a moment for more of them; `true` when the daemon ends.
-    fn is_stopped(&self, is_stalled: bool) -> bool {
-        let first = match is_stalled {
-            false => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            true => self.ops.recv_timeout(ROOM_POLL),
+    fn is_stopped(&self, pause: Option<Duration>) -> bool {
+        let first = match pause {
+            None => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(pause) => self.ops.recv_timeout(pause),
         };
         let until = Instant::now() + BATCH_PAUSE;
         let mut op = first;
@@ -450,8 +453,31 @@ impl<S: Storage> Loader<S> {
     }
 }
 
+/// How long to wait before another try, after the pause before.
+fn next_pause(before: Option<Duration>, error: &io::Error) -> Duration {
+    match before {
+        Some(pause) if disk::is_full(error) => pause.saturating_mul(2).min(ROOM_POLL_MAX),
+        _ => ROOM_POLL,
+    }
+}
+
 /// What a record holds; `None` if it is lost or of a later release.
 fn contents_of(entry: &Entry) -> Option<records::Contents> {
     let Entry::Record(record) = entry else { return None };
     records::decode(RecordKind::of_code(record.kind)?, &record.payload).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_target_is_tried_less_and_less_often_and_one_that_is_away_every_second() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let away = io::Error::from(io::ErrorKind::NotFound);
+        let next = |before: u64| next_pause(Some(Duration::from_secs(before)), &full).as_secs();
+        assert_eq!(next_pause(None, &full), ROOM_POLL);
+        assert_eq!([next(1), next(8), next(16)], [2, 16, 16]);
+        assert_eq!(next_pause(Some(ROOM_POLL_MAX), &away), ROOM_POLL);
+    }
 }

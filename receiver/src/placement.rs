@@ -134,6 +134,13 @@ fn move_file(from: &Path, to: &Path) -> io::Result<bool> {
 /// Copies under another name and renames, so that a name in the target is always a whole file.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let beside = to.with_file_name(".incoming");
+    let length_bytes = fs::metadata(from)?.len();
+    // asked first: it is tried again and again, and a copy that cannot end fills the disk each time
+    if tidegate_durable::free_bytes(to.parent().unwrap_or(to)).is_ok_and(|free| free < length_bytes)
+    {
+        let message = format!("no room for {length_bytes} bytes");
+        return Err(io::Error::new(io::ErrorKind::StorageFull, message));
+    }
     if let Err(error) = copy_by_way_of(&beside, from, to) {
         // a part of a file takes the room that others may need; the next copy replaces it anyway
         let _ = fs::remove_file(&beside);
@@ -232,6 +239,20 @@ mod tests {
         fs::remove_dir(&to).unwrap();
         copy_file(&from, &to).unwrap();
         assert!(!from.exists() && fs::read(&to).unwrap() == b"bytes");
+    }
+
+    /// It was once copied until the disk was full, every second.
+    #[test]
+    fn what_cannot_fit_is_not_copied() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (staging.path().join("a"), target.path().join("a"));
+        let free = tidegate_durable::free_bytes(target.path()).unwrap();
+        // it has a length and no bytes
+        File::create(&from).unwrap().set_len(free.saturating_add(1 << 30)).unwrap();
+        let error = copy_file(&from, &to).unwrap_err();
+        assert!(error.to_string().contains("no room for"), "{error}");
+        assert!(crate::disk::may_pass(&error) && from.exists());
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
     }
 
     #[track_caller]
