@@ -501,6 +501,8 @@ impl Lane {
         match answer {
             // A peer may close an idle connection; that is no trouble.
             Answer::Closed if was_idle => self.state = State::Resting,
+            // Many do it by breaking off; once something was accepted, it is the same.
+            Answer::Broken(_) if self.was_of_use => self.state = State::Resting,
             Answer::Closed => {
                 let next = self.next_peer(answer);
                 let trouble = "closed right after the handshake (does the gateway reach the receiver? \

@@ -433,6 +433,27 @@ fn a_connection_that_something_was_accepted_on_may_be_closed_and_counts_for_its_
     }
 }
 
+/// A receiver resets what has been silent for long, which once passed for trouble.
+#[test]
+fn a_connection_that_something_was_accepted_on_may_be_broken_off_while_it_is_idle() {
+    let mut bench = Bench::new(1, auto(Dialect::V1_3), 100);
+    bench.connects();
+    bench.begins(None, 100);
+    bench.sends_piece();
+    bench.hears(&[OK]);
+    bench.sends_type();
+    bench.hears(&[OK]);
+    bench.expect_outcome(Verdict::Accepted);
+    bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
+    bench.expect(&Command::Abandon);
+    assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
+    // nothing was accepted on this one
+    bench.connects();
+    bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
+    bench.expect(&Command::Abandon);
+    assert!(bench.lane.last_trouble().is_some());
+}
+
 #[test]
 fn fail_restarts_the_file_from_piece_0() {
     for (heard, verdict) in [
