@@ -230,6 +230,7 @@ impl<S: Storage> Loader<S> {
             match entry {
                 Entry::Lost(range) => {
                     tracing::error!(%range, "spool damaged");
+                    self.keep_unclaimed()?;
                     touched.gaps.push(lost_gap(range));
                 }
                 Entry::Record(record) => self.load(record, touched)?,
@@ -277,6 +278,7 @@ impl<S: Storage> Loader<S> {
         let contents = match records::decode(kind, &record.payload) {
             Ok(contents) => contents,
             Err(error) => {
+                self.keep_unclaimed()?;
                 let (origin, item) = (record.origin.clone(), format!("spool record {sequence}"));
                 touched.gaps.push(crate::gaps::Gap { origin, item, reason: error.to_string() });
                 return Ok(());
@@ -402,7 +404,7 @@ impl<S: Storage> Loader<S> {
             }
             next = last.next();
         }
-        if !is_spool_whole {
+        if !is_spool_whole || self.places.unclaimed.is_dir() {
             // what a record speaks of that cannot be read was acknowledged, and must not go
             return self.put_aside(&wanted);
         }
@@ -419,6 +421,14 @@ impl<S: Storage> Loader<S> {
             tracing::info!(files = removed, "removed unfinished files of an earlier run");
         }
         Ok(())
+    }
+
+    /// A record cannot be read. Which of the staged files are its own shows at the next start, when
+    /// no others are on their way; until then the directory says that they are to be kept.
+    fn keep_unclaimed(&self) -> io::Result<()> {
+        let unclaimed = &self.places.unclaimed;
+        let failed = |error| named(&error, "create", &unclaimed.display().to_string());
+        DirStorage::open(unclaimed).map(drop).map_err(failed)
     }
 
     /// Moves what no readable record speaks of out of the way of later starts.

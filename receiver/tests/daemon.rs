@@ -366,14 +366,7 @@ fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
     assert_eq!(peer.file("second.tsfile", &contents[1], 100), Some(OK));
     daemon.log.wait("target stalled");
     daemon.kill();
-    for entry in std::fs::read_dir(site.path("state/spool")).unwrap() {
-        let path = entry.unwrap().path();
-        let mut bytes = std::fs::read(&path).unwrap();
-        if let Some(at) = bytes.windows(12).position(|bytes| bytes == b"first.tsfile") {
-            bytes[at] ^= 1;
-            std::fs::write(&path, bytes).unwrap();
-        }
-    }
+    damage_record_of_first(&site);
     std::fs::rename(site.path("away"), site.path("files")).unwrap();
     let daemon = site.start();
     daemon.wait_loaded();
@@ -384,6 +377,42 @@ fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
     let unclaimed: Vec<_> =
         unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
     assert_eq!(unclaimed, [contents[0].clone()]);
+}
+
+/// They were removed at the next start, when the position stood behind the damage.
+#[test]
+fn files_of_a_record_found_damaged_while_running_are_kept_by_the_next_start() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    std::fs::rename(site.path("files"), site.path("away")).unwrap();
+    let content = ts_file(100, 1);
+    let mut peer = daemon.greeted();
+    assert_eq!(peer.file("first.tsfile", &content, 100), Some(OK));
+    assert_eq!(peer.file("second.tsfile", &ts_file(100, 2), 100), Some(OK));
+    daemon.log.wait("target stalled");
+    damage_record_of_first(&site);
+    std::fs::rename(site.path("away"), site.path("files")).unwrap();
+    daemon.wait_loaded();
+    assert_eq!(site.stored().len(), 1);
+    daemon.kill();
+    let daemon = site.start();
+    daemon.log.wait("kept a file that no readable record speaks of");
+    let unclaimed = std::fs::read_dir(site.path("state/unclaimed")).unwrap();
+    let unclaimed: Vec<_> =
+        unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(unclaimed, [content]);
+}
+
+fn damage_record_of_first(site: &Site) {
+    for entry in std::fs::read_dir(site.path("state/spool")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(12).position(|bytes| bytes == b"first.tsfile") {
+            // in place: the daemon has the file open
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &[bytes[at] ^ 1], at as u64).unwrap();
+        }
+    }
 }
 
 #[test]
