@@ -39,26 +39,74 @@ pub(crate) fn place<'f>(
 ) -> io::Result<Vec<(&'f StagedFile, Option<String>)>> {
     let main = files.iter().find(|file| file.name.ends_with(".tsfile"));
     let main = main.map_or("", |file| file.name.as_str());
+    let digested_main = digested(main);
     for stranger in 0..STRANGERS_MAX {
         let name = |file: &StagedFile| stored_name(sequence, stranger, main, &file.name);
+        let plainer = |file: &StagedFile| {
+            stored_name(sequence, stranger, &digested_main, &digested(&file.name))
+        };
         let mut is_free = true;
         for file in files {
-            let to = directory.join(name(file));
-            is_free &= !to.exists() || is_of(&to, file)?;
+            for stored in [name(file), plainer(file)] {
+                let to = directory.join(stored);
+                is_free &= !to.exists() || is_of(&to, file)?;
+            }
         }
         if !is_free {
             continue;
         }
-        let mut placed = Vec::new();
-        for file in files {
-            let (from, stored) = (staging.join(&file.staged), name(file));
-            let is_there = move_file(&from, &directory.join(&stored))?;
-            placed.push((file, is_there.then_some(stored)));
+        // an earlier run may have been interrupted after it had found the names refused
+        let is_begun = files.iter().any(|file| directory.join(plainer(file)).exists());
+        if !is_begun {
+            match move_files(staging, directory, files, name) {
+                Err(error) if is_name_refused(&error) => {}
+                outcome => return outcome,
+            }
         }
-        return Ok(placed);
+        for file in files {
+            let (plain, to) = (directory.join(name(file)), directory.join(plainer(file)));
+            if plain.exists() && !to.exists() {
+                move_file(&plain, &to)?;
+            }
+        }
+        return move_files(staging, directory, files, plainer);
     }
     let shown = directory.display();
     Err(io::Error::other(format!("{shown}: too many files of sequence {sequence}")))
+}
+
+fn move_files<'f>(
+    staging: &Path,
+    directory: &Path,
+    files: &'f [StagedFile],
+    name: impl Fn(&StagedFile) -> String,
+) -> io::Result<Vec<(&'f StagedFile, Option<String>)>> {
+    let mut placed = Vec::new();
+    for file in files {
+        let stored = name(file);
+        let is_there = move_file(&staging.join(&file.staged), &directory.join(&stored))?;
+        placed.push((file, is_there.then_some(stored)));
+    }
+    Ok(placed)
+}
+
+/// Whether a file system cannot have a file of such a name: too long, or with characters in it that
+/// are its own.
+fn is_name_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename)
+}
+
+/// A name that every file system takes: a digest, and the extension that matters.
+fn digested(name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let digest = hex(digest.get(..CUT_DIGEST_BYTES).unwrap_or_default());
+    match name.rsplit_once('.') {
+        Some((_, extension @ ("tsfile" | "mods" | "mods2"))) => format!("{digest}.{extension}"),
+        _ => digest,
+    }
 }
 
 /// The name in the target. Mods are named after their TsFile, as IoTDB's LOAD wants them. A name
@@ -239,6 +287,45 @@ mod tests {
         fs::remove_dir(&to).unwrap();
         copy_file(&from, &to).unwrap();
         assert!(!from.exists() && fs::read(&to).unwrap() == b"bytes");
+    }
+
+    /// The receiver ended at such a name, and at every start again. Too long is a path here.
+    #[test]
+    fn a_name_that_the_target_refuses_is_replaced_by_its_digest() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut directory = target.path().to_owned();
+        while directory.as_os_str().len() < 3700 {
+            directory.push("d".repeat(200));
+        }
+        directory.push("d".repeat(3990 - directory.as_os_str().len() - 1));
+        fs::create_dir_all(&directory).unwrap();
+        let stage = |staged: &str, name: String| {
+            fs::write(staging.path().join(staged), staged).unwrap();
+            let (crc32, sha256) = (0, Sha256::digest(staged).into());
+            StagedFile { staged: staged.to_owned(), name, length_bytes: 1, crc32, sha256 }
+        };
+        // at 88 the TsFile fits under its own name, its mods do not
+        for length in [88, 100] {
+            let main = format!("{}.tsfile", "x".repeat(length - 7));
+            let files = [stage("0", main.clone()), stage("1", format!("{main}.mods"))];
+            for round in ["at first", "after an interruption"] {
+                let placed = place(staging.path(), &directory, length as u64, &files).unwrap();
+                let names: Vec<_> =
+                    placed.into_iter().map(|(_, name)| name.expect(round)).collect();
+                assert!(names[0].ends_with(".tsfile") && names[0].len() < 60, "{names:?}");
+                assert_eq!(names[1], format!("{}.mods", names[0]));
+                assert_eq!(fs::read(directory.join(&names[0])).unwrap(), b"0", "{round}");
+            }
+            // the sequence began again: another file of the same name
+            let other = [stage("2", main)];
+            let placed = place(staging.path(), &directory, length as u64, &other).unwrap();
+            let stored = placed[0].1.as_ref().unwrap();
+            assert!(stored.starts_with(&format!("{length:012}.1-")), "{stored}");
+            assert_eq!(fs::read_dir(&directory).unwrap().count(), 3);
+            fs::read_dir(&directory)
+                .unwrap()
+                .for_each(|it| fs::remove_file(it.unwrap().path()).unwrap());
+        }
     }
 
     /// It was once copied until the disk was full, every second.
