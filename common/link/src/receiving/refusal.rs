@@ -254,6 +254,13 @@ pub enum SealFault {
         /// The bytes that arrived.
         arrived_bytes: u64,
     },
+    /// The name of a database is too long.
+    Database {
+        /// Its length.
+        found_bytes: usize,
+        /// The longest.
+        expected_bytes: usize,
+    },
     /// The names do not make one item.
     Names,
     /// No piece of it arrived on this connection.
@@ -265,6 +272,12 @@ impl fmt::Display for SealFault {
         match self {
             Self::Length { claimed_bytes, arrived_bytes } => {
                 write!(f, "claims {claimed_bytes} bytes, {arrived_bytes} arrived")
+            }
+            Self::Database { found_bytes, expected_bytes } => {
+                write!(
+                    f,
+                    "name of a database: expected at most {expected_bytes} bytes, found {found_bytes}"
+                )
             }
             Self::Names => f.write_str("expected one .tsfile and at most its mods"),
             Self::NoPieces => f.write_str("no piece of it arrived on this connection"),

@@ -29,6 +29,10 @@ use super::slices::Whole;
 const MAX_PARAMETERS: usize = 64;
 /// Most files of one seal: a TsFile and its two kinds of mods, or the three of a schema snapshot.
 const MAX_SEALED_FILES: usize = 8;
+/// Longest name of a database.
+const MAX_DATABASE_BYTES: usize = 1024;
+/// What the parameters begin with that name a database.
+const DATABASE_KEY: &str = "DATABASE_NAME_";
 /// What a payload asks for.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -108,6 +112,7 @@ pub(super) fn parse(
         Sorted::Submit(kind) => Ok(Request::Submit(Submit { kind, type_code, request: payload })),
         Sorted::Seal { kind, named, parameters } => {
             check_seal(kind, &named)?;
+            check_databases(&named, &parameters)?;
             Ok(Request::Seal(SealRequest { kind, named, parameters, request: payload }))
         }
     }
@@ -144,6 +149,22 @@ pub(super) fn join(whole: Whole) -> Vec<u8> {
     payload.extend_from_slice(&whole.type_code.to_be_bytes());
     payload.extend_from_slice(&whole.body);
     payload
+}
+
+/// What would be kept in every record and line of a manifest.
+fn check_databases(
+    named: &[(String, i64)],
+    parameters: &[(String, Option<String>)],
+) -> Result<(), Refusal> {
+    for (key, value) in parameters {
+        let found_bytes = value.as_ref().map_or(0, String::len);
+        if key.starts_with(DATABASE_KEY) && found_bytes > MAX_DATABASE_BYTES {
+            let name = named.first().map_or("no file", |(name, _)| name.as_str());
+            let fault = SealFault::Database { found_bytes, expected_bytes: MAX_DATABASE_BYTES };
+            return Err(Refusal::Seal { name: name.chars().take(255).collect(), fault });
+        }
+    }
+    Ok(())
 }
 
 fn check_seal(kind: SealKind, named: &[(String, i64)]) -> Result<(), Refusal> {

@@ -205,6 +205,19 @@ fn several_files_go_side_by_side_only_with_the_types_meant_for_it() {
 }
 
 #[test]
+fn the_name_of_a_database_has_at_most_1024_bytes() {
+    let mut edge = Edge::greeted();
+    for (length, reply) in [(1023, OK), (1024, OK), (1025, FAIL)] {
+        edge.expect(&piece(8, "a.tsfile", 0, b"ts"), OK);
+        let one = 1_i32.to_be_bytes().to_vec();
+        let pair = [string(b"DATABASE_NAME_a.tsfile"), string(&vec![b'd'; length])].concat();
+        let names = [one.clone(), string(b"a.tsfile")].concat();
+        let lengths = [one.clone(), 2_i64.to_be_bytes().to_vec()].concat();
+        edge.expect(&request(9, &[names, lengths, one, pair].concat()), reply);
+    }
+}
+
+#[test]
 fn forgotten_files_make_room_for_new_ones() {
     let mut edge = Edge::greeted();
     for n in 0..100 {
