@@ -137,11 +137,11 @@ config_table! {
 
     /// Largest request that is no file piece. It is held in memory whole.
     payload_bytes_max: u64 = "receiver_payload_max_bytes",
-    "24MiB", Kind::Bytes { min: 64 * KIB, max: 128 * MIB }, Restart, Used;
+    "24MiB", Kind::Bytes { min: 64 * KIB, max: 64 * MIB }, Restart, Used;
 
     /// Largest file piece. It is streamed to disk and never held whole.
     piece_bytes_max: u64 = "receiver_piece_max_bytes",
-    "64MiB", Kind::Bytes { min: 64 * KIB, max: GIB }, Restart, Used;
+    "64MiB", Kind::Bytes { min: 64 * KIB, max: 64 * MIB }, Restart, Used;
 
     /// Files that have begun and are not sealed, over all connections.
     unfinished_files_max: usize = "receiver_unfinished_files_max",

@@ -297,6 +297,17 @@ fn the_receiver_refuses_what_cannot_be_meant() {
     assert!(!format!("{config:?}").contains("hunter2"), "secrets stay out of the log");
 }
 
+/// More could be set than any frame carries.
+#[test]
+fn pieces_and_requests_are_allowed_up_to_what_a_frame_carries() {
+    for key in ["receiver_piece_max_bytes", "receiver_payload_max_bytes"] {
+        for (value, is_good) in [("64KiB", true), ("64MiB", true), ("67108865", false)] {
+            let outcome = receiver(&format!("{key}={value}\n"));
+            assert_eq!(outcome.is_ok(), is_good, "{key}={value}: {outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn who_may_connect_follows_the_list() {
     let list = AllowList::parse("10.0.0.2, 10.1.0.0/16, fd00::/8, 0.0.0.0/32").unwrap();
