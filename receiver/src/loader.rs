@@ -132,26 +132,27 @@ impl<S: Storage> Loader<S> {
     /// Runs until it is told to stop or a disk fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.remove_orphans()?;
-        let mut is_stalled = false;
+        let mut stalled: Option<String> = None;
         let mut pause = ROOM_POLL;
         loop {
             match self.load_all() {
                 Ok(()) => {
-                    if is_stalled {
+                    if stalled.take().is_some() {
+                        tracing::info!("target goes on, every file that waited is in its place");
                         self.note(|report| {
                             report.last_error = None;
                             report.is_target_away = false;
                         });
                     }
-                    is_stalled = false;
                     self.manifests_max = MANIFESTS_OPEN_MAX;
                 }
                 Err(error) if disk::may_pass(&error) => {
-                    if !is_stalled {
+                    let reason = error.to_string();
+                    if stalled.as_ref() != Some(&reason) {
                         tracing::warn!(%error, "target stalled, files wait in the state directory");
                     }
-                    pause = next_pause(is_stalled.then_some(pause), &error);
-                    is_stalled = true;
+                    pause = next_pause(stalled.as_ref().map(|_| pause), &error);
+                    stalled = Some(reason);
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
                     if disk::is_full(&error) {
@@ -166,7 +167,7 @@ impl<S: Storage> Loader<S> {
                 }
                 Err(error) => return Err(error),
             }
-            if self.is_stopped(is_stalled.then_some(pause)) {
+            if self.is_stopped(stalled.as_ref().map(|_| pause)) {
                 return Ok(());
             }
         }

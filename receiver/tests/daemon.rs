@@ -319,8 +319,11 @@ fn files_wait_while_the_target_is_away() {
     assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
     daemon.log.wait("target stalled");
     std::fs::remove_file(site.path("files")).unwrap();
+    // another reason than before
+    daemon.log.wait("os error 2)");
     std::fs::rename(site.path("away"), site.path("files")).unwrap();
     daemon.wait_loaded();
+    daemon.log.wait("target goes on");
     let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
     assert_eq!(names, ["a.tsfile", "b.tsfile"]);
 }
