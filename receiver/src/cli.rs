@@ -15,8 +15,11 @@ use tidegate_config::RECEIVER_TABLE;
 use tidegate_config::ReceiverConfig;
 use tidegate_daemon::control;
 use tidegate_daemon::files;
+use tidegate_durable::DirStorage;
 
 use crate::daemon;
+use crate::gaps;
+use crate::state::Layout;
 use crate::status;
 use crate::status::Report;
 
@@ -120,6 +123,12 @@ fn ask(
     };
     let answer = match control::ask(&socket, &control::Request::new(command), ANSWER_TIME_MAX) {
         Ok(answer) => answer,
+        Err(error) if command == "gaps" && question.control_socket.is_none() => {
+            match gaps_on_disk(&question.conf.conf) {
+                Ok(answer) => answer,
+                Err(reading) => return fail(EXIT_UNAVAILABLE, &format!("{error}; {reading}")),
+            }
+        }
         Err(error) => return fail(EXIT_UNAVAILABLE, &error.to_string()),
     };
     let text = match question.json {
@@ -130,6 +139,16 @@ fn ask(
         Ok(text) => print(&text),
         Err(error) => fail(EXIT_UNAVAILABLE, &format!("the daemon's answer: {error}")),
     }
+}
+
+/// Only looks: whoever asks may not be the daemon's user, and must leave nothing behind.
+fn gaps_on_disk(conf: &Path) -> Result<serde_json::Value, String> {
+    let memory = Layout::of(&load(conf)?.config.state_dir).memory;
+    let shown = |error: &dyn core::fmt::Display| format!("{}: {error}", memory.display());
+    let storage = DirStorage::existing(&memory).map_err(|error| shown(&error))?;
+    let gaps = gaps::inspect(&storage).map_err(|error| shown(&error))?;
+    let reports: Vec<_> = gaps.iter().map(status::GapReport::of).collect();
+    serde_json::to_value(reports).map_err(|error| shown(&error))
 }
 
 fn print(text: &str) -> ExitCode {

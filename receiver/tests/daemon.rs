@@ -494,3 +494,24 @@ fn what_stands_before_a_record_that_waits_is_in_the_manifest() {
     daemon.wait_loaded();
     assert_eq!(site.stored().len(), 2);
 }
+
+#[test]
+fn gaps_of_a_receiver_that_does_not_run_are_read_and_nothing_is_changed() {
+    let site = Site::new(&[
+        ("receiver_disk_floor_bytes", "1000TiB"),
+        ("receiver_disk_full_policy", "refuse"),
+    ]);
+    let output = site.output("gaps", &["--json"]);
+    assert!(!output.status.success() && !site.path("state").exists(), "{output:?}");
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().ask(&config_plan()), Some(FAIL));
+    daemon.wait_status(|status| status["keeper"]["n_gaps"] == 1);
+    let while_running = daemon.gaps();
+    daemon.terminate();
+    let journal = || std::fs::read(site.path("state/memory/gaps")).unwrap();
+    let before = journal();
+    let output = site.output("gaps", &["--json"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found, while_running);
+    assert_eq!(journal(), before);
+}
