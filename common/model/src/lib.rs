@@ -2,6 +2,7 @@
 
 mod data_type;
 mod dialect;
+pub mod path;
 mod precision;
 mod tablet;
 mod time;
