@@ -42,5 +42,14 @@ if [ "$target" = request_decode ] && command -v xxd >/dev/null 2>&1; then
         [ -f "$seed" ] || tr -d ' \n' <"$golden" | xxd -r -p >"$seed" || rm -f "$seed"
     done
 fi
+# The kinds of mods files are told apart by the first of two bytes before the file.
+case $target in resource) seeds='*.resource.hex' ;; mods) seeds='*.mods*.hex' ;; *) seeds= ;; esac
+if [ -n "$seeds" ] && command -v xxd >/dev/null 2>&1; then
+    for golden in ../common/tsfile/tests/golden/$seeds; do
+        seed=$corpus/golden-$(basename "$golden" .hex)
+        case $golden in *.mods2.hex) head=0080 ;; *.mods.hex) head=0180 ;; *) head= ;; esac
+        [ -f "$seed" ] || { printf %s "$head"; tr -d ' \n' <"$golden"; } | xxd -r -p >"$seed" || rm -f "$seed"
+    done
+fi
 exec "target/$triple/release/$target" -max_total_time="$seconds" -max_len=65536 \
     -rss_limit_mb=1024 -timeout=10 -artifact_prefix="artifacts/$target-" -print_final_stats=1 "$corpus"

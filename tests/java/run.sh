@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh PROGRAM [ARGUMENT...]: builds if needed and runs one of the Java programs beside it:
 #   run.sh Golden common/wire/tests/golden     writes the golden request payloads
+#   run.sh Companions common/tsfile/tests/golden   writes .resource and mods files, and what is in them
 #   run.sh Drive 127.0.0.1 6667                talks to an IoTDB, one command a line on stdin
 #   run.sh Corpus DIR 1 20 1000 4096           fills a data directory without a server
 # The JVM replaces this shell, so the caller's child process is the program itself.

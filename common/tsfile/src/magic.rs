@@ -56,7 +56,7 @@ pub fn check_ends(head: &[u8], tail: &[u8], length_bytes: u64) -> Result<TsFileV
         _ => return Err(EndsError::TailMagic),
     };
     match metadata_bytes {
-        Some(found) if fixed_bytes + u64::from(found) <= length_bytes => Ok(version),
+        Some(found) if fixed_bytes.saturating_add(found.into()) <= length_bytes => Ok(version),
         _ => Err(EndsError::MetadataLength { found: metadata_bytes.unwrap_or(0), length_bytes }),
     }
 }

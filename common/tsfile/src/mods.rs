@@ -1,10 +1,22 @@
-//! Deletions beside a TsFile: where the last whole entry ends.
+//! Deletions beside a TsFile: the entries of `.mods` (1.x, text lines) and `.mods2` (2.x, binary).
 //!
-//! IoTDB appends to `.mods` (1.x, text lines) and `.mods2` (2.x, binary entries) while we read, so
-//! the last entry may be half there. What travels is cut after the last whole one.
+//! IoTDB appends to these files while we read, so the last entry may be half there. One walker reads
+//! both kinds. It always says where the last whole entry ends and why it stopped there: because the
+//! rest of an entry is still to come, or because what follows is no entry that we know. The second
+//! is never taken for the first, or deletions would be waited for that are there.
+
+mod binary;
+mod deletion;
+mod text;
+
+use core::fmt;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
+
+pub use deletion::Deletion;
+pub use deletion::Predicate;
+pub use deletion::Target;
 
 /// Which kind of mods file lies beside a TsFile.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -25,25 +37,21 @@ impl ModsKind {
         }
     }
 
+    /// The whole entries of `content`, which is the file from byte `offset` on.
+    ///
+    /// `offset` is 0 or what [`Entries::whole_bytes`] said before: an entry begins there. Offsets in
+    /// entries and errors count from the start of the file.
+    pub fn entries(self, content: &[u8], offset: usize) -> Entries<'_> {
+        Entries { kind: self, reader: Reader::at(content, offset), ending: None }
+    }
+
     /// Bytes of `content` up to the end of its last whole entry, and the number of whole entries.
     ///
-    /// A binary entry of an unknown kind ends the count there: nothing behind it can be told apart.
+    /// What is no entry ends the count: nothing behind it can be told apart.
     pub fn whole_entries(self, content: &[u8]) -> WholeEntries {
-        match self {
-            Self::Text => {
-                let bytes = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-                let entries = content.iter().take(bytes).filter(|&&byte| byte == b'\n').count();
-                WholeEntries { bytes, entries }
-            }
-            Self::Binary => {
-                let mut reader = Reader::new(content);
-                let mut whole = WholeEntries { bytes: 0, entries: 0 };
-                while reader.remaining() > 0 && skip_entry(&mut reader).is_ok() {
-                    whole = WholeEntries { bytes: reader.position(), entries: whole.entries + 1 };
-                }
-                whole
-            }
-        }
+        let mut walk = self.entries(content, 0);
+        let entries = walk.by_ref().count();
+        WholeEntries { bytes: walk.whole_bytes(), entries }
     }
 }
 
@@ -57,120 +65,142 @@ pub struct WholeEntries {
     pub entries: usize,
 }
 
-/// Longest name in a mods entry; IoTDB's own limit on a path is far below.
-const NAME_BYTES_MAX: usize = 64 * 1024;
-/// Deepest nesting of AND predicates followed.
-const PREDICATE_DEPTH_MAX: u32 = 16;
+/// One whole entry of a mods file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // what an entry has
+pub struct ModEntry {
+    /// What it deletes.
+    pub deletion: Deletion,
+    /// In text files: the deletion applies to chunks of the TsFile that begin before this byte.
+    pub file_offset: Option<i64>,
+    /// Where in the mods file the entry begins.
+    pub position: usize,
+    /// Its bytes: of a text entry the line without its end, of a binary one what travels in plans.
+    pub raw: Box<[u8]>,
+}
 
-fn skip_entry(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let kind = reader.u8("kind of a mods entry")?;
-    reader.i64("start of a deletion")?;
-    reader.i64("end of a deletion")?;
-    match kind {
-        0 => {
-            reader.vstr("name", NAME_BYTES_MAX)?;
-            skip_predicate(reader, PREDICATE_DEPTH_MAX)?;
-            let columns = reader.var("number of columns")?;
-            for _ in 0..columns {
-                reader.vstr("name", NAME_BYTES_MAX)?;
+/// Walks over the whole entries of a mods file; made by [`ModsKind::entries`].
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    kind: ModsKind,
+    /// Stands behind the last whole entry.
+    reader: Reader<'a>,
+    ending: Option<Ending>,
+}
+
+impl Entries<'_> {
+    /// Offset in the file of the end of the last whole entry so far.
+    pub fn whole_bytes(&self) -> usize {
+        self.reader.position()
+    }
+
+    /// Why there are no more entries; nothing as long as there may be more.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Walks to the end and says why it is there.
+    pub fn into_ending(mut self) -> Ending {
+        loop {
+            if let Some(ending) = self.ending {
+                return ending;
             }
-            Ok(())
+            self.next();
         }
-        1 => reader.vstr("name", NAME_BYTES_MAX).map(drop),
-        _ => Err(unknown_kind(reader, "kind of a mods entry, 0 or 1", kind)),
     }
 }
 
-fn skip_predicate(reader: &mut Reader<'_>, depth_left: u32) -> Result<(), Error> {
-    let kind = reader.u8("kind of a deletion predicate")?;
-    match kind {
-        0 => Ok(()),
-        1 => {
-            let segments = reader.uvar("number of segments")?;
-            for _ in 0..segments {
-                reader.vstr("name", NAME_BYTES_MAX)?;
+impl Iterator for Entries<'_> {
+    type Item = ModEntry;
+
+    fn next(&mut self) -> Option<ModEntry> {
+        if self.ending.is_some() {
+            return None;
+        }
+        if self.reader.is_empty() {
+            self.ending = Some(Ending::Whole);
+            return None;
+        }
+        let mut ahead = self.reader.clone();
+        let parsed = match self.kind {
+            ModsKind::Binary => binary::entry(&mut ahead),
+            ModsKind::Text => text::entry(&mut ahead),
+        };
+        match parsed {
+            Ok(entry) => {
+                self.reader = ahead;
+                Some(entry)
             }
-            Ok(())
-        }
-        2 => {
-            reader.vstr("name", NAME_BYTES_MAX)?;
-            reader.var("segment index").map(drop)
-        }
-        3 if depth_left > 0 => {
-            let parts = reader.var("number of predicates")?;
-            for _ in 0..parts {
-                skip_predicate(reader, depth_left - 1)?;
+            Err(Stop::Torn) => {
+                self.ending = Some(Ending::Torn { left_bytes: self.reader.remaining() });
+                None
             }
-            Ok(())
+            Err(Stop::Damage(damage)) => {
+                self.ending = Some(Ending::Damaged(damage));
+                None
+            }
         }
-        _ => Err(unknown_kind(reader, "kind of a deletion predicate, 0 to 3", kind)),
     }
 }
 
-fn unknown_kind(reader: &Reader<'_>, expected: &'static str, found: u8) -> Error {
-    Error::Value { offset: reader.position() - 1, expected, found: i64::from(found) }
+/// Why there are no more entries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // whoever reads must tell these apart
+pub enum Ending {
+    /// The file ends with a whole entry.
+    Whole,
+    /// The last entry has only begun. The rest may be on its way, or the source crashed here.
+    Torn {
+        /// Bytes of it that are there.
+        left_bytes: usize,
+    },
+    /// What follows is no entry, or one that only a later IoTDB knows. Waiting does not help.
+    Damaged(ModsError),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Why bytes are no entry of a mods file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ModsError {
+    /// A binary entry.
+    Entry(Error),
+    /// A line of text.
+    Line {
+        /// Where in the file the line begins.
+        offset: usize,
+        /// What it should have been.
+        expected: &'static str,
+        /// The beginning of what it is.
+        found: Box<str>,
+    },
+}
 
-    /// One entry of each form that 2.0 writes, from the layout in `ARCHITECTURE.md`.
-    fn entries() -> Vec<Vec<u8>> {
-        let times: Vec<u8> = [&1i64.to_be_bytes()[..], &5i64.to_be_bytes()[..]].concat();
-        let mut tree = vec![1];
-        tree.extend(&times);
-        tree.extend(b"\x14root.t.d1.");
-        let mut any = vec![0];
-        any.extend(&times);
-        any.extend(b"\x04t1\x00\x00");
-        let mut nested = vec![0];
-        nested.extend(&times);
-        // AND of (device t1.a) and (segment 1 is null), two columns
-        nested.extend(b"\x04t1\x03\x04\x01\x02\x04t1\x02a\x02\x01\x02\x04\x02x\x02y");
-        vec![tree, any, nested]
-    }
-
-    #[test]
-    fn every_cut_of_a_binary_mods_file_ends_at_the_last_whole_entry() {
-        let entries = entries();
-        let file = entries.concat();
-        let mut ends = vec![0];
-        for entry in &entries {
-            ends.push(ends.last().expect("never empty") + entry.len());
-        }
-        for cut in 0..=file.len() {
-            let n_whole = ends.iter().filter(|&&end| end <= cut).count() - 1;
-            assert_eq!(
-                ModsKind::Binary.whole_entries(&file[..cut]),
-                WholeEntries { bytes: ends[n_whole], entries: n_whole },
-                "cut at {cut} of {}",
-                file.len()
-            );
+impl fmt::Display for ModsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(error) => error.fmt(f),
+            Self::Line { offset, expected, found } => {
+                write!(f, "expected {expected} at byte {offset}, but found {found:?}")
+            }
         }
     }
+}
 
-    #[test]
-    fn an_unknown_kind_of_entry_ends_what_can_be_told_apart() {
-        let entries = entries();
-        let mut file = entries.concat();
-        file.extend([9; 40]);
-        let whole = ModsKind::Binary.whole_entries(&file);
-        assert_eq!(whole, WholeEntries { bytes: file.len() - 40, entries: 3 });
-    }
+impl core::error::Error for ModsError {}
 
-    #[test]
-    fn nested_predicates_are_followed_to_a_depth_and_no_further() {
-        let mut file = vec![0; 17];
-        file.extend(b"\x04t1");
-        file.extend([3, 2].repeat(1_000_000));
-        assert_eq!(ModsKind::Binary.whole_entries(&file).entries, 0);
-    }
+/// Why the parser of one entry stopped.
+enum Stop {
+    /// The bytes ended inside it.
+    Torn,
+    /// It is none.
+    Damage(ModsError),
+}
 
-    #[test]
-    fn an_unfinished_line_of_a_text_mods_file_stays_behind() {
-        let file = b"DELETION,root.t.d1.s,9223372036854775807,1,5\nDELETION,root.t.d";
-        assert_eq!(ModsKind::Text.whole_entries(file), WholeEntries { bytes: 45, entries: 1 });
-        assert_eq!(ModsKind::Text.whole_entries(b"DEL"), WholeEntries { bytes: 0, entries: 0 });
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::UnexpectedEnd { .. } => Self::Torn,
+            other => Self::Damage(ModsError::Entry(other)),
+        }
     }
 }
