@@ -33,6 +33,8 @@ pub struct IotdbConf {
     pub dn_data_dirs: DirTiers,
     /// `dn_system_dir`.
     pub dn_system_dir: PathBuf,
+    /// `dn_consensus_dir`.
+    pub dn_consensus_dir: PathBuf,
     /// `cn_system_dir`.
     pub confignode_system_dir: PathBuf,
 }
@@ -74,6 +76,7 @@ impl IotdbConf {
         Ok(Self {
             dn_data_dirs: data_dirs.below(home),
             dn_system_dir: path("dn_system_dir", "data/datanode/system")?,
+            dn_consensus_dir: path("dn_consensus_dir", "data/datanode/consensus")?,
             confignode_system_dir: path("cn_system_dir", "data/confignode/system")?,
         })
     }

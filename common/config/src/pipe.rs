@@ -115,6 +115,8 @@ pub struct AirGapConnector {
     pub gateway: GatewayProfile,
     /// Dialect of the peer; `None` means the source's own generation.
     pub dialect: Option<Dialect>,
+    /// Whether deletions made after their files had left are sent, or recorded as gaps.
+    pub sends_deletions: bool,
     /// Largest piece, if the pipe says so itself; see [`AirGapConnector::piece_bytes_max`].
     pub piece_size_bytes: Option<u32>,
     /// Local ports that connections come from.
@@ -270,6 +272,7 @@ fn read_connector(section: &Section, faults: &mut Faults) -> Option<AirGapConnec
     let e_language = read(section, "air-gap.e-language.enable", &Kind::Boolean, faults);
     let gateway = read_gateway(section, faults);
     let dialect = read_dialect(section, faults);
+    let sends_deletions = read_deletions(section, faults);
     let piece_size_bytes = gateway.and_then(|it| read_piece_size(section, it, faults));
     let send_port = read_send_port(section, faults);
     let bind_address = read(section, "tidegate.bind-address", &Kind::Address, faults);
@@ -283,6 +286,7 @@ fn read_connector(section: &Section, faults: &mut Faults) -> Option<AirGapConnec
         e_language: e_language?,
         gateway: *gateway?,
         dialect: dialect?,
+        sends_deletions: sends_deletions?,
         piece_size_bytes: piece_size_bytes?,
         send_port: send_port?,
         bind_address: bind_address?,
@@ -453,6 +457,20 @@ fn read_dialect(section: &Section, faults: &mut Faults) -> Option<Option<Dialect
             }
             dialect.map(Some)
         }
+    }
+}
+
+fn read_deletions(section: &Section, faults: &mut Faults) -> Option<bool> {
+    match section.given("tidegate.deletions") {
+        None => Some(true),
+        Some(given) => match given.value.trim() {
+            "send" => Some(true),
+            "gap" => Some(false),
+            _ => {
+                bad_value(given, "send or gap", faults);
+                None
+            }
+        },
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) const CONNECTOR_KEYS: KeyRules = &[
     ("send-port.range.min", Here),
     ("send-port.restriction-strategy", Here),
     ("tidegate.bind-address", Here),
+    ("tidegate.deletions", Here),
     ("tidegate.dialect", Here),
     ("tidegate.gateway", Here),
     ("tidegate.piece-size-bytes", Here),

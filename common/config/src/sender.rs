@@ -15,6 +15,7 @@ use crate::value::IotdbVersion;
 use crate::value::Kind;
 use crate::value::LOG_LEVELS;
 use crate::value::LogLevel;
+use crate::value::ReplicaPolicy;
 use crate::value::Setting;
 
 /// The keys of tidegate-sender.
@@ -41,6 +42,26 @@ impl Setting for Watch {
         match text {
             "auto" => Some(Self::Auto),
             "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+/// What the far side makes of data that the source drops without a deletion.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // keep or delete
+pub enum DropPolicy {
+    /// It keeps them.
+    Keep,
+    /// It deletes them too.
+    Delete,
+}
+
+impl Setting for DropPolicy {
+    fn read(_: &Kind, text: &str) -> Option<Self> {
+        match text {
+            "keep" => Some(Self::Keep),
+            "delete" => Some(Self::Delete),
             _ => None,
         }
     }
@@ -140,6 +161,23 @@ config_table! {
     mods_bytes_max: u64 = "sender_mods_max_bytes",
     "64MiB", Kind::Bytes { min: 1024, max: GIB }, Restart, Used;
 
+    /// Which regions are sent where a region has more than one replica. Every replica holds the same
+    /// rows: all sends this DataNode's, none only regions without a second replica, and a list of
+    /// region ids only those. Nothing means that there must be no region with several.
+    replica_policy: ReplicaPolicy = "sender_replica_policy",
+    "", Kind::Replicas, Restart, Used;
+
+    /// What becomes of rows at the far side that the source drops without a deletion: by TTL, by
+    /// DROP DATABASE, or by hand. keep leaves them there, delete deletes them there too.
+    drop_policy: DropPolicy = "sender_drop_policy",
+    "keep", Kind::Choice(&["keep", "delete"]), Restart, Used;
+
+    /// How long IoTDB may take to remove the files that a compaction has replaced. It waits for
+    /// queries that read them: keep this above the query timeout of that IoTDB (60 s by default).
+    /// Until then the result of a compaction that may hold new rows does not leave.
+    compaction_end_ms: u64 = "sender_compaction_end_ms",
+    "120000", Kind::Millis { min: 1_000, max: 3_600_000 }, Restart, Used;
+
     section "Daemon";
 
     /// Where the sender keeps what it must not forget.
@@ -165,12 +203,15 @@ config_table! {
 
 /// Where the source's files are, after the properties and IoTDB's own configuration are joined.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_structs)] // three paths
+#[allow(clippy::exhaustive_structs)] // paths only
 pub struct SourceLocation {
     /// Data directories.
     pub data_dirs: DirTiers,
     /// The DataNode's system directory.
     pub dn_system_dir: Option<PathBuf>,
+    /// Where the DataNode's consensus keeps its groups: as IoTDB has it, else beside the system
+    /// directory.
+    pub dn_consensus_dir: Option<PathBuf>,
     /// The ConfigNode's system directory.
     pub confignode_system_dir: Option<PathBuf>,
 }
@@ -202,9 +243,16 @@ impl SenderConfig {
         let or = |own: &Option<PathBuf>, other: Option<&Path>| {
             own.clone().or_else(|| other.map(Path::to_owned))
         };
+        let dn_system_dir = or(&self.dn_system_dir, iotdb.map(|it| it.dn_system_dir.as_path()));
+        let beside = |dir: &Path| Some(dir.parent()?.join("consensus"));
+        let dn_consensus_dir = match iotdb {
+            Some(iotdb) => Some(iotdb.dn_consensus_dir.clone()),
+            None => dn_system_dir.as_deref().and_then(beside),
+        };
         Ok(SourceLocation {
             data_dirs,
-            dn_system_dir: or(&self.dn_system_dir, iotdb.map(|it| it.dn_system_dir.as_path())),
+            dn_system_dir,
+            dn_consensus_dir,
             confignode_system_dir: or(
                 &self.confignode_system_dir,
                 iotdb.map(|it| it.confignode_system_dir.as_path()),

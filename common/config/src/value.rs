@@ -1,6 +1,7 @@
 //! How the value of a key is written, and what it becomes.
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Directories of one IoTDB.
 const DIRS_MAX: usize = 1024;
+
+/// Regions that are named one by one.
+const REGIONS_MAX: usize = 4096;
 
 /// How a value is written: its type, unit and limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +65,8 @@ pub enum Kind {
     OptionalPath,
     /// A path.
     Path,
+    /// Which replicas are sent; may be empty.
+    Replicas,
     /// A password; its value is never shown.
     Secret,
     /// The path of a Unix socket.
@@ -112,6 +118,9 @@ impl fmt::Display for Kind {
             }
             Self::OptionalPath => f.write_str("a path or nothing"),
             Self::Path => f.write_str("a path"),
+            Self::Replicas => {
+                f.write_str("all, none, ids of regions with , between them, or nothing")
+            }
             Self::Secret => f.write_str("a password of 1 to 255 bytes"),
             Self::SocketPath => {
                 write!(f, "the path of a socket of at most {SOCKET_PATH_BYTES_MAX} bytes")
@@ -337,6 +346,36 @@ impl DirTiers {
 impl Setting for DirTiers {
     fn read(_: &Kind, text: &str) -> Option<Self> {
         Self::parse(text)
+    }
+}
+
+/// Which regions are sent where a region has several replicas: each replica is a copy of all rows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // every way to choose
+pub enum ReplicaPolicy {
+    /// Nobody has chosen, so there must be nothing to choose from.
+    #[default]
+    Unset,
+    /// All regions.
+    All,
+    /// Those that have no other replica.
+    None,
+    /// These.
+    Regions(BTreeSet<u32>),
+}
+
+impl Setting for ReplicaPolicy {
+    fn read(_: &Kind, text: &str) -> Option<Self> {
+        match text {
+            "" => Some(Self::Unset),
+            "all" => Some(Self::All),
+            "none" => Some(Self::None),
+            _ if text.split(',').count() > REGIONS_MAX => None,
+            _ => {
+                let id = |it: &str| number(it.trim(), &[])?.try_into().ok();
+                text.split(',').map(id).collect::<Option<_>>().map(Self::Regions)
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tidegate_config::AllowList;
 use tidegate_config::DiskFullPolicy;
+use tidegate_config::DropPolicy;
 use tidegate_config::Effect;
 use tidegate_config::IOTDB_PIPE_KEYS;
 use tidegate_config::IotdbConf;
@@ -15,6 +16,7 @@ use tidegate_config::Properties;
 use tidegate_config::RECEIVER_TABLE;
 use tidegate_config::ReceiverConfig;
 use tidegate_config::Reload;
+use tidegate_config::ReplicaPolicy;
 use tidegate_config::SENDER_TABLE;
 use tidegate_config::SenderConfig;
 use tidegate_config::SystemProperties;
@@ -165,6 +167,29 @@ fn values_are_read_with_their_units() {
     assert_eq!(it.target, Target::Directory);
     assert_eq!(it.directory(), PathBuf::from("/var/lib/tidegate/receiver/files"));
     assert_eq!(it.log_level, LogLevel::Info);
+}
+
+#[test]
+fn replicas_are_all_none_named_or_nobody_has_said() {
+    let read = |text: &str| sender(&format!("sender_replica_policy={text}"));
+    let policy = |text: &str| read(text).unwrap().replica_policy;
+    assert_eq!(sender("").unwrap().replica_policy, ReplicaPolicy::Unset);
+    assert_eq!(policy(""), ReplicaPolicy::Unset);
+    assert_eq!(policy("all"), ReplicaPolicy::All);
+    assert_eq!(policy("none"), ReplicaPolicy::None);
+    assert_eq!(policy("3, 17,3"), ReplicaPolicy::Regions([3, 17].into()));
+    let many: Vec<String> = (0..4096).map(|it| it.to_string()).collect();
+    assert_eq!(policy(&many.join(",")), ReplicaPolicy::Regions((0..4096).collect()));
+    assert!(read(&format!("{},1", many.join(","))).is_err());
+    for wrong in ["3,", "all,3", "-1", "4294967296", "3;4", "None"] {
+        let fault = read(wrong).unwrap_err();
+        let expected = "s:1: sender_replica_policy: expected all, none, ids of regions with , \
+                        between them, or nothing, but found ";
+        assert!(fault.starts_with(expected), "{wrong}: {fault}");
+    }
+    assert_eq!(sender("").unwrap().drop_policy, DropPolicy::Keep);
+    assert_eq!(sender("sender_drop_policy=delete").unwrap().drop_policy, DropPolicy::Delete);
+    assert!(sender("sender_drop_policy=drop").is_err());
 }
 
 #[test]
@@ -391,6 +416,7 @@ fn directories_come_from_the_configuration_of_iotdb() {
     let dirs: Vec<&Path> = conf.dn_data_dirs.dirs().map(PathBuf::as_path).collect();
     assert_eq!(dirs, [Path::new("/opt/iotdb/data/a"), Path::new("/opt/iotdb/c")]);
     assert_eq!(conf.dn_system_dir, Path::new("/opt/iotdb/data/datanode/system"));
+    assert_eq!(conf.dn_consensus_dir, Path::new("/opt/iotdb/data/datanode/consensus"));
     assert_eq!(conf.confignode_system_dir, Path::new("/cn"));
 
     let mut new = old.to_vec();
@@ -413,6 +439,15 @@ fn directories_come_from_the_configuration_of_iotdb() {
     let own = sender("dn_data_dirs=/own").unwrap().source_location(Some(&conf)).unwrap();
     assert_eq!(own.data_dirs.dirs().collect::<Vec<_>>(), [Path::new("/own")]);
     assert_eq!(own.dn_system_dir.unwrap(), Path::new("/sys"));
+    let consensus = Path::new("/opt/iotdb/data/datanode/consensus");
+    assert_eq!(own.dn_consensus_dir.unwrap(), consensus);
+    let alone = sender("dn_data_dirs=/own\ndn_system_dir=/own/system").unwrap();
+    let beside = alone.source_location(None).unwrap().dn_consensus_dir;
+    assert_eq!(beside.unwrap(), Path::new("/own/consensus"));
+    assert_eq!(
+        sender("dn_data_dirs=/own").unwrap().source_location(None).unwrap().dn_consensus_dir,
+        None
+    );
     let nowhere = sender("").unwrap().source_location(None).unwrap_err().to_string();
     assert_eq!(
         nowhere,
