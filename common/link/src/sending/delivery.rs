@@ -55,7 +55,18 @@ pub struct PieceFrame {
 
 /// Where a delivery stands.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) enum Progress {
+    File(FileProgress),
+    /// A request that is all of its item, as a payload.
+    Request {
+        token: u64,
+        payload: Vec<u8>,
+    },
+}
+
+/// Where the delivery of a file stands.
+#[derive(Debug)]
+pub(crate) struct FileProgress {
     delivery: Delivery,
     dialect: Dialect,
     /// Files that are through.
@@ -68,28 +79,55 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) enum Step {
     Piece(PieceFrame),
-    /// The payload of the seal.
-    Seal(Vec<u8>),
+    /// The payload of the request with whose answer the delivery ends.
+    Last(Vec<u8>),
 }
 
 impl Progress {
-    pub(crate) fn new(delivery: Delivery, dialect: Dialect) -> Self {
-        Self { delivery, dialect, parts_done: 0, offset: 0 }
-    }
-
     pub(crate) fn token(&self) -> u64 {
-        self.delivery.token
+        match self {
+            Self::File(file) => file.delivery.token,
+            Self::Request { token, .. } => *token,
+        }
     }
 
     /// Bytes of all files.
     pub(crate) fn total_bytes(&self) -> u64 {
-        self.parts().map(|(_, part)| part.length_bytes).sum()
+        match self {
+            Self::File(file) => file.total_bytes(),
+            Self::Request { .. } => 0,
+        }
     }
 
     /// The next frame, with at most `piece_bytes` of data.
     pub(crate) fn next(&self, piece_bytes: u32) -> Result<Step, TooLong> {
+        match self {
+            Self::File(file) => file.next(piece_bytes),
+            Self::Request { payload, .. } => Ok(Step::Last(payload.clone())),
+        }
+    }
+
+    /// The piece that [`Progress::next`] gave was acknowledged.
+    pub(crate) fn acknowledge(&mut self, n_bytes: u32) {
+        match self {
+            Self::File(file) => file.acknowledge(n_bytes),
+            Self::Request { .. } => unreachable!("a request has no pieces"),
+        }
+    }
+}
+
+impl FileProgress {
+    pub(crate) fn new(delivery: Delivery, dialect: Dialect) -> Self {
+        Self { delivery, dialect, parts_done: 0, offset: 0 }
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.parts().map(|(_, part)| part.length_bytes).sum()
+    }
+
+    fn next(&self, piece_bytes: u32) -> Result<Step, TooLong> {
         let Some((from_mods, part)) = self.parts().nth(self.parts_done) else {
-            return self.seal().map(Step::Seal);
+            return self.seal().map(Step::Last);
         };
         let left = part.length_bytes - self.offset;
         let n_bytes = u32::try_from(left.min(u64::from(piece_bytes))).unwrap_or(piece_bytes);
@@ -103,8 +141,7 @@ impl Progress {
         }))
     }
 
-    /// The piece that [`Progress::next`] gave was acknowledged.
-    pub(crate) fn acknowledge(&mut self, n_bytes: u32) {
+    fn acknowledge(&mut self, n_bytes: u32) {
         let length = self.parts().nth(self.parts_done).map(|(_, part)| part.length_bytes);
         let length = length.expect("a piece belongs to a file under way");
         self.offset += u64::from(n_bytes);

@@ -16,6 +16,7 @@ use super::answer::Heard;
 use super::answer::handshake_trouble;
 use super::answer::interpret;
 use super::delivery::Delivery;
+use super::delivery::FileProgress;
 use super::delivery::PieceFrame;
 use super::delivery::Progress;
 use super::delivery::Step;
@@ -360,11 +361,22 @@ impl Lane {
         let token = delivery.token;
         let has_mods = delivery.mods.is_some();
         assert!(!has_mods || dialect > Dialect::V1_2, "1.2 has no form for mods");
-        self.progress = Some(Progress::new(delivery, dialect));
+        self.progress = Some(Progress::File(FileProgress::new(delivery, dialect)));
         if let Err(TooLong) = self.send_next(now) {
             self.progress = None;
             self.report(token, Verdict::Refused, "a name is too long for the wire".to_owned());
         }
+    }
+
+    /// Begins the delivery of an item that is one request.
+    ///
+    /// # Panics
+    ///
+    /// When the lane is not [ready](Self::is_ready).
+    pub fn begin_request(&mut self, now: Time, token: u64, payload: Vec<u8>) {
+        assert!(self.is_ready(), "a delivery begins on a lane that is ready");
+        self.progress = Some(Progress::Request { token, payload });
+        self.send_next(now).expect("a payload is ready to be sent");
     }
 
     /// Gives up a delivery whose file vanished or changed under it, without an outcome. What the
@@ -458,7 +470,7 @@ impl Lane {
         }
     }
 
-    /// A piece or a seal was answered, or not.
+    /// A piece, a seal or a request was answered, or not.
     fn answered(&mut self, now: Time, n_bytes: Option<u32>, left: Left, answer: &Answer) {
         let progress = self.progress.as_mut().expect("a frame in flight belongs to a delivery");
         let token = progress.token();
@@ -484,10 +496,11 @@ impl Lane {
                 }
             }
             None => {
-                self.progress = None;
+                if matches!(self.progress.take(), Some(Progress::File(_))) {
+                    self.piece_size.file_accepted();
+                }
                 self.failures = 0;
                 self.last_answer = None;
-                self.piece_size.file_accepted();
                 self.state = State::Ready { since: now };
                 self.report(token, Verdict::Accepted, answer.to_string());
             }
@@ -537,7 +550,7 @@ impl Lane {
                 let n_bytes = piece.n_bytes;
                 (Frame::Piece(piece), Some(n_bytes), Duration::ZERO)
             }
-            Step::Seal(payload) => {
+            Step::Last(payload) => {
                 let load_seconds = progress.total_bytes() / LOAD_BYTES_PER_SECOND_MIN;
                 (Frame::Whole(payload), None, Duration::from_secs(load_seconds))
             }

@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use tidegate_source::DeviceSpan;
+use tidegate_source::Extent;
+use tidegate_source::FileFacts;
 use tidegate_source::FileIdentity;
 use tidegate_source::Listing;
+use tidegate_source::ModsRead;
 use tidegate_source::ModsSeen;
 use tidegate_source::Place;
 use tidegate_source::RegionKey;
@@ -15,9 +19,6 @@ use tidegate_source::SealedFile;
 use tidegate_source::Space;
 use tidegate_source::TsFileName;
 use tidegate_tsfile::ModsKind;
-
-/// Files with an older name are history.
-pub(crate) const CREATED_MS: u64 = 1_000;
 
 /// One file of the source.
 #[derive(Debug)]
@@ -61,28 +62,51 @@ impl Items {
                 file: SealedFile {
                     name: TsFileName {
                         version: rng.u64(0..6),
-                        time_ms: rng.u64(CREATED_MS - 3..CREATED_MS + 3),
-                        inner: 0,
                         // makes names unique, and so the order total
-                        cross: at as u32,
+                        time_ms: at as u64,
+                        inner: 0,
+                        cross: 0,
                     },
                     identity: FileIdentity {
                         inode: at as u64 + 10,
                         length_bytes: n_bytes as u64,
                         mtime_ns: 5,
                     },
-                    mods: mods
-                        .as_ref()
-                        .map(|mods| ModsSeen { kind, length_bytes: mods.len() as u64 }),
+                    facts: Arc::new(FileFacts {
+                        // No two files have a cell in common, so none leaves twice.
+                        extent: Extent::of_devices(vec![DeviceSpan {
+                            device: at as u64,
+                            start: 0,
+                            end: 0,
+                        }]),
+                        ..FileFacts::default()
+                    }),
+                    mods: mods.as_ref().map(|mods| {
+                        Arc::new(ModsRead {
+                            kind,
+                            inode: 1,
+                            whole_bytes: mods.len() as u64,
+                            entries: Vec::new(),
+                            damage: None,
+                        })
+                    }),
+                    is_young: false,
                 },
                 bytes: noise(rng, n_bytes),
                 mods,
             });
         }
+        // What is there at first, and what has no later version than that, is history.
+        let mut boundary: HashMap<(usize, i64), u64> = HashMap::new();
+        for item in list.iter().filter(|item| item.batch == 0) {
+            let version = boundary.entry((item.region, item.place.partition)).or_default();
+            *version = (*version).max(item.file.name.version);
+        }
         list.sort_by_key(|item| {
-            let history = item.file.name.time_ms < CREATED_MS;
+            let version = boundary.get(&(item.region, item.place.partition));
+            let is_history = version.is_some_and(|version| item.file.name.version <= *version);
             let place = (item.place.partition, item.place.space);
-            (item.region, item.batch, !history, place, item.file.name)
+            (item.region, item.batch, !is_history, place, item.file.name)
         });
         let mut next = vec![0; n_regions];
         for item in &mut list {
@@ -94,17 +118,22 @@ impl Items {
         Self { list, by_identity, n_regions }
     }
 
+    /// How far the mods of a file were read.
+    pub(crate) fn mods_seen(&self, item: usize) -> Option<ModsSeen> {
+        self.list[item].file.mods.as_ref().map(|mods| mods.seen())
+    }
+
     /// What a scan finds once the batches up to `batch` are there.
     pub(crate) fn scan(&self, batch: usize) -> Scan {
         let mut places: BTreeMap<&Place, Vec<SealedFile>> = BTreeMap::new();
         for item in self.list.iter().filter(|item| item.batch <= batch) {
-            places.entry(&item.place).or_default().push(item.file);
+            places.entry(&item.place).or_default().push(item.file.clone());
         }
         let listings = places.into_iter().rev().map(|(place, sealed)| {
-            let folder = Arc::from("data");
-            Arc::new(Listing { place: place.clone(), folder, sealed, n_unsealed: 0 })
+            let folder = Arc::from(format!("data/{place:?}"));
+            Arc::new(Listing { place: place.clone(), folder, sealed, unsealed: Vec::new() })
         });
-        Scan { listings: listings.collect(), unread: Vec::new() }
+        Scan { listings: listings.collect(), ..Scan::default() }
     }
 
     /// Frames that it takes to deliver everything once, at least.

@@ -486,7 +486,7 @@ impl World {
         let (DialectRule::Auto(dialect) | DialectRule::Fixed(dialect)) = self.setup.rule;
         let mods_equal = match mods {
             [] => {
-                let seen = model.file.mods;
+                let seen = self.items.mods_seen(item);
                 seen.is_none_or(|seen| !seen.travels_in(dialect)) || !self.setup.is_fenced()
             }
             [(mods_name, mods)] => {

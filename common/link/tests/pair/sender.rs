@@ -22,6 +22,7 @@ use tidegate_source::Effect;
 use tidegate_source::ItemKind;
 use tidegate_source::Outcome;
 use tidegate_source::Source;
+use tidegate_source::SourceConfig;
 use tidegate_source::Stall;
 use tidegate_source::Token;
 use tidegate_wire::Payload;
@@ -84,11 +85,11 @@ impl World {
     pub(crate) fn start_sender(&mut self) {
         self.epoch += 1;
         self.trace.note(self.now, "sender starts", 0, self.epoch);
-        let mut source = Source::new(crate::items::CREATED_MS);
+        let mut source = Source::new(SourceConfig::default());
         for record in &self.journal {
             source.load(record.clone());
         }
-        source.handle_scan(&self.items.scan(self.batch));
+        source.handle_scan(self.now, &self.items.scan(self.batch));
         let n_peers = self.setup.behind.len();
         let limit = match self.broken {
             Broken::CallsWithoutLimit => usize::MAX,
@@ -101,6 +102,7 @@ impl World {
             peers: Peers::new(n_peers, limit, self.setup.call_interval_min),
             calls: vec![VecDeque::new(); n_peers],
         });
+        self.keep_effects();
     }
 
     fn lane_edge(&mut self, lane: usize, n_peers: usize) -> LaneEdge {
@@ -153,8 +155,9 @@ impl World {
             }
         }
         if let Some(sender) = &mut self.sender {
-            sender.source.handle_scan(&scan);
+            sender.source.handle_scan(self.now, &scan);
         }
+        self.keep_effects();
     }
 
     /// kill -9: the kernel closes the sockets.
@@ -210,7 +213,7 @@ impl World {
         let model = &self.items.list[at];
         let name = file.wire_name();
         let dialect = edge.lane.agreed().expect("a ready lane has agreed").1;
-        let seen = model.file.mods.filter(|seen| seen.travels_in(dialect));
+        let seen = self.items.mods_seen(at).filter(|seen| seen.travels_in(dialect));
         let mods = seen.map(|seen| {
             let name = format!("{name}{}", seen.kind.suffix());
             DeliveryPart { name, length_bytes: seen.length_bytes }
@@ -482,7 +485,8 @@ impl World {
         edge.lane.withdraw(now, current.lane_token);
         let source = &mut self.sender.as_mut().expect("the sender runs").source;
         source.handle_stall(now, current.source_token, Stall::Moved);
-        source.handle_scan(&scan);
+        source.handle_scan(now, &scan);
+        self.keep_effects();
     }
 
     fn handle_verdict(&mut self, lane: usize, token: u64, verdict: Verdict, message: String) {
@@ -499,27 +503,36 @@ impl World {
                 return self.crash_sender();
             }
         }
-        let mods = self.items.list[current.item].file.mods;
+        let mods = self.items.mods_seen(current.item);
         let verdict = match self.broken {
             Broken::CursorBeforeOk => Verdict::Accepted,
             _ => verdict,
         };
-        let departed = Departed { mods, mods_carried: current.mods_carried };
+        let departed = Departed { mods, mods_carried: current.mods_carried, crc32: 0 };
         let outcome = Outcome::bare(verdict, message);
         let source = &mut self.sender.as_mut().expect("the sender runs").source;
         source.handle_outcome(now, current.source_token, &outcome, departed);
-        while let Some(effect) = source.poll_effect() {
+        self.keep_effects();
+        if verdict == Verdict::Accepted {
+            self.cursor_passed[current.item] = true;
+            let edge = self.edge(lane);
+            edge.n_unsent = edge.n_unsent.saturating_sub(1); // only broken rules make it overflow
+        }
+    }
+
+    /// Makes durable what the source wants to be.
+    fn keep_effects(&mut self) {
+        let Some(sender) = &mut self.sender else { return };
+        let mut n_effects = 0;
+        while let Some(effect) = sender.source.poll_effect() {
+            n_effects += 1;
             if let Effect::Cursor(record) = effect
                 && self.broken != Broken::CursorInMemory
             {
                 self.journal.push(record);
             }
         }
-        if verdict == Verdict::Accepted {
-            self.cursor_passed[current.item] = true;
-            let edge = self.edge(lane);
-            edge.n_unsent = edge.n_unsent.saturating_sub(1); // only broken rules make it overflow
-        }
+        sender.source.handle_durable(n_effects);
     }
 
     /// Promise 1: what is accepted is there.
