@@ -17,68 +17,108 @@ use crate::record::RecordError;
 pub struct Gap {
     /// Region, partition and space of the file concerned.
     pub place: Place,
-    /// The file concerned.
+    /// The file concerned, or the first of several.
     pub name: TsFileName,
+    /// How many files it concerns.
+    pub n_files: u32,
     /// Why.
     pub reason: GapReason,
     /// Bytes of the file's companion concerned, first and one past the last; zero and the file's
     /// length when it is the file itself.
     pub bytes: (u64, u64),
+    /// First and last time stamp concerned, where they are known.
+    pub times: Option<(i64, i64)>,
 }
 
 /// Why a range could not be delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// Deletions were added beside a file that had already left.
-    ModsAfterFile,
-    /// The peer's dialect has no form for deletions beside a file, or for such deletions.
+    /// Files that had been sent were compacted while nobody watched, and deletions may have gone
+    /// into the target unseen.
+    DeletionsUnseen,
+    /// Deletions beside a file that had left could not be read.
+    ModsUnreadable,
+    /// The peer's dialect has no form for deletions.
     ModsNotCarried,
-    /// The file vanished or was cut short before it could leave, and nothing that came after it may
-    /// hold its data.
+    /// The source went backwards: it was restored from a backup.
+    SourceRolledBack,
+    /// The file vanished before it could leave, and no compaction took it in.
     VanishedUnsent,
 }
 
+const REASONS: [(GapReason, u8, &str, &str); 5] = [
+    (
+        GapReason::ModsUnreadable,
+        1,
+        "mods-unreadable",
+        "deletions beside a file that had left could not be read; repeat them at the far side",
+    ),
+    (
+        GapReason::ModsNotCarried,
+        2,
+        "mods-not-carried",
+        "a peer of dialect 1.2 takes no deletions, and one of 1.3 no .mods2; repeat them at the far \
+         side",
+    ),
+    (
+        GapReason::VanishedUnsent,
+        3,
+        "vanished-unsent",
+        "removed or cut short at the source (TTL, DROP, or by hand) before it could leave",
+    ),
+    (
+        GapReason::DeletionsUnseen,
+        4,
+        "deletions-unseen",
+        "files that had left were compacted while nobody watched; if rows were deleted at the \
+         source meanwhile, delete them at the far side too",
+    ),
+    (
+        GapReason::SourceRolledBack,
+        5,
+        "source-rolled-back",
+        "the source was restored to an earlier state; rows that it has lost are still at the far \
+         side",
+    ),
+];
+
 impl GapReason {
+    /// All reasons.
+    pub fn all() -> impl Iterator<Item = Self> {
+        REASONS.iter().map(|(reason, ..)| *reason)
+    }
+
     /// Stable key for logs and `--json`.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::ModsAfterFile => "mods-after-file",
-            Self::ModsNotCarried => "mods-not-carried",
-            Self::VanishedUnsent => "vanished-unsent",
-        }
+        self.row().2
     }
 
     /// What it means and what to do.
     pub fn explanation(self) -> &'static str {
-        match self {
-            Self::ModsAfterFile => {
-                "deletions written after their file had left; repeat them at the far side"
-            }
-            Self::ModsNotCarried => {
-                "a peer of dialect 1.2 reads no deletions beside a file, and one of 1.3 no .mods2; \
-                 repeat them at the far side"
-            }
-            Self::VanishedUnsent => {
-                "removed or cut short at the source (TTL, DROP, or by hand) before it could leave"
-            }
-        }
+        self.row().3
+    }
+
+    fn row(self) -> &'static (Self, u8, &'static str, &'static str) {
+        let row = REASONS.iter().find(|(reason, ..)| *reason == self);
+        row.expect("every reason has a row")
     }
 }
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, name, reason, bytes } = self;
-        write!(
-            f,
-            "{} {}/{}/{name}: bytes {}..{}: {}",
-            reason.key(),
-            place.region,
-            place.partition,
-            bytes.0,
-            bytes.1,
-            reason.explanation()
-        )
+        let Self { place, name, n_files, reason, bytes, times } = self;
+        write!(f, "{} {}/{}/{name}", reason.key(), place.region, place.partition)?;
+        if *n_files > 1 {
+            write!(f, " and {} more", n_files - 1)?;
+        }
+        if bytes.1 > 0 {
+            write!(f, ": bytes {}..{}", bytes.0, bytes.1)?;
+        }
+        if let Some((start, end)) = times {
+            write!(f, ": times {start} to {end}")?;
+        }
+        write!(f, ": {}", reason.explanation())
     }
 }
 
@@ -92,15 +132,16 @@ impl Gap {
         let mut body = Vec::new();
         let mut out = Writer::new(&mut body);
         out.u8(FORM);
-        out.u8(match self.reason {
-            GapReason::ModsAfterFile => 1,
-            GapReason::ModsNotCarried => 2,
-            GapReason::VanishedUnsent => 3,
-        });
+        out.u8(self.reason.row().1);
         encode_place(&self.place, &mut out);
         encode_name(&self.name, &mut out);
+        out.i32(self.n_files.cast_signed());
         out.i64(self.bytes.0.cast_signed());
         out.i64(self.bytes.1.cast_signed());
+        out.bool(self.times.is_some());
+        let (start, end) = self.times.unwrap_or_default();
+        out.i64(start);
+        out.i64(end);
         body
     }
 
@@ -111,47 +152,58 @@ impl Gap {
         if form != FORM {
             return Err(RecordError::Form(form));
         }
-        let reason = match reader.u8("kind")? {
-            1 => GapReason::ModsAfterFile,
-            2 => GapReason::ModsNotCarried,
-            3 => GapReason::VanishedUnsent,
-            other => return Err(RecordError::Kind(other)),
-        };
+        let code = reader.u8("kind")?;
+        let row = REASONS.iter().find(|(_, known, ..)| *known == code);
+        let reason = row.ok_or(RecordError::Kind(code))?.0;
         let place = decode_place(&mut reader)?;
         let name = decode_name(&mut reader)?;
-        let gap = Self {
-            place,
-            name,
-            reason,
-            bytes: (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned()),
-        };
+        let n_files = reader.i32("number")?.cast_unsigned();
+        let bytes = (reader.i64("number")?.cast_unsigned(), reader.i64("number")?.cast_unsigned());
+        let has_times = reader.bool("flag")?;
+        let times = (reader.i64("time")?, reader.i64("time")?);
+        let times = has_times.then_some(times);
         match reader.remaining() {
-            0 => Ok(gap),
+            0 => Ok(Self { place, name, n_files, reason, bytes, times }),
             n_bytes => Err(RecordError::Surplus(n_bytes)),
         }
     }
 }
 
+pub(crate) fn encode_region(region: &RegionKey, out: &mut Writer<'_>) {
+    out.str(&region.database);
+    out.i32(region.region.cast_signed());
+}
+
+pub(crate) fn decode_region(reader: &mut Reader<'_>) -> Result<RegionKey, RecordError> {
+    let database = reader.str("database", DATABASE_BYTES_MAX)?.to_owned();
+    Ok(RegionKey { database, region: reader.i32("number")?.cast_unsigned() })
+}
+
 pub(crate) fn encode_place(place: &Place, out: &mut Writer<'_>) {
-    out.str(&place.region.database);
-    out.i32(place.region.region.cast_signed());
+    encode_region(&place.region, out);
     out.i64(place.partition);
-    out.u8(match place.space {
+    encode_space(place.space, out);
+}
+
+pub(crate) fn decode_place(reader: &mut Reader<'_>) -> Result<Place, RecordError> {
+    let region = decode_region(reader)?;
+    let partition = reader.i64("number")?;
+    Ok(Place { region, partition, space: decode_space(reader)? })
+}
+
+fn encode_space(space: Space, out: &mut Writer<'_>) {
+    out.u8(match space {
         Space::Sequence => 0,
         Space::Unsequence => 1,
     });
 }
 
-pub(crate) fn decode_place(reader: &mut Reader<'_>) -> Result<Place, RecordError> {
-    let database = reader.str("database", DATABASE_BYTES_MAX)?.to_owned();
-    let region = RegionKey { database, region: reader.i32("number")?.cast_unsigned() };
-    let partition = reader.i64("number")?;
-    let space = match reader.u8("kind")? {
-        0 => Space::Sequence,
-        1 => Space::Unsequence,
-        other => return Err(RecordError::Space(other)),
-    };
-    Ok(Place { region, partition, space })
+fn decode_space(reader: &mut Reader<'_>) -> Result<Space, RecordError> {
+    match reader.u8("kind")? {
+        0 => Ok(Space::Sequence),
+        1 => Ok(Space::Unsequence),
+        other => Err(RecordError::Space(other)),
+    }
 }
 
 pub(crate) fn encode_name(name: &TsFileName, out: &mut Writer<'_>) {

@@ -3,15 +3,17 @@
 use core::fmt;
 use std::sync::Arc;
 
-use tidegate_model::Dialect;
 use tidegate_model::Verdict;
-use tidegate_tsfile::ModsKind;
 
+use crate::deletion::Deletion;
+use crate::deletion::DeletionKey;
+use crate::extent::Extent;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::Space;
 use crate::identity::TsFileName;
+use crate::listing::ModsSeen;
 
 /// One unit of delivery: acknowledged whole or not at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,8 +25,8 @@ pub struct Item {
     pub stream: RegionKey,
     /// Position in the stream, from 1. A retry keeps its number.
     pub sequence: u64,
-    /// Which of two items wins where they overlap: the greater one.
-    pub precedence: Precedence,
+    /// Where the file stood among the files of its partition; `None` for a deletion.
+    pub precedence: Option<Precedence>,
     /// What the item may touch.
     pub extent: Extent,
     /// What it is.
@@ -48,25 +50,17 @@ impl fmt::Display for Token {
     }
 }
 
-/// How IoTDB decides which of two values of one cell is read.
+/// Where an item stands among the files of its partition, as IoTDB reads them.
 ///
-/// The unsequence space beats the sequence space; within a space the larger version wins, then the
-/// larger time.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-#[allow(clippy::exhaustive_structs)] // the order of the fields is the order of comparison
+/// Since 1.3 the unsequence space beats the sequence space, and within a space the larger version
+/// wins, then the larger time; in 1.2 the space does not matter. Deletions have none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // what a name says
 pub struct Precedence {
-    /// Space, sequence first.
+    /// The space.
     pub space: Space,
-    /// Version, then time, then compaction counts.
+    /// Version, time, compaction counts.
     pub name: TsFileName,
-}
-
-/// Devices and times an item may touch.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Extent {
-    /// Not known: overlaps everything. So it is until `.resource` files are read.
-    Unknown,
 }
 
 /// The kinds of items.
@@ -75,6 +69,20 @@ pub enum Extent {
 pub enum ItemKind {
     /// A sealed TsFile with the deletions that lie beside it.
     File(FileItem),
+    /// A deletion that was made after the files it concerns had left.
+    Delete(DeleteItem),
+}
+
+/// A deletion on its way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // read by the edge
+pub struct DeleteItem {
+    /// Partition of the files beside which it stood.
+    pub partition: i64,
+    /// Which deletion it is, or is a part of.
+    pub key: DeletionKey,
+    /// What to delete.
+    pub deletion: Deletion,
 }
 
 /// A TsFile on its way.
@@ -91,6 +99,10 @@ pub struct FileItem {
     pub folder: Arc<str>,
     /// Deletions beside it when it was last listed.
     pub mods: Option<ModsSeen>,
+    /// CRC-32 of a file of that name and length that has left already. If this one has the same,
+    /// it is that file on another disk, and need not leave again:
+    /// [`handle_twin`](crate::Source::handle_twin).
+    pub twin: Option<u32>,
 }
 
 impl FileItem {
@@ -102,7 +114,7 @@ impl FileItem {
         folder: Arc<str>,
         mods: Option<ModsSeen>,
     ) -> Self {
-        Self { place, name, identity, folder, mods }
+        Self { place, name, identity, folder, mods, twin: None }
     }
 
     /// The name on the wire: unique over regions, partitions and spaces, which the file's own name
@@ -121,27 +133,6 @@ impl FileItem {
             "{time_ms}-{version}-{inner}-{cross}-{mark}.{database}.{}.{partition}.tsfile",
             region.region
         )
-    }
-}
-
-/// A mods file as the catalog saw it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_structs)] // facts of one stat(2)
-pub struct ModsSeen {
-    /// Text or binary.
-    pub kind: ModsKind,
-    /// Its length at that moment.
-    pub length_bytes: u64,
-}
-
-impl ModsSeen {
-    /// Whether a peer of that dialect reads such deletions: 1.2 has no form for any beside a file,
-    /// 1.3 loads `.mods` only, 2.0 both.
-    pub fn travels_in(self, dialect: Dialect) -> bool {
-        match self.kind {
-            ModsKind::Text => dialect > Dialect::V1_2,
-            ModsKind::Binary => dialect >= Dialect::V2_0,
-        }
     }
 }
 

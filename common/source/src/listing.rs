@@ -1,12 +1,19 @@
 //! What a catalog scan saw, as values.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use tidegate_model::Dialect;
+use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::ProgressIndex;
+
+use crate::deletion::SeenDeletion;
+use crate::extent::Extent;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
-use crate::item::ModsSeen;
 
 /// One folder `<space>/<database>/<region>/<partition>` at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,26 +26,108 @@ pub struct Listing {
     /// The sealed TsFiles in it: those with a `.resource`.
     pub sealed: Vec<SealedFile>,
     /// TsFiles without a `.resource`: open, or left by a crash.
-    pub n_unsealed: usize,
+    pub unsealed: Vec<TsFileName>,
 }
 
 /// A TsFile whose `.resource` exists.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_structs)] // built by the edge
 pub struct SealedFile {
     /// Its name.
     pub name: TsFileName,
     /// What it is recognised by.
     pub identity: FileIdentity,
+    /// What its `.resource` says.
+    pub facts: Arc<FileFacts>,
     /// Deletions beside it.
-    pub mods: Option<ModsSeen>,
+    pub mods: Option<Arc<ModsRead>>,
+    /// Whether more that belongs to it may come: IoTDB's LOAD puts a file into its place, then its
+    /// `.resource`, then its mods. It is there, but does not leave yet.
+    pub is_young: bool,
+}
+
+/// What a `.resource` says of its file.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct FileFacts {
+    /// Devices and times.
+    pub extent: Extent,
+    /// Which rows of the consensus are in it; `None` where that says nothing.
+    pub progress: Option<ProgressIndex>,
+    /// The devices by name, where drops are to be followed
+    /// ([`DropPolicy::Delete`](crate::DropPolicy::Delete)).
+    pub devices: Option<Arc<[DeviceExtent]>>,
+}
+
+/// A mods file as it was read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct ModsRead {
+    /// Text or binary.
+    pub kind: ModsKind,
+    /// Inode: another one means that the list was written anew.
+    pub inode: u64,
+    /// Up to the end of the last whole entry.
+    pub whole_bytes: u64,
+    /// The whole entries in the order of the file.
+    pub entries: Vec<SeenDeletion>,
+    /// Set if what stands behind the last whole entry will never be one.
+    pub damage: Option<String>,
+}
+
+impl ModsRead {
+    /// What of it is told to others.
+    pub fn seen(&self) -> ModsSeen {
+        ModsSeen { kind: self.kind, length_bytes: self.whole_bytes }
+    }
+
+    /// What of it is remembered over a restart.
+    pub(crate) fn mark(&self) -> ModsMark {
+        ModsMark { seen: self.seen(), inode: self.inode }
+    }
+}
+
+/// How far a mods file was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // two facts
+pub struct ModsSeen {
+    /// Text or binary.
+    pub kind: ModsKind,
+    /// Bytes up to the end of the last whole entry.
+    pub length_bytes: u64,
+}
+
+/// How far a mods file is dealt with, as the ledger remembers it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // two facts
+pub struct ModsMark {
+    /// How far it was read.
+    pub seen: ModsSeen,
+    /// Its inode: a list that was written anew is another one, however long it is.
+    pub inode: u64,
+}
+
+impl ModsSeen {
+    /// Whether a peer of that dialect reads such deletions: 1.2 has no form for any beside a file,
+    /// 1.3 loads `.mods` only, 2.0 both.
+    pub fn travels_in(self, dialect: Dialect) -> bool {
+        match self.kind {
+            ModsKind::Text => dialect > Dialect::V1_2,
+            ModsKind::Binary => dialect >= Dialect::V2_0,
+        }
+    }
 }
 
 /// One whole scan.
 ///
-/// Within a region the unsequence folders must be listed before the sequence folders: then an
-/// unsequence file that is seen sealed has every sequence file that sealed before it in the same
-/// scan or an earlier one.
+/// Two rules make it say more than its parts:
+///
+/// - Within a region the unsequence folders are listed before the sequence folders: then an
+///   unsequence file that is seen sealed has every sequence file that was there when it sealed in
+///   the same scan, or in an earlier one.
+/// - The mods files are read after all folders were listed: then every deletion that was made
+///   before the last row of a sealed file stands beside the files that are listed, unless a
+///   compaction has taken it in.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs)] // built by the edge
 pub struct Scan {
@@ -47,6 +136,42 @@ pub struct Scan {
     pub listings: Vec<Arc<Listing>>,
     /// What could not be read, with the reason. Nothing there counts as vanished.
     pub unread: Vec<Unread>,
+    /// Regions in which files went between their listing and the reading of their mods.
+    pub unsettled: HashSet<RegionKey>,
+    /// When it began, on the clock of the file system, in nanoseconds since 1970.
+    pub now_ns: i64,
+    /// What is known of the time since the scan before.
+    pub watched: Watched,
+    /// Facts that only grow while the source is what it was; see [`SourceMarks`].
+    pub marks: SourceMarks,
+}
+
+/// What a watcher saw between two scans.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_enums)] // watched or not
+pub enum Watched {
+    /// Nobody looked, or not everywhere: anything may have come and gone.
+    #[default]
+    No,
+    /// Every folder that was listed in the scan before was watched since.
+    Yes {
+        /// Partitions in which a TsFile appeared and was gone before it was listed, or which were
+        /// not watched.
+        broken: HashSet<(RegionKey, i64)>,
+        /// Mods files that were written to, by folder and by name of their TsFile, before the mods
+        /// were read in this scan and after they were in the one before.
+        touched: HashSet<(Arc<str>, TsFileName)>,
+    },
+}
+
+/// Facts about the source that never go backwards, but when it is restored from a backup.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct SourceMarks {
+    /// Digest of the cluster's and the DataNode's name.
+    pub node: Option<u64>,
+    /// How often the DataNode was started.
+    pub reboots: Option<u64>,
 }
 
 /// A part of the tree that could not be read.

@@ -1,104 +1,201 @@
 //! The core of a pipe's source: scans and outcomes in, items and durable effects out.
 
+mod compaction;
+mod leave;
+mod load;
+mod mods;
 mod scan;
-mod successors;
+mod settle;
+mod vanished;
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate_model::Time;
-use tidegate_model::Verdict;
 
 use crate::gap::Gap;
-use crate::gap::GapReason;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
-use crate::item::Extent;
-use crate::item::FileItem;
-use crate::item::Item;
-use crate::item::ItemKind;
-use crate::item::ModsSeen;
-use crate::item::Outcome;
-use crate::item::Precedence;
 use crate::item::Token;
+use crate::listing::FileFacts;
 use crate::listing::Listing;
+use crate::listing::ModsMark;
+use crate::listing::ModsRead;
+use crate::listing::ModsSeen;
+use crate::listing::SourceMarks;
+use crate::partition::Live;
+use crate::record::Known;
 use crate::record::Record;
-use crate::record::Sent;
-use crate::stream::ASIDE;
-use crate::stream::Aside;
-use crate::stream::OrderKey;
-use crate::stream::Phase;
-use crate::stream::Stream;
+use crate::region::Flight;
+use crate::region::OrderKey;
+use crate::region::Phase;
+use crate::region::Rank;
+use crate::region::ReadRule;
+use crate::region::Region;
 use scan::TakingIn;
-use successors::Targets;
 
-/// Which file of a live IoTDB may leave next.
+/// Which file or deletion of a live IoTDB may leave next, so that what has left, the last arrival
+/// winning, equals what the IoTDB holds.
 ///
 /// Methods come in four kinds:
 ///
 /// - A. getters, taking `&self`
-/// - B. `handle_*`: a scan ended, an item came to something
+/// - B. `handle_*`: a scan ended, an item came to something, effects are durable
 /// - C. [`load`](Self::load), before the first scan
 /// - D. `poll_*`: what the caller must do next
 ///
-/// After every B, call [`poll_effect`](Self::poll_effect) until it is empty and make each effect
-/// durable in that order; then [`poll_item`](Self::poll_item) as long as lanes are free.
+/// After every B and D, call [`poll_effect`](Self::poll_effect) until it is empty and make each
+/// effect durable in that order, and say so by [`handle_durable`](Self::handle_durable); then
+/// [`poll_item`](Self::poll_item) as long as lanes are free.
 ///
 /// Of one region at most one item is out at a time, so what was acknowledged is always a prefix of
 /// what was sent.
+///
+/// # How the order is kept
+///
+/// Of two files of a partition that have a cell in common, the source reads the one of higher
+/// [`Rank`]; the far side reads the one that came last. So whenever a file leaves, every file of
+/// higher rank that overlaps it and has left before is queued again behind it, and that is durable
+/// before the first byte goes. What leaves in which order is then a matter of cost, not of
+/// correctness: history by rank, later files as they are sealed, unsequence files after the
+/// sequence files that were open when they were sealed.
+///
+/// A compaction's target holds what other files held. It need not leave if those have left; see
+/// `is_covered`. Deletions leave before any file that may hold rows written after them.
 #[derive(Debug)]
 pub struct Source {
-    /// Files whose names are older are history.
-    created_ms: u64,
+    config: SourceConfig,
     n_scans: u64,
-    folders: HashMap<(Place, Arc<str>), Folder>,
+    /// By path.
+    folders: HashMap<Arc<str>, Folder>,
     files: HashMap<FileIdentity, Tracked>,
-    streams: BTreeMap<RegionKey, Stream>,
-    in_flight: HashMap<Token, (RegionKey, OrderKey)>,
-    /// Files that could not be opened, with the scan that had listed them.
-    missing: HashMap<FileIdentity, u64>,
-    targets: Targets,
+    regions: BTreeMap<RegionKey, Region>,
+    in_flight: HashMap<Token, RegionKey>,
     effects: VecDeque<Effect>,
+    n_effects: u64,
+    n_durable: u64,
     next_token: u64,
     turn: u64,
+    marks: SourceMarks,
+    /// The time when it was last told.
+    clock: Time,
+    /// Whether the boundary of history is taken; until then everything is history.
+    has_boundary: bool,
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
     taking_in: Option<TakingIn>,
+}
+
+/// What a source must know from the start.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct SourceConfig {
+    /// How the IoTDB decides which of two values is read.
+    pub read_rule: ReadRule,
+    /// What to do when the source drops data by other ways than a deletion.
+    pub drop_policy: DropPolicy,
+    /// IoTDB removes a compaction's sources, one by one, once no query reads them. So long after the
+    /// first has gone all are.
+    pub sources_go_within: Duration,
+    /// Rules that are switched off, to show that tests miss them.
+    #[doc(hidden)]
+    pub without: Without,
+}
+
+/// What the far side makes of data that the source drops: by TTL, DROP DATABASE, or by hand.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // keep or delete
+pub enum DropPolicy {
+    /// It keeps them.
+    #[default]
+    Keep,
+    /// It deletes them too.
+    Delete,
+}
+
+/// Rules of order and coverage; the tests switch them off one by one and must notice.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // for tests
+pub enum Without {
+    /// All rules hold.
+    #[default]
+    Nothing,
+    /// Files that win are not sent again behind a late one.
+    Closure,
+    /// The re-queueing is not durable before the late file leaves.
+    ClosureFirst,
+    /// Unsequence files do not wait for open sequence files.
+    Barrier,
+    /// Deletions leave when no file waits.
+    DeletionsFirst,
+    /// Every target of a compaction counts as covered.
+    Coverage,
+    /// A target counts as covered though an unsent file vanished.
+    Lost,
+    /// A target counts as covered though nobody watched.
+    Watching,
+    /// The watermark is that of the newest file.
+    ContiguousWatermark,
+    /// The watermark outlives a start of the DataNode.
+    Reboots,
+    /// Rows written after a deletion are not sent again behind its repetition.
+    DeletionRepair,
+    /// Deletions beside files that have left are not sent.
+    LateDeletions,
+    /// Deletions are not cut to the devices of their file.
+    DeletionCut,
+    /// A target may leave while its sources are still there.
+    Unfinished,
+    /// A file may leave though a target that may hold it is there.
+    Obsolete,
+    /// Names decide, not inodes.
+    Inodes,
+    /// The read rule of 1.3 is used for all.
+    ReadRule,
+    /// Unseen deletions leave no record.
+    UnseenDeletions,
+    /// What vanished unsent leaves no record.
+    VanishedUnsent,
 }
 
 /// Something that must become durable.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Effect {
-    /// Append to the cursor journal.
+    /// Append to the ledger.
     Cursor(Record),
     /// Append to the gap journal.
     Gap(Gap),
 }
 
-/// How an accepted file left.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// How an accepted item left.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[allow(clippy::exhaustive_structs)] // reported by the edge
 pub struct Departed {
-    /// Deletions beside it that were read when it was opened.
+    /// Deletions beside a file that were read when it was opened.
     pub mods: Option<ModsSeen>,
-    /// Whether they travelled with it.
+    /// Whether they travelled with it; for a deletion, whether it travelled at all: some peers take
+    /// none.
     pub mods_carried: bool,
+    /// CRC-32 of the whole file.
+    pub crc32: u32,
 }
 
 /// Why a file that was to leave could not even be tried.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // every reason is handled in its own way
 pub enum Stall {
-    /// Gone, or no longer the file that was listed: the next scan will tell. It may only have a new
-    /// name, so nothing of its region overtakes it until then.
+    /// Gone, or no longer the file that was listed: the next scan will tell. Until then nothing of
+    /// its region leaves.
     Moved,
     /// It is whole but cannot leave now, for want of a permission, say. Nothing of its region may
-    /// overtake it: a file that leaves late would win over newer values at the far side.
+    /// overtake it.
     Blocked(String),
     /// It is no whole TsFile, so there is nothing in it to be overtaken: it is set aside, and the
     /// region goes on.
@@ -109,33 +206,46 @@ pub enum Stall {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct StreamStatus {
-    /// Files waiting that were made before the pipe.
+    /// Files waiting that were there when the pipe was created.
     pub history_files: u64,
     /// Their bytes.
     pub history_bytes: u64,
-    /// Files waiting that were made since.
+    /// Files waiting that came since.
     pub realtime_files: u64,
     /// Their bytes.
     pub realtime_bytes: u64,
+    /// Waiting files among them that wait for open sequence files or for the end of a compaction.
+    pub held_files: u64,
+    /// Deletions waiting.
+    pub pending_deletions: u64,
     /// Files without `.resource`: their rows are not sent yet.
     pub unsealed_files: u64,
-    /// Files acknowledged over the pipe's life, as far as the cursor journal tells.
+    /// Files acknowledged over the pipe's life, as far as the ledger tells.
     pub sent_files: u64,
     /// Their bytes.
     pub sent_bytes: u64,
+    /// Files that were queued once more behind a late one that they win over.
+    pub resent_files: u64,
+    /// Targets of compactions that did not leave because everything in them had.
+    pub covered_files: u64,
+    /// Deletions acknowledged.
+    pub sent_deletions: u64,
     /// Files that vanished before they could leave, each a gap record.
     pub vanished_files: u64,
-    /// Files that vanished before they could leave and live on: a compaction's target appeared in
-    /// their partition after them, or another file under their name.
+    /// Files that vanished before they could leave and whose rows leave with a compaction's target.
     pub superseded_files: u64,
     /// Damaged files set aside, with the reason.
     pub aside: Vec<(String, String)>,
     /// The file that holds the whole region up, with the reason.
     pub blocked: Option<(String, String)>,
+    /// Whether new files wait for a scan in which all of the region can be read.
+    pub awaits_scan: bool,
     /// What went wrong last.
     pub last_trouble: Option<String>,
     /// Sequence number of the last item that was tried.
     pub last_sequence: u64,
+    /// Up to which row of the consensus everything has left, where that can be told.
+    pub watermark: Option<String>,
 }
 
 #[derive(Debug)]
@@ -148,11 +258,77 @@ struct Folder {
 #[derive(Debug)]
 struct Tracked {
     region: RegionKey,
+    /// Where it lies. The first place counts.
     locations: Vec<Location>,
-    mods: Option<ModsSeen>,
-    /// The first scan that showed it; 0 if it was sent before the first one.
-    seen_in_scan: u64,
+    /// Where it lay last.
+    last: Location,
+    /// Whether it has been listed since the start; else it is known from the journal only.
+    is_found: bool,
+    facts: Arc<FileFacts>,
+    mods: Option<Arc<ModsRead>>,
+    /// How much of its mods was there when it was first seen, or has been put into the region's
+    /// deletions since.
+    mods_taken: ModsTaken,
+    /// What the ledger says of that.
+    mods_settled: Option<ModsMark>,
+    /// Deletions that it left without, and that are on record as a gap.
+    mods_uncarried: Option<ModsSeen>,
+    first_scan: u64,
+    /// Whether it does not leave yet; see [`SealedFile::is_young`](crate::SealedFile::is_young).
+    is_young: bool,
+    origin: Origin,
     state: State,
+    /// Set once all of it is at the far side.
+    left: Option<Left>,
+    /// Of a compaction's target that was seen without the source that it is named after: when all
+    /// others are gone too.
+    settles_at: Option<Time>,
+    /// Whether it may be at the far side though nobody said so.
+    is_attempted: bool,
+    /// Whether it must leave, whatever it is made of: one that it beats has left after what it is
+    /// made of.
+    is_beaten: bool,
+    /// Whether a deletion that leaves next may hit rows of it, which were on their way then.
+    is_hit_in_flight: bool,
+    /// Checksum of an equal file that has left; see [`crate::FileItem::twin`].
+    twin: Option<u32>,
+    /// Set if it vanished while it was out: whether deletions may have been missed.
+    vanished: Option<bool>,
+}
+
+/// How a file's rows got to the far side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    /// By itself.
+    Sent { sequence: u64, crc32: u32 },
+    /// With the files that a compaction made it of.
+    Covered,
+}
+
+/// How far a mods file has been looked at.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+enum ModsTaken {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// So far, as the journal says.
+    Length(ModsMark),
+    /// All of this.
+    List(Arc<ModsRead>),
+}
+
+/// Where a file comes from, as far as that matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    /// Rows that may be nowhere else.
+    Rows,
+    /// A compaction made it of files that were there.
+    Compaction {
+        /// Whether every file that it may be made of is known.
+        is_trusted: bool,
+        /// Whether it may hold a file that has not left.
+        holds_unsent: bool,
+    },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -162,119 +338,36 @@ struct Location {
     name: TsFileName,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// Waiting, set aside or in flight.
-    Unsent(OrderKey),
-    Sent(Sent),
+    /// To wait, once its place in the order is known.
+    Remembered,
+    /// Waiting, held, set aside or in flight.
+    Waiting(OrderKey),
+    /// It has [`left`](Tracked::left), and nothing is to be done.
+    Rests,
 }
 
 impl Source {
     /// A source without a past.
-    ///
-    /// # Arguments
-    ///
-    /// - `created_ms`: when the pipe was created, in milliseconds since 1970
-    pub fn new(created_ms: u64) -> Self {
+    pub fn new(config: SourceConfig) -> Self {
         Self {
-            created_ms,
+            config,
             n_scans: 0,
             folders: HashMap::new(),
             files: HashMap::new(),
-            streams: BTreeMap::new(),
+            regions: BTreeMap::new(),
             in_flight: HashMap::new(),
-            missing: HashMap::new(),
-            targets: Targets::default(),
             effects: VecDeque::new(),
+            n_effects: 0,
+            n_durable: 0,
             next_token: 1,
             turn: 0,
+            marks: SourceMarks::default(),
+            clock: Time::default(),
+            has_boundary: false,
             unread: Vec::new(),
             taking_in: None,
-        }
-    }
-
-    /// Takes in one record of the cursor journal, oldest first, before the first scan.
-    pub fn load(&mut self, record: Record) {
-        assert_eq!(self.n_scans, 0, "the past is loaded before the first scan");
-        match record {
-            Record::Sent(sent) => {
-                let stream = self.streams.entry(sent.place.region.clone()).or_default();
-                stream.last_sequence = stream.last_sequence.max(sent.sequence);
-                stream.sent_files += 1;
-                stream.sent_bytes += sent.identity.length_bytes;
-                self.files.insert(
-                    sent.identity,
-                    Tracked {
-                        region: sent.place.region.clone(),
-                        locations: Vec::new(),
-                        mods: sent.mods,
-                        seen_in_scan: 0,
-                        state: State::Sent(sent),
-                    },
-                );
-            }
-            Record::ModsSettled { identity, mods } => {
-                if let Some(Tracked { state: State::Sent(sent), mods: seen, .. }) =
-                    self.files.get_mut(&identity)
-                {
-                    (sent.mods, *seen) = (Some(mods), Some(mods));
-                }
-            }
-        }
-    }
-
-    /// An item came to something.
-    ///
-    /// # Arguments
-    ///
-    /// - `departed`: how it left; looked at only when it was accepted
-    pub fn handle_outcome(
-        &mut self,
-        now: Time,
-        token: Token,
-        outcome: &Outcome,
-        departed: Departed,
-    ) {
-        let (region, key) = self.take_in_flight(token);
-        let stream = self.streams.entry(region).or_default();
-        match outcome.verdict {
-            Verdict::Accepted => self.depart(key, departed),
-            Verdict::Refused => {
-                stream.last_trouble = Some(outcome.message.clone());
-                stream.hold(now);
-                self.requeue(key);
-            }
-            Verdict::Unknown => {
-                stream.last_trouble = Some(outcome.message.clone());
-                self.requeue(key);
-            }
-        }
-    }
-
-    /// An item could not be tried.
-    pub fn handle_stall(&mut self, now: Time, token: Token, stall: Stall) {
-        let (region, key) = self.take_in_flight(token);
-        // It may have been renamed or removed while it was out.
-        self.requeue(key);
-        let tracked = self.files.get(&key.identity);
-        let Some(&State::Unsent(key)) = tracked.map(|tracked| &tracked.state) else { return };
-        let stream = self.streams.entry(region).or_default();
-        stream.queue.remove(&key);
-        match stall {
-            Stall::Moved => {
-                self.missing.insert(key.identity, self.n_scans);
-                stream.lost_in_scan = Some(self.n_scans);
-            }
-            Stall::Blocked(reason) => {
-                stream.queue.insert(key);
-                stream.held_until = Some(now + ASIDE);
-                stream.blocked = Some((key, reason));
-            }
-            Stall::Damaged(reason) => {
-                stream.last_trouble = Some(reason.clone());
-                stream.numbered = None;
-                stream.aside.insert(key, Aside { reason, retry_at: now + ASIDE });
-            }
         }
     }
 
@@ -283,65 +376,26 @@ impl Source {
         self.effects.pop_front()
     }
 
-    /// The next item of a stream for which `may` says yes: the one that waited longest for a turn.
-    pub fn poll_item(
-        &mut self,
-        now: Time,
-        mut may: impl FnMut(&RegionKey) -> bool,
-    ) -> Option<Item> {
-        if self.taking_in.is_some() {
-            return None;
-        }
-        let mut best: Option<(u64, RegionKey, OrderKey)> = None;
-        for (region, stream) in &mut self.streams {
-            if best.as_ref().is_some_and(|(turn, ..)| *turn <= stream.served_in_turn)
-                || !may(region)
-            {
-                continue;
-            }
-            if let Some(key) = stream.next(now) {
-                best = Some((stream.served_in_turn, region.clone(), key));
-            }
-        }
-        let (_, region, key) = best?;
-        let tracked = self.files.get(&key.identity).expect("a queued file is tracked");
-        let location = tracked.locations.first().expect("a queued file lies somewhere");
-        let folder = Arc::clone(&location.folder);
-        let place = location.place.clone();
-        let file = FileItem::new(place, location.name, key.identity, folder, tracked.mods);
-        let token = Token(self.next_token);
-        self.next_token += 1;
-        self.turn += 1;
-        let stream = self.streams.get_mut(&region).expect("the stream was just looked at");
-        stream.queue.remove(&key);
-        stream.blocked = None;
-        stream.served_in_turn = self.turn;
-        stream.in_flight = Some((token, key));
-        self.in_flight.insert(token, (region.clone(), key));
-        Some(Item {
-            token,
-            sequence: stream.number(key),
-            stream: region,
-            precedence: Precedence { space: file.place.space, name: file.name },
-            extent: Extent::Unknown,
-            kind: ItemKind::File(file),
-        })
-    }
-
-    /// Whether [`poll_item`](Self::poll_item) would find something.
-    pub fn has_item(&mut self, now: Time, mut may: impl FnMut(&RegionKey) -> bool) -> bool {
-        self.taking_in.is_none()
-            && self.streams.iter_mut().any(|(region, it)| may(region) && it.next(now).is_some())
+    /// So many more of the effects are durable, in the order in which they were polled.
+    pub fn handle_durable(&mut self, n_effects: usize) {
+        self.n_durable += n_effects as u64;
+        assert!(self.n_durable <= self.n_effects, "no effect is durable before it was polled");
     }
 
     /// When [`Source::poll_item`] may find something new without anything happening.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.streams.values().filter_map(Stream::wake_at).min()
+        self.regions.values().filter_map(Region::wake_at).min()
     }
 
-    /// The regions known, with what `status` says of each.
-    pub fn status(&self) -> impl Iterator<Item = (&RegionKey, StreamStatus)> {
-        self.streams.iter().map(|(region, stream)| (region, stream_status(stream)))
+    /// Whether something waits for nothing but another scan. A region that cannot be read waits for
+    /// the next one that is due anyway.
+    pub fn wants_scan(&self) -> bool {
+        self.taking_in.is_none()
+            && self.regions.values().any(|region| {
+                let is_new = region.queue.first().is_some_and(|it| !self.is_ready(region, it));
+                let is_awaited = region.scan_awaited.is_some_and(|scan| scan >= self.n_scans);
+                region.readable_scan == self.n_scans && (is_new || is_awaited)
+            })
     }
 
     /// Why parts of the tree could not be read in the last scan.
@@ -354,126 +408,156 @@ impl Source {
         self.n_scans
     }
 
-    /// What the cursor journal must still hold: every file that was sent and not
-    /// [forgotten](Self::forget_departed), in the order of the streams.
-    pub fn live_records(&self) -> Vec<Record> {
-        let sent = self.files.values().filter_map(|tracked| match &tracked.state {
-            State::Sent(sent) => Some(sent),
-            State::Unsent(_) => None,
-        });
-        let mut sent: Vec<&Sent> = sent.collect();
-        sent.sort_by(|a, b| (&a.place.region, a.sequence).cmp(&(&b.place.region, b.sequence)));
-        sent.into_iter().cloned().map(Record::Sent).collect()
+    /// The regions known, with what `status` says of each.
+    pub fn status(&self) -> impl Iterator<Item = (&RegionKey, StreamStatus)> {
+        self.regions.iter().map(|(key, region)| (key, self.stream_status(region)))
     }
 
-    /// Forgets files that were sent and are no longer anywhere, but for the last of each stream,
-    /// which carries its sequence number; returns how many.
-    ///
-    /// To be called before the cursor journal is rewritten to
-    /// [`live_records`](Self::live_records). Nothing is forgotten unless the last scan could read
-    /// everything and is taken in whole: a folder that was not looked at is not gone. Nor is a region
-    /// forgotten of which no folder was seen since the start: its disk may not be mounted yet.
-    pub fn forget_departed(&mut self) -> usize {
-        if !self.unread.is_empty() || self.n_scans == 0 || self.taking_in.is_some() {
-            return 0;
-        }
-        let seen = self.streams.iter().filter(|(_, stream)| stream.was_seen);
-        let last: HashMap<&RegionKey, u64> =
-            seen.map(|(region, stream)| (region, stream.last_sequence)).collect();
-        let n_before = self.files.len();
-        self.files.retain(|_, tracked| match &tracked.state {
-            State::Sent(sent) => {
-                !tracked.locations.is_empty()
-                    || last.get(&sent.place.region).is_none_or(|last| sent.sequence >= *last)
-            }
-            State::Unsent(_) => true,
-        });
-        n_before - self.files.len()
-    }
-
-    fn take_in_flight(&mut self, token: Token) -> (RegionKey, OrderKey) {
-        let (region, key) =
-            self.in_flight.remove(&token).expect("an outcome names an item in flight");
-        let stream = self.streams.get_mut(&region).expect("an item in flight has a stream");
-        assert_eq!(stream.in_flight.take(), Some((token, key)), "one item of a stream is out");
-        (region, key)
-    }
-
-    /// Puts a file that did not get through back to its place.
-    fn requeue(&mut self, key: OrderKey) {
-        if let Some(taking_in) = &mut self.taking_in {
-            // The folder that it left may be in already, and the one that it lies in may not.
-            return taking_in.touch(key.identity);
-        }
-        // It may have been renamed or removed while it was out.
-        if self.settle_location(key.identity) {
-            self.account_for(&[key.identity]);
-        }
-    }
-
-    fn depart(&mut self, key: OrderKey, departed: Departed) {
-        let tracked = self.files.get_mut(&key.identity).expect("an item in flight is tracked");
-        let stream = self.streams.entry(tracked.region.clone()).or_default();
-        stream.refusals = 0;
-        stream.held_until = None;
-        stream.last_trouble = None;
-        stream.sent_files += 1;
-        stream.sent_bytes += key.identity.length_bytes;
-        let (_, sequence) = stream.numbered.take().expect("an item in flight has a number");
-        let place =
-            Place { region: tracked.region.clone(), partition: key.partition, space: key.space };
-        if let Some(mods) = departed.mods.filter(|_| !departed.mods_carried) {
-            self.effects.push_back(Effect::Gap(Gap {
-                place: place.clone(),
-                name: key.name,
-                reason: GapReason::ModsNotCarried,
-                bytes: (0, mods.length_bytes),
-            }));
-        }
-        let sent =
-            Sent { place, name: key.name, identity: key.identity, sequence, mods: departed.mods };
-        self.effects.push_back(Effect::Cursor(Record::Sent(sent.clone())));
-        tracked.state = State::Sent(sent);
-        self.settle_mods(key.identity);
-    }
-}
-
-/// Deletions only grow, but for the times when IoTDB writes a long list of them anew, and shorter:
-/// what is new in it cannot be told.
-fn was_rewritten(before: Option<ModsSeen>, now: Option<ModsSeen>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) => {
-            before.kind == now.kind && now.length_bytes < before.length_bytes
-        }
-        (before, now) => before.is_some() && now.is_none(),
-    }
-}
-
-fn stream_status(stream: &Stream) -> StreamStatus {
-    let mut status = StreamStatus {
-        unsealed_files: stream.n_unsealed as u64,
-        sent_files: stream.sent_files,
-        sent_bytes: stream.sent_bytes,
-        vanished_files: stream.vanished,
-        superseded_files: stream.superseded,
-        aside: stream
-            .aside
-            .iter()
-            .map(|(key, aside)| (key.name.to_string(), aside.reason.clone()))
-            .collect(),
-        blocked: stream.blocked.as_ref().map(|(key, why)| (key.name.to_string(), why.clone())),
-        last_trouble: stream.last_trouble.clone(),
-        last_sequence: stream.last_sequence,
-        ..StreamStatus::default()
-    };
-    let in_flight = stream.in_flight.iter().map(|(_, key)| key);
-    for key in stream.queue.iter().chain(in_flight) {
-        let (files, bytes) = match key.phase {
-            Phase::History => (&mut status.history_files, &mut status.history_bytes),
-            Phase::Realtime => (&mut status.realtime_files, &mut status.realtime_bytes),
+    fn stream_status(&self, region: &Region) -> StreamStatus {
+        let counts = region.counts;
+        let mut status = StreamStatus {
+            held_files: region.held.len() as u64,
+            pending_deletions: region.deletions.len() as u64,
+            unsealed_files: region.n_unsealed as u64,
+            sent_files: counts.sent_files,
+            sent_bytes: counts.sent_bytes,
+            resent_files: counts.resent_files,
+            covered_files: counts.covered_files,
+            sent_deletions: counts.deletions,
+            vanished_files: counts.vanished,
+            superseded_files: counts.superseded,
+            aside: region
+                .aside
+                .iter()
+                .map(|(key, aside)| (key.rank.name.to_string(), aside.reason.clone()))
+                .collect(),
+            blocked: region
+                .blocked
+                .as_ref()
+                .map(|(key, why)| (key.rank.name.to_string(), why.clone())),
+            awaits_scan: region.readable_scan < self.n_scans,
+            last_trouble: region.last_trouble.clone(),
+            last_sequence: region.last_sequence,
+            watermark: region.watermark.reached().map(|(_, progress)| progress.to_string()),
+            ..StreamStatus::default()
         };
-        *files += 1;
-        *bytes += key.identity.length_bytes;
+        let in_flight = region.in_flight.iter().filter_map(|(_, flight)| match flight {
+            Flight::File(key) => Some(*key),
+            Flight::Deletion => None,
+        });
+        let held = region.held.keys().filter_map(|it| match self.files.get(it)?.state {
+            State::Waiting(key) => Some(key),
+            State::Remembered | State::Rests => None,
+        });
+        for key in region.queue.iter().copied().chain(in_flight).chain(held) {
+            let (files, bytes) = match key.phase {
+                Phase::History => (&mut status.history_files, &mut status.history_bytes),
+                Phase::Realtime => (&mut status.realtime_files, &mut status.realtime_bytes),
+            };
+            *files += 1;
+            *bytes += key.rank.identity.length_bytes;
+        }
+        status
     }
-    status
+
+    /// Whether every earlier deletion was looked for behind a file that waits.
+    fn is_ready(&self, region: &Region, key: &OrderKey) -> bool {
+        let first_scan = || self.files.get(&key.rank.identity).map(|it| it.first_scan);
+        region.ready_scan >= self.n_scans || first_scan().is_none_or(|it| it <= region.ready_scan)
+    }
+
+    fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+        self.n_effects += 1;
+    }
+
+    fn record(&mut self, record: Record) {
+        self.push(Effect::Cursor(record));
+    }
+
+    fn rank(&self, location: &Location, identity: FileIdentity) -> Rank {
+        Rank::new(self.read_rule(), location.place.space, location.name, identity)
+    }
+
+    /// A file has left, or is taken for a compaction's target.
+    fn note_live(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let rank = self.rank(&tracked.last, identity);
+        let region = self.regions.get_mut(&tracked.region);
+        let partition = region.and_then(|it| it.partitions.get_mut(&tracked.last.place.partition));
+        if let Some(live) = partition.and_then(|it| it.live.get_mut(&rank)) {
+            *live = tracked.live();
+        }
+    }
+
+    fn read_rule(&self) -> ReadRule {
+        self.config.effective_read_rule()
+    }
+}
+
+impl Default for SourceConfig {
+    /// Queries of IoTDB end within a minute, unless they are allowed more.
+    fn default() -> Self {
+        Self {
+            read_rule: ReadRule::default(),
+            drop_policy: DropPolicy::default(),
+            sources_go_within: Duration::from_secs(120),
+            without: Without::default(),
+        }
+    }
+}
+
+impl SourceConfig {
+    fn effective_read_rule(&self) -> ReadRule {
+        match self.without {
+            Without::ReadRule => ReadRule::UnsequenceFirst,
+            _ => self.read_rule,
+        }
+    }
+}
+
+impl Tracked {
+    fn is_compaction(&self) -> bool {
+        matches!(self.origin, Origin::Compaction { .. })
+    }
+
+    fn live(&self) -> Live {
+        Live { has_left: self.left.is_some(), is_target: self.is_compaction() }
+    }
+
+    /// Whether something late may hide or delete what has left of it: it rests, or it is a target
+    /// that may yet be found to be covered by what has left before.
+    fn is_concerned_by_late_ones(&self) -> bool {
+        match self.state {
+            State::Rests => true,
+            State::Remembered | State::Waiting(_) => {
+                self.is_compaction() && self.left.is_none() && !self.is_beaten
+            }
+        }
+    }
+
+    /// Whether files that it may be made of must not leave: until it has left, or need not, and all
+    /// that it is made of is gone.
+    fn is_in_the_way(&self, now: Time) -> bool {
+        self.is_compaction() && (self.left.is_none() || !self.has_settled(now))
+    }
+
+    /// Whether all that it is made of is gone. One that had left before the last start has.
+    fn has_settled(&self, now: Time) -> bool {
+        match self.settles_at {
+            Some(at) => at <= now,
+            None => self.left.is_some(),
+        }
+    }
+
+    /// First and last time that may be in it.
+    fn bounds(&self) -> (i64, i64) {
+        self.facts.extent.bounds().unwrap_or((i64::MIN, i64::MAX))
+    }
+
+    /// Where it lies or lay, as a record.
+    fn known(&self, identity: FileIdentity) -> Known {
+        let at = self.locations.first().unwrap_or(&self.last);
+        Known { place: at.place.clone(), name: at.name, identity }
+    }
 }

@@ -2,59 +2,70 @@
 //!
 //! A large scan is taken in part by part, so that the caller's loop can do other things meanwhile.
 
+use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Effect;
+use tidegate_model::Time;
+
 use super::Folder;
+use super::Left;
 use super::Location;
+use super::ModsTaken;
+use super::Origin;
 use super::Source;
 use super::State;
 use super::Tracked;
-use super::was_rewritten;
-use crate::gap::Gap;
-use crate::gap::GapReason;
+use super::Without;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
+use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::Listing;
 use crate::listing::Scan;
 use crate::listing::SealedFile;
-use crate::record::Record;
-use crate::stream::OrderKey;
-use crate::stream::Phase;
+use crate::region::OrderKey;
+use crate::region::Phase;
 
 /// A scan of which a part is taken in.
 #[derive(Debug)]
 pub(super) struct TakingIn {
-    scan: Arc<Scan>,
+    pub(super) scan: Arc<Scan>,
     /// The next folder.
     next: usize,
-    touched: HashSet<FileIdentity>,
-}
-
-impl TakingIn {
-    /// A file is to be looked at once more when all folders are in.
-    pub(super) fn touch(&mut self, identity: FileIdentity) {
-        self.touched.insert(identity);
-    }
+    /// Files whose places changed.
+    pub(super) touched: BTreeSet<FileIdentity>,
+    /// Files that were not known, or only remembered.
+    pub(super) fresh: Vec<FileIdentity>,
+    /// Files whose mods changed.
+    pub(super) with_mods: BTreeSet<FileIdentity>,
+    /// Files that are no longer young.
+    pub(super) grown_up: Vec<FileIdentity>,
 }
 
 impl Source {
     /// A scan of the data directories ended: takes all of it in at once.
-    pub fn handle_scan(&mut self, scan: &Scan) {
-        self.begin_scan(Arc::new(scan.clone()));
+    pub fn handle_scan(&mut self, now: Time, scan: &Scan) {
+        self.begin_scan(now, Arc::new(scan.clone()));
         while self.take_in(usize::MAX) {}
     }
 
     /// A scan of the data directories ended: [`take_in`](Self::take_in) does the rest. What is left
     /// of an earlier one is taken in here and now.
-    pub fn begin_scan(&mut self, scan: Arc<Scan>) {
+    pub fn begin_scan(&mut self, now: Time, scan: Arc<Scan>) {
         while self.take_in(usize::MAX) {}
+        self.clock = now;
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
-        self.taking_in = Some(TakingIn { scan, next: 0, touched: HashSet::new() });
+        self.taking_in = Some(TakingIn {
+            scan,
+            next: 0,
+            touched: BTreeSet::new(),
+            fresh: Vec::new(),
+            with_mods: BTreeSet::new(),
+            grown_up: Vec::new(),
+        });
     }
 
     /// Takes in folders of the scan until about `n_files_max` files were looked at; says whether
@@ -63,12 +74,12 @@ impl Source {
         let Some(mut taking_in) = self.taking_in.take() else { return false };
         let mut n_files = 0usize;
         while n_files < n_files_max {
-            let Some(listing) = taking_in.scan.listings.get(taking_in.next) else {
+            let Some(listing) = taking_in.scan.listings.get(taking_in.next).cloned() else {
                 self.end_scan(taking_in);
                 return false;
             };
             taking_in.next += 1;
-            n_files += self.observe(listing, &mut taking_in.touched);
+            n_files += self.observe(&listing, &mut taking_in);
         }
         self.taking_in = Some(taking_in);
         true
@@ -77,208 +88,272 @@ impl Source {
     /// Compares one folder with what was known of it.
     ///
     /// Says how many files had to be looked at.
-    fn observe(&mut self, listing: &Arc<Listing>, touched: &mut HashSet<FileIdentity>) -> usize {
-        let folder_key = (listing.place.clone(), Arc::clone(&listing.folder));
-        let before = self.folders.insert(
-            folder_key,
-            Folder { listing: Arc::clone(listing), seen_in_scan: self.n_scans },
-        );
-        let before = before.map(|folder| folder.listing);
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, listing)) {
-            return 0;
-        }
+    fn observe(&mut self, listing: &Arc<Listing>, taking_in: &mut TakingIn) -> usize {
+        let seen_in_scan = self.n_scans;
+        let before = match self.folders.get_mut(&listing.folder) {
+            Some(folder) => {
+                folder.seen_in_scan = seen_in_scan;
+                if Arc::ptr_eq(&folder.listing, listing) {
+                    return 0;
+                }
+                Some(std::mem::replace(&mut folder.listing, Arc::clone(listing)))
+            }
+            None => {
+                let folder = Folder { listing: Arc::clone(listing), seen_in_scan };
+                self.folders.insert(Arc::clone(&listing.folder), folder);
+                None
+            }
+        };
+        let region = self.regions.entry(listing.place.region.clone()).or_default();
+        region.is_seen = true;
+        region.is_stirred = true;
+        region.partitions.entry(listing.place.partition).or_insert_with(|| {
+            crate::partition::Partition { first_scan: self.n_scans, ..Default::default() }
+        });
         let now: HashSet<(FileIdentity, TsFileName)> =
             listing.sealed.iter().map(|file| (file.identity, file.name)).collect();
-        for old in before.iter().flat_map(|before| &before.sealed) {
-            if !now.contains(&(old.identity, old.name)) {
-                self.remove_location(listing, old, touched);
+        if let Some(before) = before {
+            let has_moved = before.place != listing.place;
+            for old in &before.sealed {
+                if has_moved || !now.contains(&(old.identity, old.name)) {
+                    self.remove_location(&before, old, &mut taking_in.touched);
+                }
             }
         }
         for file in &listing.sealed {
-            self.add_location(listing, file, touched);
+            self.add_location(listing, file, taking_in);
         }
         listing.sealed.len()
-    }
-
-    /// All folders of a scan are taken in.
-    fn end_scan(&mut self, taking_in: TakingIn) {
-        let TakingIn { scan, mut touched, .. } = taking_in;
-        self.drop_gone_folders(&scan, &mut touched);
-        let mut vanished: Vec<FileIdentity> =
-            touched.into_iter().filter(|identity| self.settle_location(*identity)).collect();
-        vanished.sort_unstable();
-        self.account_for(&vanished);
-        for stream in self.streams.values_mut() {
-            if stream.lost_in_scan.is_some_and(|scan| scan < self.n_scans) {
-                stream.lost_in_scan = None;
-            }
-        }
-        self.count_unsealed();
     }
 
     fn add_location(
         &mut self,
         listing: &Arc<Listing>,
         file: &SealedFile,
-        touched: &mut HashSet<FileIdentity>,
+        taking_in: &mut TakingIn,
     ) {
         let location = Location {
             place: listing.place.clone(),
             folder: Arc::clone(&listing.folder),
             name: file.name,
         };
-        if let Some(tracked) = self.files.get_mut(&file.identity) {
+        let identity = file.identity;
+        if let Some(tracked) = self.files.get_mut(&identity) {
+            if !std::mem::replace(&mut tracked.is_found, true) {
+                tracked.first_scan = self.n_scans;
+                tracked.facts = Arc::clone(&file.facts);
+                tracked.mods = file.mods.clone();
+                if file.name.inner > 0 || file.name.cross > 0 {
+                    // What was known of it when it was first seen is forgotten.
+                    tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: false };
+                }
+                taking_in.fresh.push(identity);
+                taking_in.with_mods.insert(identity);
+            }
+            if tracked.is_young && !file.is_young {
+                taking_in.grown_up.push(identity);
+            }
             if !tracked.locations.contains(&location) {
                 tracked.locations.push(location);
-                touched.insert(file.identity);
+                taking_in.touched.insert(identity);
             }
-            if tracked.mods != file.mods {
-                // Two names of one file may have deletions of their own, and no order.
-                if let (State::Sent(sent), [_]) = (&mut tracked.state, &tracked.locations[..])
-                    && was_rewritten(tracked.mods, file.mods)
-                {
-                    sent.mods = None;
-                }
-                tracked.mods = file.mods;
-                touched.insert(file.identity);
+            // Two names of one file share its mods, but for the moment in which they are linked.
+            if file.mods.is_some() && tracked.mods != file.mods {
+                tracked.mods = file.mods.clone();
+                taking_in.with_mods.insert(identity);
+            } else if file.mods.is_none() && tracked.mods.is_some() && tracked.locations.len() == 1
+            {
+                tracked.mods = None;
+                taking_in.with_mods.insert(identity);
             }
             return;
         }
-        let key = self.order_key(&location, file.identity);
-        let region = listing.place.region.clone();
-        self.targets.note(&listing.place, file.name, file.identity);
-        self.streams.entry(region.clone()).or_default().queue.insert(key);
+        let origin = self.origin_of(listing, file.name, &taking_in.scan);
+        let mods_taken = match (origin, &file.mods) {
+            (Origin::Rows, Some(mods)) => ModsTaken::List(Arc::clone(mods)),
+            // What the sources were told is looked at entry by entry.
+            (Origin::Compaction { .. }, _) | (Origin::Rows, None) => ModsTaken::Nothing,
+        };
+        let mods_settled = match origin {
+            Origin::Rows => file.mods.as_ref().map(|mods| mods.mark()),
+            Origin::Compaction { .. } => None,
+        };
+        let twin = self.twin_of(&location, identity);
+        let is_namesake =
+            self.config.without == Without::Inodes && self.has_namesake(&location.place, file.name);
         self.files.insert(
-            file.identity,
+            identity,
             Tracked {
-                region,
-                locations: vec![location],
-                mods: file.mods,
-                seen_in_scan: self.n_scans,
-                state: State::Unsent(key),
+                region: listing.place.region.clone(),
+                locations: vec![location.clone()],
+                last: location,
+                is_found: true,
+                facts: Arc::clone(&file.facts),
+                mods: file.mods.clone(),
+                mods_taken,
+                mods_settled,
+                mods_uncarried: None,
+                first_scan: self.n_scans,
+                is_young: file.is_young,
+                origin,
+                state: if is_namesake { State::Rests } else { State::Remembered },
+                left: is_namesake.then_some(Left::Covered),
+                settles_at: None,
+                is_attempted: false,
+                is_beaten: false,
+                is_hit_in_flight: false,
+                twin,
+                vanished: None,
             },
         );
+        taking_in.fresh.push(identity);
+        taking_in.touched.insert(identity);
+        taking_in.with_mods.insert(identity);
     }
 
-    fn remove_location(
+    /// What a file that was not known is made of.
+    fn origin_of(&self, listing: &Listing, name: TsFileName, scan: &Scan) -> Origin {
+        let place = &listing.place;
+        let region = self.regions.get(&place.region);
+        let partition = region.and_then(|it| it.partitions.get(&place.partition));
+        let is_known = partition.is_some_and(|it| it.first_scan < self.n_scans);
+        // IoTDB counts compactions in the name of their target; a flush or a LOAD has none.
+        if !is_known || (name.inner == 0 && name.cross == 0) {
+            return Origin::Rows;
+        }
+        let is_watched = match &scan.watched {
+            crate::listing::Watched::No => false,
+            crate::listing::Watched::Yes { broken, .. } => {
+                !broken.contains(&(place.region.clone(), place.partition))
+            }
+        };
+        let is_trusted = is_watched || self.config.without == Without::Watching;
+        Origin::Compaction { is_trusted, holds_unsent: false }
+    }
+
+    /// The checksum of a file that has left and may be this one on another disk.
+    fn twin_of(&self, location: &Location, identity: FileIdentity) -> Option<u32> {
+        let region = self.regions.get(&location.place.region)?;
+        let partition = region.partitions.get(&location.place.partition)?;
+        let Location { place, name, .. } = location;
+        let equal = partition.named(self.read_rule(), place.space, *name);
+        equal.filter(|it| it.length_bytes == identity.length_bytes).find_map(|it| {
+            match self.files.get(&it)?.left? {
+                Left::Sent { crc32, .. } => Some(crc32),
+                Left::Covered => None,
+            }
+        })
+    }
+
+    /// Whether a file of that time and version has left: what names would say.
+    fn has_namesake(&self, place: &Place, name: TsFileName) -> bool {
+        self.files.values().any(|it| {
+            let other = it.locations.first().unwrap_or(&it.last);
+            it.left.is_some()
+                && other.place == *place
+                && (other.name.version, other.name.time_ms) == (name.version, name.time_ms)
+        })
+    }
+
+    pub(super) fn remove_location(
         &mut self,
-        listing: &Arc<Listing>,
+        listing: &Listing,
         old: &SealedFile,
-        touched: &mut HashSet<FileIdentity>,
+        touched: &mut BTreeSet<FileIdentity>,
     ) {
+        let Listing { place, folder, .. } = listing;
         if let Some(tracked) = self.files.get_mut(&old.identity) {
             tracked.locations.retain(|location| {
-                location.place != listing.place
-                    || location.folder != listing.folder
-                    || location.name != old.name
+                location.place != *place || location.folder != *folder || location.name != old.name
             });
             touched.insert(old.identity);
         }
     }
 
     /// Folders that were listed before and are not there any more.
-    fn drop_gone_folders(&mut self, scan: &Scan, touched: &mut HashSet<FileIdentity>) {
+    pub(super) fn drop_gone_folders(&mut self, taking_in: &mut TakingIn) {
+        let scan = Arc::clone(&taking_in.scan);
         let blind = scan.unread.iter().any(|unread| unread.region.is_none());
         let unread: HashSet<&RegionKey> =
             scan.unread.iter().filter_map(|unread| unread.region.as_ref()).collect();
-        let gone: Vec<(Place, Arc<str>)> = self
-            .folders
-            .iter()
-            .filter(|((place, _), folder)| {
-                folder.seen_in_scan < self.n_scans && !blind && !unread.contains(&place.region)
-            })
-            .map(|(folder_key, _)| folder_key.clone())
-            .collect();
-        for folder_key in gone {
-            let folder = self.folders.remove(&folder_key).expect("the key was just listed");
-            for old in &folder.listing.sealed {
-                self.remove_location(&folder.listing, old, touched);
-            }
+        if blind {
+            return;
         }
-        // A file that could not be opened was either removed from its listing, which the loop
-        // above saw, or it is still listed and may be tried again.
         let n_scans = self.n_scans;
-        touched.extend(self.missing.extract_if(|_, since| *since < n_scans).map(|(it, _)| it));
-    }
-
-    /// A file's locations or mods changed in this scan: brings its queue entry in line. Says whether
-    /// it vanished before it could leave.
-    pub(super) fn settle_location(&mut self, identity: FileIdentity) -> bool {
-        let Some(tracked) = self.files.get_mut(&identity) else { return false };
-        let &State::Unsent(key) = &tracked.state else {
-            self.settle_mods(identity);
-            return false;
-        };
-        let stream = self.streams.entry(tracked.region.clone()).or_default();
-        if stream.in_flight.is_some_and(|(_, in_flight)| in_flight == key) {
-            return false; // the reader holds it open; its outcome decides
-        }
-        let Some(location) = tracked.locations.first() else { return true };
-        let new = OrderKey {
-            partition: location.place.partition,
-            space: location.place.space,
-            name: location.name,
-            ..key
-        };
-        if new != key {
-            stream.queue.remove(&key);
-            stream.aside.remove(&key);
-        }
-        if !stream.aside.contains_key(&new) {
-            stream.queue.insert(new);
-        }
-        tracked.state = State::Unsent(new);
-        false
-    }
-
-    /// Deletions that appeared beside a file after it had left: a gap, recorded once.
-    pub(super) fn settle_mods(&mut self, identity: FileIdentity) {
-        let Some(Tracked { mods: Some(seen), state: State::Sent(sent), .. }) =
-            self.files.get_mut(&identity)
-        else {
-            return;
-        };
-        let settled = sent
-            .mods
-            .filter(|settled| settled.kind == seen.kind)
-            .map_or(0, |settled| settled.length_bytes);
-        if seen.length_bytes <= settled {
-            return;
-        }
-        sent.mods = Some(*seen);
-        self.effects.push_back(Effect::Gap(Gap {
-            place: sent.place.clone(),
-            name: sent.name,
-            reason: GapReason::ModsAfterFile,
-            bytes: (settled, seen.length_bytes),
-        }));
-        self.effects.push_back(Effect::Cursor(Record::ModsSettled { identity, mods: *seen }));
-    }
-
-    fn count_unsealed(&mut self) {
-        for stream in self.streams.values_mut() {
-            stream.n_unsealed = 0;
-        }
-        for ((place, _), folder) in &self.folders {
-            if let Some(stream) = self.streams.get_mut(&place.region) {
-                stream.was_seen = true;
+        let gone = self.folders.extract_if(|_, folder| {
+            folder.seen_in_scan < n_scans && !unread.contains(&folder.listing.place.region)
+        });
+        let gone: Vec<Arc<Listing>> = gone.map(|(_, folder)| folder.listing).collect();
+        for listing in gone {
+            let region = self.regions.entry(listing.place.region.clone()).or_default();
+            region.is_stirred = true;
+            for old in &listing.sealed {
+                self.remove_location(&listing, old, &mut taking_in.touched);
             }
-            if folder.listing.n_unsealed > 0 {
-                self.streams.entry(place.region.clone()).or_default().n_unsealed +=
-                    folder.listing.n_unsealed;
+        }
+        // After a restart nothing is known of the folders: what is not found now is gone.
+        for (key, region) in &mut self.regions {
+            if region.is_seen && !unread.contains(key) {
+                taking_in.touched.extend(std::mem::take(&mut region.limbo));
             }
         }
     }
 
-    fn order_key(&self, location: &Location, identity: FileIdentity) -> OrderKey {
-        let history = location.name.time_ms < self.created_ms;
+    /// Where a file belongs in the order, if it begins to wait now.
+    pub(super) fn order_key(
+        &self,
+        location: &Location,
+        identity: FileIdentity,
+        late: bool,
+    ) -> OrderKey {
+        let Place { region, partition, .. } = &location.place;
+        let known = self.regions.get(region).and_then(|it| it.partitions.get(partition));
+        let boundary = known.and_then(|it| it.boundary).map(|(version_max, ..)| version_max);
+        let is_history = match boundary {
+            Some(version_max) => location.name.version <= version_max,
+            None => !self.has_boundary,
+        };
         OrderKey {
-            phase: if history { Phase::History } else { Phase::Realtime },
+            phase: if is_history { Phase::History } else { Phase::Realtime },
             scan: self.n_scans,
-            partition: location.place.partition,
-            space: location.place.space,
-            name: location.name,
-            identity,
+            partition: *partition,
+            is_late: late,
+            rank: self.rank(location, identity),
         }
+    }
+
+    /// The open files of every partition, as of this scan.
+    pub(super) fn note_open_files(&mut self) {
+        for region in self.regions.values_mut() {
+            region.n_unsealed = 0;
+            for partition in region.partitions.values_mut() {
+                partition.open_before = std::mem::take(&mut partition.open);
+            }
+        }
+        for folder in self.folders.values() {
+            let place = &folder.listing.place;
+            let Some(region) = self.regions.get_mut(&place.region) else { continue };
+            let Some(partition) = region.partitions.get_mut(&place.partition) else { continue };
+            region.n_unsealed += folder.listing.unsealed.len();
+            partition.open.extend(folder.listing.unsealed.iter().map(|&name| (place.space, name)));
+        }
+    }
+
+    /// Whether the unsequence barrier keeps a file back: the names of the open files it waits for.
+    pub(super) fn waits_of(&self, location: &Location, identity: FileIdentity) -> Vec<TsFileName> {
+        let Location { place, name, .. } = location;
+        if place.space == Space::Sequence || self.config.without == Without::Barrier {
+            return Vec::new();
+        }
+        let rule = self.read_rule();
+        let rank = self.rank(location, identity);
+        let region = self.regions.get(&place.region);
+        let partition = region.and_then(|it| it.partitions.get(&place.partition));
+        let open = partition.map(|it| &it.open).into_iter().flatten();
+        open.filter(|(space, open)| {
+            *space == Space::Sequence && open != name && rank.beats(rule, *space, *open)
+        })
+        .map(|(_, open)| *open)
+        .collect()
     }
 }

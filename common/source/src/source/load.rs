@@ -1,0 +1,165 @@
+//! The ledger read back, and written anew.
+
+use super::Left;
+use super::Location;
+use super::ModsTaken;
+use super::Origin;
+use super::Source;
+use super::State;
+use super::Tracked;
+use crate::identity::FileIdentity;
+use crate::listing::ModsMark;
+use crate::partition::Gone;
+use crate::record::Boundary;
+use crate::record::Known;
+use crate::record::Record;
+use crate::record::Sent;
+
+impl Source {
+    /// Takes in one record of the ledger, oldest first, before the first scan.
+    pub fn load(&mut self, record: Record) {
+        assert_eq!(self.n_scans, 0, "the past is loaded before the first scan");
+        match record {
+            Record::Seen(known, mods) => {
+                let identity = known.identity;
+                self.remember(&known);
+                self.set_settled(identity, mods);
+            }
+            Record::Sent(sent) => {
+                let identity = sent.file.identity;
+                self.remember(&sent.file);
+                let region = self.regions.entry(sent.file.place.region).or_default();
+                region.last_sequence = region.last_sequence.max(sent.sequence);
+                region.counts.sent_files += 1;
+                region.counts.sent_bytes += identity.length_bytes;
+                let (sequence, crc32) = (sent.sequence, sent.crc32);
+                self.set_left(identity, Left::Sent { sequence, crc32 });
+                self.set_settled(identity, sent.mods);
+            }
+            Record::Covered(identity) => self.set_left(identity, Left::Covered),
+            Record::Requeued(files) => {
+                for identity in files {
+                    if let Some(tracked) = self.files.get_mut(&identity) {
+                        tracked.state = State::Remembered;
+                        tracked.is_beaten = true;
+                    }
+                }
+            }
+            Record::Gone(identity) => {
+                self.files.remove(&identity);
+            }
+            Record::ModsSettled { identity, mods } => self.set_settled(identity, Some(mods)),
+            Record::DeletionDone { region, key } => {
+                self.regions.entry(region).or_default().done.insert(key);
+            }
+            Record::Watermark { region, marks, progress } => {
+                self.regions.entry(region).or_default().watermark.restore(marks, progress);
+            }
+            Record::Boundary(boundary) => {
+                let Boundary { region, partition, version_max, n_sealed, n_open } = boundary;
+                let region = self.regions.entry(region).or_default();
+                let partition = region.partitions.entry(partition).or_default();
+                partition.boundary = Some((version_max, n_sealed, n_open));
+            }
+            Record::BoundaryTaken => self.has_boundary = true,
+            Record::Marks(marks) => self.marks = marks,
+            Record::Sequence { region, last } => {
+                let region = self.regions.entry(region).or_default();
+                region.last_sequence = region.last_sequence.max(last);
+            }
+        }
+    }
+
+    fn remember(&mut self, known: &Known) {
+        let Known { place, identity, .. } = known;
+        let region = self.regions.entry(place.region.clone()).or_default();
+        region.partitions.entry(place.partition).or_default();
+        // Until it is found.
+        region.limbo.push(*identity);
+        self.files.entry(*identity).or_insert_with(|| Tracked {
+            region: place.region.clone(),
+            locations: Vec::new(),
+            last: Location { place: place.clone(), folder: "".into(), name: known.name },
+            is_found: false,
+            facts: Default::default(),
+            mods: None,
+            mods_taken: ModsTaken::default(),
+            mods_settled: None,
+            mods_uncarried: None,
+            first_scan: 0,
+            is_young: false,
+            origin: Origin::Rows,
+            state: State::Remembered,
+            left: None,
+            settles_at: None,
+            // It may have left before the end of the last run.
+            is_attempted: true,
+            is_beaten: false,
+            is_hit_in_flight: false,
+            twin: None,
+            vanished: None,
+        });
+    }
+
+    fn set_left(&mut self, identity: FileIdentity, left: Left) {
+        if let Some(tracked) = self.files.get_mut(&identity) {
+            tracked.state = State::Rests;
+            tracked.left = Some(left);
+        }
+    }
+
+    fn set_settled(&mut self, identity: FileIdentity, mods: Option<ModsMark>) {
+        if let Some(tracked) = self.files.get_mut(&identity) {
+            tracked.mods_settled = mods;
+            tracked.mods_taken = mods.map_or(ModsTaken::Nothing, ModsTaken::Length);
+        }
+    }
+
+    /// What the ledger must still hold, for writing it anew: shorter by everything that is gone.
+    pub fn live_records(&self) -> Vec<Record> {
+        let mut records = vec![Record::Marks(self.marks)];
+        for (key, region) in &self.regions {
+            let last = region.last_sequence;
+            records.push(Record::Sequence { region: key.clone(), last });
+            for (&partition, known) in &region.partitions {
+                if let Some((version_max, n_sealed, n_open)) = known.boundary {
+                    let region = key.clone();
+                    let boundary = Boundary { region, partition, version_max, n_sealed, n_open };
+                    records.push(Record::Boundary(boundary));
+                }
+            }
+            if let Some((marks, progress)) = region.watermark.reached() {
+                let (marks, progress) = (*marks, progress.clone());
+                records.push(Record::Watermark { region: key.clone(), marks, progress });
+            }
+            let done = region.done.iter();
+            records.extend(done.map(|it| Record::DeletionDone { region: key.clone(), key: it }));
+            let lost = region.partitions.values().flat_map(|partition| &partition.lost);
+            records.extend(lost.flat_map(|lost| lost.gone.records()));
+            let gone = region.deletions.iter().flat_map(|it| &it.gone);
+            records.extend(gone.flat_map(Gone::records));
+        }
+        if self.has_boundary {
+            records.push(Record::BoundaryTaken);
+        }
+        let mut files: Vec<(&FileIdentity, &Tracked)> = self.files.iter().collect();
+        files.sort_unstable_by_key(|(identity, _)| **identity);
+        for (identity, tracked) in files {
+            let known = tracked.known(*identity);
+            let mods = tracked.mods_settled;
+            match tracked.left {
+                Some(Left::Sent { sequence, crc32 }) => {
+                    records.push(Record::Sent(Sent { file: known, sequence, mods, crc32 }));
+                }
+                left => {
+                    records.push(Record::Seen(known, mods));
+                    records.extend(left.map(|_| Record::Covered(*identity)));
+                }
+            }
+            if tracked.state != State::Rests && (tracked.left.is_some() || tracked.is_beaten) {
+                records.push(Record::Requeued(vec![*identity]));
+            }
+        }
+        records
+    }
+}

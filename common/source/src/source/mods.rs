@@ -1,0 +1,252 @@
+//! Deletions: which entries of which mods files must leave by themselves.
+//!
+//! Deletions that were there when a file was first seen leave with it. What is added after that
+//! leaves as deletions of their own, before any file of the region that was sealed later: such a
+//! file may hold rows that were written after the deletion, and they must not be there yet when it
+//! arrives. Whether the file itself has left does not matter: nobody may know whether it has.
+
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tidegate_tsfile as tsfile;
+use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::Predicate;
+use tidegate_tsfile::Target;
+use tidegate_tsfile::TimeRange;
+
+use super::Effect;
+use super::ModsTaken;
+use super::Origin;
+use super::Source;
+use super::State;
+use super::Tracked;
+use super::Without;
+use crate::deletion::Deletion;
+use crate::deletion::DeletionKey;
+use crate::deletion::Scope;
+use crate::deletion::SeenDeletion;
+use crate::deletion::cut;
+use crate::gap::Gap;
+use crate::gap::GapReason;
+use crate::identity::FileIdentity;
+use crate::identity::RegionKey;
+use crate::listing::FileFacts;
+use crate::listing::ModsMark;
+use crate::listing::ModsRead;
+use crate::partition::Gone;
+use crate::record::Known;
+use crate::record::Record;
+use crate::region::Flight;
+
+impl Source {
+    /// Puts those deletions beside a file into its region's stream that have not been.
+    pub(super) fn take_deletions(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let Some(mods) = tracked.mods.clone() else {
+            tracked.mods_taken = ModsTaken::Nothing;
+            return;
+        };
+        let now = ModsTaken::List(Arc::clone(&mods));
+        if tracked.mods_taken == now || (tracked.is_young && tracked.origin == Origin::Rows) {
+            return;
+        }
+        let taken = std::mem::replace(&mut tracked.mods_taken, now);
+        // A compaction's target begins with what its sources were told while it was made.
+        let carries_on = tracked.is_compaction() && tracked.state != State::Rests;
+        let (file, key) = (tracked.known(identity), tracked.region.clone());
+        if self.config.without == Without::LateDeletions {
+            return;
+        }
+        let region = self.regions.entry(key.clone()).or_default();
+        let mut unknown: Option<(u64, u64)> = None;
+        let mut again = Vec::new();
+        let mut start = 0;
+        for (entry, mut news) in mods.entries.iter().zip(taken.news_in(&mods)) {
+            let from = std::mem::replace(&mut start, entry.end_bytes);
+            if news == News::New && carries_on && region.done.contains(entry.key) {
+                news = News::Again;
+            }
+            match (&entry.scope, news) {
+                (_, News::Old) | (Scope::Nothing, _) => (),
+                (Scope::Unknown, _) => {
+                    unknown = Some((unknown.map_or(from, |it| it.0), entry.end_bytes));
+                }
+                (Scope::Cut(deletion), _) => {
+                    region.deletions.put(entry.key, deletion.clone(), &file);
+                    if news == News::Again {
+                        again.push((entry.key, deletion));
+                    }
+                }
+            }
+        }
+        region.settling.insert(identity);
+        for (deletion_key, deletion) in again {
+            self.requeue_behind(&key, file.place.partition, deletion_key, deletion);
+        }
+        if let Some(bytes) = unknown {
+            self.push(Effect::Gap(Gap {
+                place: file.place,
+                name: file.name,
+                n_files: 1,
+                reason: GapReason::ModsUnreadable,
+                bytes,
+                times: None,
+            }));
+        }
+        self.settle_deletions(&key);
+    }
+
+    /// A file that had left was dropped: its devices are deleted over its times, and what else may
+    /// be there leaves once more behind that.
+    pub(super) fn follow_drop(&mut self, gone: Gone, facts: Option<&FileFacts>) {
+        let devices = facts.and_then(|facts| facts.devices.as_deref()).unwrap_or_default();
+        let Known { place, .. } = &gone.file;
+        for entry in whole(devices) {
+            let key = DeletionKey::of(&entry);
+            let Scope::Cut(deletion) = cut(&entry, devices) else { continue };
+            let region = self.regions.entry(place.region.clone()).or_default();
+            region.deletions.put(key, deletion.clone(), &gone.file);
+            self.requeue_behind(&place.region, place.partition, key, &deletion);
+        }
+        self.forget(gone);
+    }
+
+    /// Forgets a file that is no longer there, once every deletion has left that waits: beside it
+    /// may have stood some of them, and after a restart nobody else would know.
+    pub(super) fn forget(&mut self, gone: Gone) {
+        let region = self.regions.entry(gone.file.place.region.clone()).or_default();
+        match region.deletions.last_mut() {
+            Some(last) => last.gone.push(gone),
+            None => self.record(Record::Gone(gone.file.identity)),
+        }
+    }
+
+    /// A deletion leaves that may have left before, and rows written after it too: it would delete
+    /// them. So every file that may hold such rows leaves once more behind it.
+    ///
+    /// Files that the deletion concerns themselves hold none.
+    fn requeue_behind(
+        &mut self,
+        key: &RegionKey,
+        partition: i64,
+        deletion_key: DeletionKey,
+        deletion: &Deletion,
+    ) {
+        if self.config.without == Without::DeletionRepair {
+            return;
+        }
+        let extent = deletion.extent();
+        let known = self.regions.get(key).and_then(|region| region.partitions.get(&partition));
+        let live = known.into_iter().flat_map(|known| &known.live);
+        let may_hold_later_rows = |other: &Tracked| {
+            let mut entries = other.mods.iter().flat_map(|mods| &mods.entries);
+            other.facts.extent.overlaps(&extent) && !entries.any(|it| it.key == deletion_key)
+        };
+        let beaten = live
+            .filter(|(rank, live)| {
+                live.may_be_beaten()
+                    && self.files.get(&rank.identity).is_some_and(|other| {
+                        other.is_concerned_by_late_ones() && may_hold_later_rows(other)
+                    })
+            })
+            .map(|(&rank, _)| rank)
+            .collect();
+        let in_flight = self.regions.get(key).and_then(|region| region.in_flight);
+        if let Some((_, Flight::File(out))) = in_flight
+            && let Some(other) = self.files.get_mut(&out.rank.identity)
+            && may_hold_later_rows(other)
+        {
+            other.is_hit_in_flight = true;
+        }
+        self.beat(key, beaten, None);
+    }
+
+    /// Writes down how far the mods of a region's files are dealt with, if nothing of them waits.
+    ///
+    /// Until then a restart would send all of them again, which is harmless: no file leaves before
+    /// the last of them.
+    pub(super) fn settle_deletions(&mut self, key: &RegionKey) {
+        let Some(region) = self.regions.get_mut(key) else { return };
+        if !region.deletions.is_empty() {
+            return;
+        }
+        for identity in std::mem::take(&mut region.settling) {
+            let Some(tracked) = self.files.get_mut(&identity) else { continue };
+            let mods = match &tracked.mods_taken {
+                ModsTaken::Nothing => continue,
+                ModsTaken::Length(mark) => *mark,
+                ModsTaken::List(mods) => mods.mark(),
+            };
+            if tracked.mods_settled != Some(mods) {
+                tracked.mods_settled = Some(mods);
+                self.record(Record::ModsSettled { identity, mods });
+            }
+        }
+    }
+
+    /// Deletions have left, by themselves or with a file.
+    pub(super) fn note_done(&mut self, region: &RegionKey, keys: &[DeletionKey]) {
+        for &key in keys {
+            let known = self.regions.entry(region.clone()).or_default();
+            if known.done.insert(key) {
+                self.record(Record::DeletionDone { region: region.clone(), key });
+            }
+        }
+    }
+}
+
+/// Deletions of all series of these devices: one of the tree model, one for each table.
+fn whole(devices: &[DeviceExtent]) -> Vec<tsfile::Deletion> {
+    let ranges = devices.iter().map(|it| it.range.widened());
+    let Some(range) = ranges.reduce(TimeRange::union) else { return Vec::new() };
+    let is_tree = |it: &&DeviceExtent| it.device.path.starts_with("root.");
+    let tables: BTreeSet<Box<str>> = devices
+        .iter()
+        .filter(|it| !is_tree(it))
+        .filter_map(|it| it.device.segments.as_ref()?.0.first()?.clone())
+        .collect();
+    let tree =
+        devices.iter().any(|it| is_tree(&it)).then(|| Target::Tree { pattern: "root.**".into() });
+    let tables = tables.into_iter().map(|table| {
+        let columns = Box::default();
+        Target::Table { table, predicate: Predicate::Any, columns }
+    });
+    let (start, end) = (range.start, range.end);
+    tree.into_iter().chain(tables).map(|target| tsfile::Deletion { target, start, end }).collect()
+}
+
+/// Whether an entry must leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum News {
+    Old,
+    /// It has not left, nor has any row that was written after it.
+    New,
+    /// It may have left before, under this form or another.
+    Again,
+}
+
+impl ModsTaken {
+    /// What each entry is, as against what was there when the file was last looked at.
+    fn news_in(&self, now: &ModsRead) -> Vec<News> {
+        let ModsMark { seen, inode } = match self {
+            Self::Nothing => return vec![News::New; now.entries.len()],
+            Self::Length(mark) => *mark,
+            Self::List(list) => list.mark(),
+        };
+        let is_grown =
+            inode == now.inode && seen.kind == now.kind && seen.length_bytes <= now.whole_bytes;
+        let known: HashSet<DeletionKey> = match self {
+            Self::List(list) if !is_grown => list.entries.iter().map(|it| it.key).collect(),
+            _ => HashSet::new(),
+        };
+        let news_of = |entry: &SeenDeletion| match is_grown {
+            true if entry.end_bytes <= seen.length_bytes => News::Old,
+            true => News::New,
+            // IoTDB writes a long list anew and merges its entries.
+            false if known.contains(&entry.key) => News::Old,
+            false => News::Again,
+        };
+        now.entries.iter().map(news_of).collect()
+    }
+}

@@ -1,0 +1,347 @@
+//! The end of a scan: what the changes mean.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Location;
+use super::ModsTaken;
+use super::Origin;
+use super::Source;
+use super::State;
+use super::scan::TakingIn;
+use super::vanished::Vanished;
+use crate::gap::GapReason;
+use crate::identity::FileIdentity;
+use crate::identity::RegionKey;
+use crate::listing::ModsMark;
+use crate::listing::Scan;
+use crate::listing::Unread;
+use crate::record::Boundary;
+use crate::record::Known;
+use crate::record::Record;
+use crate::region::Flight;
+use crate::region::Held;
+use crate::region::OrderKey;
+use crate::region::Rank;
+use crate::watermark::OpenFile;
+
+impl Source {
+    /// All folders of a scan are taken in.
+    pub(super) fn end_scan(&mut self, mut taking_in: TakingIn) {
+        self.drop_gone_folders(&mut taking_in);
+        let TakingIn { scan, touched, fresh, with_mods, grown_up, .. } = taking_in;
+        self.compare_marks(&scan);
+        let readable = self.readable_regions(&scan);
+        self.note_open_files();
+        self.take_boundary(&scan);
+        for &identity in &fresh {
+            self.enter(identity);
+        }
+        for &identity in &grown_up {
+            self.come_of_age(identity);
+        }
+        self.find_targets_at_first_sight(&fresh, scan.now_ns);
+        self.distrust_targets();
+        let mut vanished = Vec::new();
+        for identity in touched {
+            if self.settle_places(identity) {
+                vanished.push(identity);
+            }
+        }
+        let mut calm = readable.clone();
+        let mut outcome = Vanished::default();
+        for identity in vanished {
+            let Some(tracked) = self.files.get(&identity) else { continue };
+            let key = &tracked.region;
+            let is_unread = |it: &Unread| it.region.as_ref().is_none_or(|it| it == key);
+            let is_seen = self.regions.get(key).is_some_and(|region| region.is_seen);
+            if !is_seen || scan.unread.iter().any(is_unread) {
+                // It may be in the part that could not be read.
+                let region = self.regions.entry(tracked.region.clone()).or_default();
+                region.limbo.push(identity);
+                continue;
+            }
+            calm.remove(&tracked.region);
+            self.handle_vanished(identity, &scan, &mut outcome);
+        }
+        self.note_vanished(outcome);
+        for identity in with_mods {
+            self.take_deletions(identity);
+        }
+        self.mark_lost_in_targets();
+        self.make_way(&fresh);
+        self.settle_lost(&readable);
+        self.release_held(&readable);
+        self.let_ready(&readable, &calm);
+        self.follow_watermarks(&readable, &fresh);
+    }
+
+    fn readable_regions(&self, scan: &Scan) -> BTreeSet<RegionKey> {
+        if scan.unread.iter().any(|unread| unread.region.is_none()) {
+            return BTreeSet::new();
+        }
+        let is_unread = |key: &RegionKey| {
+            scan.unsettled.contains(key)
+                || !self.regions.get(key).is_some_and(|region| region.is_seen)
+                || scan.unread.iter().any(|unread| unread.region.as_ref() == Some(key))
+        };
+        self.regions.keys().filter(|key| !is_unread(key)).cloned().collect()
+    }
+
+    /// The source must not go backwards.
+    fn compare_marks(&mut self, scan: &Scan) {
+        let (before, now) = (self.marks, scan.marks);
+        let is_other = matches!((before.node, now.node), (Some(a), Some(b)) if a != b);
+        let is_older = matches!((before.reboots, now.reboots), (Some(a), Some(b)) if b < a);
+        let now = crate::listing::SourceMarks {
+            node: now.node.or(before.node),
+            // Not readable now is not what it was.
+            reboots: now.reboots,
+        };
+        if now == before {
+            return;
+        }
+        self.marks = now;
+        self.regions.values_mut().for_each(|region| region.is_stirred = true);
+        self.record(Record::Marks(now));
+        if !(is_other || is_older) {
+            return;
+        }
+        let mut first_of: BTreeMap<&RegionKey, (FileIdentity, u32)> = BTreeMap::new();
+        for (&identity, tracked) in &self.files {
+            if tracked.left.is_some() {
+                let (first, n_files) = first_of.entry(&tracked.region).or_insert((identity, 0));
+                (*first, *n_files) = ((*first).min(identity), *n_files + 1);
+            }
+        }
+        let first_of: Vec<(Known, u32)> = first_of
+            .into_values()
+            .filter_map(|(first, n_files)| Some((self.files.get(&first)?.known(first), n_files)))
+            .collect();
+        for region in self.regions.values_mut() {
+            region.watermark.reset();
+        }
+        for (known, n_files) in first_of {
+            self.gap(GapReason::SourceRolledBack, known, n_files, None);
+        }
+    }
+
+    /// What stands there in the first scan in which everything could be read is history.
+    fn take_boundary(&mut self, scan: &Scan) {
+        if self.has_boundary || !scan.unread.is_empty() {
+            return;
+        }
+        let mut boundaries: BTreeMap<(RegionKey, i64), (u64, u32, u32)> = BTreeMap::new();
+        for listing in &scan.listings {
+            let key = (listing.place.region.clone(), listing.place.partition);
+            let (version_max, n_sealed, n_open) = boundaries.entry(key).or_default();
+            for file in &listing.sealed {
+                *version_max = file.name.version.max(*version_max);
+                *n_sealed += 1;
+            }
+            for name in &listing.unsealed {
+                *version_max = name.version.max(*version_max);
+                *n_open += 1;
+            }
+        }
+        for ((region, partition), (version_max, n_sealed, n_open)) in boundaries {
+            let known = self.regions.entry(region.clone()).or_default();
+            known.partitions.entry(partition).or_default().boundary =
+                Some((version_max, n_sealed, n_open));
+            self.record(Record::Boundary(Boundary {
+                region,
+                partition,
+                version_max,
+                n_sealed,
+                n_open,
+            }));
+        }
+        self.has_boundary = true;
+        self.record(Record::BoundaryTaken);
+    }
+
+    /// A file was found: it begins to wait, unless it has left.
+    fn enter(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let known = tracked.known(identity);
+        let location = tracked.locations.first().expect("a fresh file lies somewhere").clone();
+        let is_new = tracked.left.is_none() && tracked.state == State::Remembered;
+        // Of a young one, what stands beside it is not all there yet.
+        let is_new = is_new && !tracked.is_young;
+        let waits = tracked.state == State::Remembered;
+        let (facts, mods) = (tracked.facts.clone(), tracked.mods_settled);
+        let live = tracked.live();
+        let late = tracked.is_compaction() || (waits && tracked.left.is_some());
+        if is_new {
+            self.note_seen(known, mods);
+        }
+        if waits {
+            let open = self.waits_of(&location, identity);
+            let key = self.order_key(&location, identity, late);
+            let tracked = self.files.get_mut(&identity).expect("it was just looked at");
+            tracked.state = State::Waiting(key);
+            let first_scan = tracked.first_scan;
+            let region = self.regions.entry(location.place.region.clone()).or_default();
+            region.count_waiting(first_scan, true);
+            // Whether it is held is decided once all of the scan is known.
+            region.held.insert(identity, Held { open, targets: Vec::new() });
+        }
+        let rank = self.rank(&location, identity);
+        let region = self.regions.entry(location.place.region.clone()).or_default();
+        region.watermark.see(facts.progress.as_ref());
+        let partition = region.partitions.entry(location.place.partition).or_default();
+        partition.live.insert(rank, live);
+    }
+
+    /// A file was young, and is not any more: what stands beside it now is what it leaves with.
+    fn come_of_age(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        tracked.is_young = false;
+        if tracked.origin == Origin::Rows {
+            tracked.mods_taken = match &tracked.mods {
+                Some(mods) => ModsTaken::List(Arc::clone(mods)),
+                None => ModsTaken::Nothing,
+            };
+            tracked.mods_settled = tracked.mods.as_ref().map(|mods| mods.mark());
+        }
+        let (known, mods) = (tracked.known(identity), tracked.mods_settled);
+        self.note_seen(known, mods);
+    }
+
+    fn note_seen(&mut self, known: Known, mods: Option<ModsMark>) {
+        let key = known.place.region.clone();
+        self.record(Record::Seen(known, mods));
+        // With which deletions it leaves must be known after a crash, whether or not it left.
+        let n_effects = self.n_effects;
+        self.regions.entry(key).or_default().effects_awaited = n_effects;
+    }
+
+    /// Brings the order in line with where a file lies; says whether it lies nowhere.
+    pub(super) fn settle_places(&mut self, identity: FileIdentity) -> bool {
+        let Some(tracked) = self.files.get(&identity) else { return false };
+        let Some(location) = tracked.locations.first().cloned() else { return true };
+        let (old, new) = (self.rank(&tracked.last, identity), self.rank(&location, identity));
+        let tracked = self.files.get_mut(&identity).expect("it was just looked at");
+        let live = tracked.live();
+        let before = std::mem::replace(&mut tracked.last, location.clone());
+        if old == new && before.place == location.place {
+            return false;
+        }
+        let region = self.regions.entry(tracked.region.clone()).or_default();
+        if let Some(partition) = region.partitions.get_mut(&before.place.partition) {
+            partition.live.remove(&old);
+        }
+        region.partitions.entry(location.place.partition).or_default().live.insert(new, live);
+        if let State::Waiting(key) = tracked.state
+            && region.in_flight.is_none_or(|(_, flight)| flight != Flight::File(key))
+        {
+            let moved = OrderKey { rank: new, partition: location.place.partition, ..key };
+            tracked.state = State::Waiting(moved);
+            if region.queue.remove(&key) || region.aside.remove(&key).is_some() {
+                region.queue.insert(moved);
+            }
+        }
+        self.settle_rank(identity, old, new);
+        false
+    }
+
+    /// A file that may have left wins over other files now than when it did.
+    fn settle_rank(&mut self, identity: FileIdentity, old: Rank, new: Rank) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        if tracked.left.is_none() && !tracked.is_attempted {
+            return;
+        }
+        let region = self.regions.get(&tracked.region);
+        let partition = region.and_then(|it| it.partitions.get(&tracked.last.place.partition));
+        let between =
+            partition.into_iter().flat_map(|it| it.live.range(old.min(new)..old.max(new)));
+        let passed: Vec<Rank> = between
+            .filter(|(rank, live)| {
+                rank.identity != identity
+                    && live.may_be_beaten()
+                    && self.files.get(&rank.identity).is_some_and(|it| {
+                        it.is_concerned_by_late_ones()
+                            && it.facts.extent.overlaps(&tracked.facts.extent)
+                    })
+            })
+            .map(|(&rank, _)| rank)
+            .collect();
+        let key = tracked.region.clone();
+        if passed.is_empty() {
+            return;
+        }
+        // Where it fell, they must arrive after it; where it rose, it must arrive after them.
+        let beaten = if new < old { passed } else { vec![new] };
+        self.beat(&key, beaten, None);
+    }
+
+    /// Which new files may leave: those behind which every earlier deletion was looked for.
+    ///
+    /// A deletion made before a row of a sealed file stands beside the files that were listed with
+    /// it, and those were read after it was listed. If files had gone by then, a compaction may
+    /// have taken deletions with it into a target, which the next scan shows.
+    fn let_ready(&mut self, readable: &BTreeSet<RegionKey>, calm: &BTreeSet<RegionKey>) {
+        for (key, region) in &mut self.regions {
+            if !readable.contains(key) {
+                continue;
+            }
+            if calm.contains(key) {
+                region.ready_scan = self.n_scans;
+            } else if region.readable_scan + 1 == self.n_scans {
+                region.ready_scan = region.ready_scan.max(self.n_scans - 1);
+            }
+            region.readable_scan = self.n_scans;
+        }
+    }
+
+    fn follow_watermarks(&mut self, readable: &BTreeSet<RegionKey>, fresh: &[FileIdentity]) {
+        let mut sealed: BTreeMap<&RegionKey, HashSet<OpenFile>> = BTreeMap::new();
+        for identity in fresh {
+            if let Some(tracked) = self.files.get(identity) {
+                let Location { place, name, .. } = &tracked.last;
+                let file = (place.partition, place.space, *name);
+                sealed.entry(&tracked.region).or_default().insert(file);
+            }
+        }
+        let none = HashSet::new();
+        for (key, region) in &mut self.regions {
+            if !readable.contains(key) {
+                continue;
+            }
+            let open = region.partitions.iter().flat_map(|(&partition, known)| {
+                known.open.iter().map(move |&(space, name)| (partition, space, name))
+            });
+            let open = open.collect();
+            let sealed = sealed.get(key).unwrap_or(&none);
+            region.watermark.end_scan(self.n_scans, self.marks, open, sealed);
+        }
+        let keys: Vec<RegionKey> = readable.iter().cloned().collect();
+        keys.iter().for_each(|key| self.raise_watermark(key));
+    }
+
+    /// Raises a region's watermark if all that must have left has.
+    pub(super) fn raise_watermark(&mut self, key: &RegionKey) {
+        let Some(region) = self.regions.get_mut(key) else { return };
+        let oldest = region.waiting_by_scan.keys().next().copied();
+        if !region.watermark.rise(oldest) {
+            return;
+        }
+        region.is_stirred = true;
+        if let Some((marks, progress)) = region.watermark.reached() {
+            let (marks, progress) = (*marks, progress.clone());
+            self.record(Record::Watermark { region: key.clone(), marks, progress });
+        }
+    }
+
+    /// Puts a file that has left back into the queue.
+    pub(super) fn requeue_left(&mut self, identity: FileIdentity, key: OrderKey) {
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        tracked.state = State::Waiting(key);
+        let region = self.regions.entry(tracked.region.clone()).or_default();
+        region.count_waiting(tracked.first_scan, true);
+        region.counts.resent_files += 1;
+        self.queue_or_hold(identity, key);
+    }
+}

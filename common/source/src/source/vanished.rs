@@ -1,0 +1,257 @@
+//! Files that are no longer there: which of them are missed, and what has to follow from that.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::DropPolicy;
+use super::Effect;
+use super::Left;
+use super::Location;
+use super::Origin;
+use super::Source;
+use super::State;
+use super::Without;
+use crate::gap::Gap;
+use crate::gap::GapReason;
+use crate::identity::FileIdentity;
+use crate::identity::RegionKey;
+use crate::listing::Scan;
+use crate::listing::Watched;
+use crate::partition::Gone;
+use crate::partition::Lost;
+use crate::partition::may_hold;
+use crate::record::Known;
+use crate::record::Record;
+use crate::region::Flight;
+use crate::region::OrderKey;
+use crate::region::Rank;
+
+/// What follows from files that went, with the records of gaps before those that forget the files.
+#[derive(Debug, Default)]
+pub(super) struct Vanished {
+    unseen: BTreeMap<(RegionKey, i64), Unseen>,
+    gone: Vec<Gone>,
+}
+
+/// Files of one partition that went after they had left, while deletions may have been missed.
+#[derive(Debug)]
+struct Unseen {
+    first: Known,
+    n_files: u32,
+    times: Option<(i64, i64)>,
+}
+
+impl Source {
+    /// A file is no longer there.
+    pub(super) fn handle_vanished(
+        &mut self,
+        identity: FileIdentity,
+        scan: &Scan,
+        outcome: &mut Vanished,
+    ) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let Location { place, folder, name } = &tracked.last;
+        let has_missed = match &scan.watched {
+            Watched::No => true,
+            Watched::Yes { broken, touched } => {
+                broken.contains(&(place.region.clone(), place.partition))
+                    || touched.contains(&(folder.clone(), *name))
+            }
+        };
+        self.remove_vanished(identity, has_missed, outcome);
+    }
+
+    /// Forgets a file that is no longer there, and remembers what has to follow from that.
+    ///
+    /// # Arguments
+    ///
+    /// - `has_missed`: whether there may have been deletions beside it that nobody has seen
+    fn remove_vanished(
+        &mut self,
+        identity: FileIdentity,
+        has_missed: bool,
+        outcome: &mut Vanished,
+    ) {
+        let is_covered = self.is_covered(identity);
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let rank = Rank::new(
+            self.config.effective_read_rule(),
+            tracked.last.place.space,
+            tracked.last.name,
+            identity,
+        );
+        let region = self.regions.entry(tracked.region.clone()).or_default();
+        let partition = region.partitions.entry(tracked.last.place.partition).or_default();
+        partition.live.remove(&rank);
+        region.is_stirred = true;
+        if let State::Waiting(key) = tracked.state {
+            if region.in_flight.is_some_and(|(_, flight)| flight == Flight::File(key)) {
+                // The reader holds it open; its outcome decides.
+                tracked.vanished = Some(has_missed);
+                return;
+            }
+            region.count_waiting(tracked.first_scan, false);
+        }
+        let tracked = self.files.remove(&identity).expect("it was just looked at");
+        let file = tracked.known(identity);
+        if let State::Waiting(key) = tracked.state {
+            region.take_out(key);
+        }
+        region.settling.remove(&identity);
+        let may_have_left = tracked.left.is_some() || tracked.is_attempted || !tracked.is_found;
+        if may_have_left && has_missed {
+            let key = (tracked.region.clone(), tracked.last.place.partition);
+            let entry = outcome.unseen.entry(key).or_insert_with(|| Unseen {
+                first: file.clone(),
+                n_files: 0,
+                times: None,
+            });
+            entry.n_files += 1;
+            if let Some((start, end)) = tracked.facts.extent.bounds() {
+                let (a, b) = entry.times.unwrap_or((start, end));
+                entry.times = Some((a.min(start), b.max(end)));
+            }
+        }
+        let gone = Gone {
+            file,
+            mods: tracked.mods_settled,
+            has_left: tracked.left.is_some(),
+            waited: tracked.state != State::Rests,
+        };
+        let is_unsent = tracked.state != State::Rests && !is_covered;
+        let follows_drops = self.config.drop_policy == DropPolicy::Delete;
+        let is_dropped = may_have_left && !has_missed && follows_drops;
+        if !is_unsent && !is_dropped {
+            outcome.gone.push(gone);
+            return;
+        }
+        if is_unsent {
+            region.watermark.abandon();
+        }
+        let partition = region.partitions.entry(tracked.last.place.partition).or_default();
+        partition.lost.push(Lost {
+            gone,
+            is_unsent,
+            is_dropped,
+            facts: tracked.is_found.then_some(tracked.facts),
+            first_scan: tracked.first_scan,
+            n_scans_since: 0,
+            is_taken: false,
+        });
+    }
+
+    /// A file that vanished while it was out has left, or has not.
+    pub(super) fn end_vanished(&mut self, identity: FileIdentity) {
+        let Some(has_missed) = self.files.get(&identity).and_then(|it| it.vanished) else { return };
+        let mut outcome = Vanished::default();
+        self.remove_vanished(identity, has_missed, &mut outcome);
+        self.note_vanished(outcome);
+        self.mark_lost_in_targets();
+    }
+
+    pub(super) fn note_vanished(&mut self, outcome: Vanished) {
+        let Vanished { unseen, gone } = outcome;
+        let says_so = self.config.without != Without::UnseenDeletions;
+        for Unseen { first, n_files, times } in unseen.into_values().filter(|_| says_so) {
+            self.gap(GapReason::DeletionsUnseen, first, n_files, times);
+        }
+        gone.into_iter().for_each(|it| self.forget(it));
+    }
+
+    pub(super) fn gap(
+        &mut self,
+        reason: GapReason,
+        file: Known,
+        n_files: u32,
+        times: Option<(i64, i64)>,
+    ) {
+        let bytes = match reason {
+            GapReason::VanishedUnsent => (0, file.identity.length_bytes),
+            _ => (0, 0),
+        };
+        let Known { place, name, .. } = file;
+        self.push(Effect::Gap(Gap { place, name, n_files, reason, bytes, times }));
+    }
+
+    /// Targets that may hold a file which vanished unsent must leave.
+    pub(super) fn mark_lost_in_targets(&mut self) {
+        if self.config.without == Without::Lost {
+            return;
+        }
+        let n_scans = self.n_scans;
+        let mut uncovered = Vec::new();
+        for region in self.regions.values_mut() {
+            for partition in region.partitions.values_mut() {
+                for lost in &mut partition.lost {
+                    let space = lost.gone.file.place.space;
+                    for (&Rank { name, space: target_space, identity, .. }, live) in &partition.live
+                    {
+                        let target = (target_space, name);
+                        // On another disk, say; one that is shorter was cut.
+                        lost.is_taken |= target == (space, lost.gone.file.name)
+                            && identity.length_bytes >= lost.gone.file.identity.length_bytes;
+                        if !live.is_target {
+                            continue;
+                        }
+                        let Some(tracked) = self.files.get_mut(&identity) else { continue };
+                        let Origin::Compaction { holds_unsent, .. } = &mut tracked.origin else {
+                            continue;
+                        };
+                        if tracked.first_scan < lost.first_scan
+                            || !may_hold(target, &tracked.facts, space, lost.facts.as_deref())
+                        {
+                            continue;
+                        }
+                        lost.is_taken = true;
+                        if !lost.is_unsent {
+                            continue;
+                        }
+                        *holds_unsent = true;
+                        if tracked.left == Some(Left::Covered) && tracked.state == State::Rests {
+                            uncovered.push(identity);
+                        }
+                    }
+                }
+            }
+        }
+        for identity in uncovered {
+            let Some(tracked) = self.files.get(&identity) else { continue };
+            let key = self.order_key(&tracked.last, identity, true);
+            self.requeue_left(identity, OrderKey { scan: n_scans, ..key });
+            self.record(Record::Requeued(vec![identity]));
+        }
+    }
+
+    /// What became of files that vanished unsent, once every target that may hold them was seen.
+    pub(super) fn settle_lost(&mut self, readable: &BTreeSet<RegionKey>) {
+        let mut settled = Vec::new();
+        for (key, region) in &mut self.regions {
+            if !readable.contains(key) {
+                continue;
+            }
+            for partition in region.partitions.values_mut() {
+                settled.extend(partition.lost.extract_if(.., |lost| lost.is_settled()));
+                partition.lost.iter_mut().for_each(|lost| lost.n_scans_since += 1);
+            }
+        }
+        for lost in settled {
+            let region = self.regions.entry(lost.gone.file.place.region.clone()).or_default();
+            match (lost.is_unsent, lost.is_taken) {
+                (true, true) => region.counts.superseded += 1,
+                (true, false) => {
+                    region.counts.vanished += 1;
+                    if self.config.without != Without::VanishedUnsent {
+                        let times = lost.facts.as_ref().and_then(|it| it.extent.bounds());
+                        self.gap(GapReason::VanishedUnsent, lost.gone.file.clone(), 1, times);
+                    }
+                }
+                (false, _) => (),
+            }
+            if lost.is_dropped && !lost.is_taken {
+                self.follow_drop(lost.gone, lost.facts.as_deref());
+            } else {
+                self.forget(lost.gone);
+            }
+        }
+    }
+}

@@ -1,0 +1,636 @@
+//! One run: a model IoTDB, a source, a faulty link and a model far side, and what must come out.
+
+mod oracle;
+
+use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_model::Time;
+use tidegate_source::DeletionKey;
+use tidegate_source::Departed;
+use tidegate_source::DeviceSpan;
+use tidegate_source::DropPolicy;
+use tidegate_source::Effect;
+use tidegate_source::Extent;
+use tidegate_source::FileFacts;
+use tidegate_source::Item;
+use tidegate_source::ItemKind;
+use tidegate_source::Listing;
+use tidegate_source::ModsRead;
+use tidegate_source::ModsSeen;
+use tidegate_source::Outcome;
+use tidegate_source::Place;
+use tidegate_source::ReadRule;
+use tidegate_source::Record;
+use tidegate_source::RegionKey;
+use tidegate_source::Scan;
+use tidegate_source::Scope;
+use tidegate_source::SealedFile;
+use tidegate_source::SeenDeletion;
+use tidegate_source::Source;
+use tidegate_source::SourceConfig;
+use tidegate_source::SourceMarks;
+use tidegate_source::Space;
+use tidegate_source::Stall;
+use tidegate_source::TsFileName;
+use tidegate_source::Verdict;
+use tidegate_source::Watched;
+use tidegate_source::Without;
+use tidegate_source::cut;
+use tidegate_source::device_key;
+use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::DeviceId;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::TimeRange;
+
+use crate::far::FarSide;
+use crate::iotdb::Consensus;
+use crate::iotdb::DEVICES;
+use crate::iotdb::File;
+use crate::iotdb::Iotdb;
+use crate::iotdb::PARTITION;
+use crate::iotdb::PATTERNS;
+use crate::iotdb::Rows;
+
+/// Unsequence files are young for two steps.
+const YOUNG_NS: i64 = 1_000_000_000;
+
+/// What a run is about, besides its steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) rule: ReadRule,
+    pub(crate) consensus: Consensus,
+    /// Whether the peer takes deletions.
+    pub(crate) takes_deletions: bool,
+    /// Whether devices are listed in extents, or only times.
+    pub(crate) has_devices: bool,
+    /// Whether the far side follows drops.
+    pub(crate) drop_policy: DropPolicy,
+    pub(crate) without: Without,
+}
+
+/// One step. Numbers stand for choices, so that a run can be shortened and told.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Insert {
+        device: u8,
+        time: u8,
+    },
+    Flush {
+        pick: u8,
+    },
+    Seal {
+        pick: u8,
+    },
+    Delete {
+        pattern: u8,
+        start: u8,
+        length: u8,
+    },
+    Compact {
+        pick: u8,
+        kind: u8,
+        n_files: u8,
+    },
+    GoOn {
+        pick: u8,
+    },
+    Load {
+        device: u8,
+        time: u8,
+        length: u8,
+    },
+    Drop {
+        pick: u8,
+    },
+    Restart,
+    Scan {
+        is_watched: bool,
+        race: Vec<(u8, Self)>,
+    },
+    Send {
+        pick: u8,
+    },
+    Outcome {
+        fate: u8,
+    },
+    Persist {
+        n_effects: u8,
+    },
+    /// Everything that can leave does, and is durable.
+    Drain,
+    /// Nothing happens for so long.
+    Pause {
+        seconds: u8,
+    },
+    CrashSender {
+        n_lost: u8,
+        arrives: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Flight {
+    item: Item,
+    /// The file as it was opened: rows, and its deletions.
+    file: Option<(Rows, Option<ModsSeen>)>,
+}
+
+pub(crate) struct Run {
+    setup: Setup,
+    iotdb: Iotdb,
+    source: Source,
+    far: FarSide,
+    now: Time,
+    journal: Vec<Effect>,
+    n_durable: usize,
+    flights: BTreeMap<RegionKey, Flight>,
+    listings: BTreeMap<(Place, Arc<str>), Arc<Listing>>,
+    /// Files that appeared and were not in the listing of their scan.
+    carried: Vec<(Place, TsFileName)>,
+    was_watched: bool,
+    story: Option<String>,
+    pub(crate) n_sent: u64,
+}
+
+impl Run {
+    pub(crate) fn new(setup: Setup, tells: bool) -> Self {
+        Self {
+            setup,
+            iotdb: Iotdb::new(setup.rule, setup.consensus),
+            source: Source::new(config(setup)),
+            far: FarSide::default(),
+            now: Time::from_micros(0),
+            journal: Vec::new(),
+            n_durable: 0,
+            flights: BTreeMap::new(),
+            listings: BTreeMap::new(),
+            carried: Vec::new(),
+            was_watched: false,
+            story: tells.then(String::new),
+            n_sent: 0,
+        }
+    }
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            let _ = writeln!(story, "  {}", line());
+        }
+    }
+
+    pub(crate) fn story(self) -> String {
+        self.story.unwrap_or_default()
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) {
+        self.now = self.now + Duration::from_millis(500);
+        self.iotdb.pass_time();
+        match step {
+            Step::Scan { is_watched, race } => {
+                self.tell(|| {
+                    let how = if *is_watched { "watched" } else { "not watched" };
+                    format!("scan, {how} since the last, {} races", race.len())
+                });
+                let scan = self.scan(*is_watched, race);
+                self.source.begin_scan(self.now, Arc::new(scan));
+                while self.source.take_in(2) {}
+                self.collect();
+            }
+            Step::Send { pick } => self.send(*pick),
+            Step::Outcome { fate } => self.end_flight(*fate),
+            Step::Drain => {
+                for _ in 0..20 {
+                    self.persist(usize::MAX);
+                    self.send(0);
+                    if self.flights.is_empty() {
+                        break;
+                    }
+                    self.end_flight(7);
+                }
+                self.persist(usize::MAX);
+            }
+            Step::Persist { n_effects } => self.persist(usize::from(*n_effects)),
+            Step::Pause { seconds } => {
+                self.tell(|| format!("{seconds} seconds pass"));
+                self.now = self.now + Duration::from_secs(u64::from(*seconds));
+                self.iotdb.now_ns += i64::from(*seconds) * 1_000_000_000;
+            }
+            Step::CrashSender { n_lost, arrives } => self.crash(usize::from(*n_lost), *arrives),
+            other => self.change(other),
+        }
+    }
+
+    fn change(&mut self, step: &Step) {
+        let pick_of = |pick: u8, keys: &[(RegionKey, i64)]| {
+            (!keys.is_empty()).then(|| keys[usize::from(pick) % keys.len()].clone())
+        };
+        let keys: Vec<(RegionKey, i64)> = self
+            .iotdb
+            .regions
+            .iter()
+            .flat_map(|(key, it)| it.partitions.keys().map(|&at| (key.clone(), at)))
+            .collect();
+        match *step {
+            Step::Insert { device, time } => {
+                let (device, time) = (usize::from(device) % 3, i64::from(time) % (2 * PARTITION));
+                self.iotdb.insert(device, time);
+                let value = self.iotdb.read().get(&(device, time)).copied();
+                self.tell(|| format!("insert {} time {time}, now {value:?}", DEVICES[device]));
+            }
+            Step::Flush { pick } => {
+                let Some((region, partition)) = pick_of(pick / 2, &keys) else { return };
+                let space = if pick % 2 == 0 { Space::Sequence } else { Space::Unsequence };
+                self.tell(|| format!("flush {region}/{partition} {}", space.as_str()));
+                self.iotdb.flush(&region, partition, space);
+            }
+            Step::Seal { pick } => {
+                let Some((region, partition)) = pick_of(pick / 4, &keys) else { return };
+                self.tell(|| format!("seal in {region}/{partition}"));
+                self.iotdb.seal(&region, partition, usize::from(pick % 4));
+            }
+            Step::Delete { pattern, start, length } => {
+                let pattern = PATTERNS[usize::from(pattern) % PATTERNS.len()];
+                let start = i64::from(start) % (2 * PARTITION);
+                let end = start + i64::from(length % 8);
+                self.tell(|| format!("delete {pattern} times {start} to {end}"));
+                self.iotdb.delete(pattern, start, end);
+            }
+            Step::Compact { pick, kind, n_files } => {
+                let Some((region, partition)) = pick_of(pick, &keys) else { return };
+                let n_files = usize::from(n_files % 3) + 2;
+                if let Some(what) = self.iotdb.compact(&region, partition, kind, n_files) {
+                    self.tell(|| format!("{what} compaction begins in {region}/{partition}"));
+                }
+            }
+            Step::GoOn { pick } => {
+                let Some((region, partition)) = pick_of(pick, &keys) else { return };
+                if let Some(what) = self.iotdb.go_on(&region, partition) {
+                    self.tell(|| format!("compaction in {region}/{partition}: {what}"));
+                }
+            }
+            Step::Load { device, time, length } => {
+                let (device, time) = (usize::from(device) % 3, i64::from(time) % (2 * PARTITION));
+                let times: Vec<i64> = (time..=time + i64::from(length % 4)).collect();
+                self.tell(|| format!("LOAD {} times {times:?}", DEVICES[device]));
+                self.iotdb.load(device, &times);
+            }
+            Step::Drop { pick } => {
+                let Some((region, partition)) = pick_of(pick / 4, &keys) else { return };
+                self.tell(|| format!("a file of {region}/{partition} is dropped"));
+                self.iotdb.drop_file(&region, partition, usize::from(pick % 4));
+            }
+            Step::Restart => {
+                self.tell(|| "the DataNode is killed and started".to_owned());
+                self.iotdb.restart();
+            }
+            _ => (),
+        }
+    }
+
+    /// Reads the model's directories, while the steps of `race` happen between two folders.
+    fn scan(&mut self, is_watched: bool, race: &[(u8, Step)]) -> Scan {
+        let mut folders: Vec<Place> = Vec::new();
+        for space in [Space::Unsequence, Space::Sequence] {
+            for (region, known) in &self.iotdb.regions {
+                let partitions = known.partitions.keys();
+                folders.extend(partitions.map(|&it| Iotdb::place(region, it, space)));
+            }
+        }
+        let n_places = folders.len().max(1);
+        let mut at = 0usize;
+        let pass = |run: &mut Self, at: usize| {
+            for (when, step) in race {
+                if usize::from(*when) % (2 * n_places) == at {
+                    run.change(step);
+                }
+            }
+        };
+        let before = std::mem::take(&mut self.listings);
+        let mut listed: Vec<Listing> = Vec::new();
+        for place in folders {
+            pass(self, at);
+            at += 1;
+            listed.push(self.list(&place));
+        }
+        // What the watcher saw up to here belongs to this scan; the mods are read after it.
+        let created = std::mem::take(&mut self.iotdb.created);
+        let touched = std::mem::take(&mut self.iotdb.touched);
+        let mut unsettled = HashSet::new();
+        for listing in &mut listed {
+            pass(self, at);
+            at += 1;
+            for file in &mut listing.sealed {
+                match self.iotdb.find(file.identity).cloned() {
+                    Some(found) => file.mods = self.mods_of(&found),
+                    None => {
+                        unsettled.insert(listing.place.region.clone());
+                    }
+                }
+            }
+        }
+        let mut scan = Scan {
+            unsettled,
+            now_ns: self.iotdb.now_ns,
+            marks: SourceMarks { node: Some(1), reboots: Some(self.iotdb.reboots) },
+            ..Scan::default()
+        };
+        let is_listed = |listings: &[&Listing], (place, name): &(Place, TsFileName)| {
+            listings.iter().any(|it| {
+                it.place == *place
+                    && (it.unsealed.contains(name) || it.sealed.iter().any(|it| it.name == *name))
+            })
+        };
+        let old: Vec<&Listing> = before.values().map(|it| &**it).collect();
+        let new: Vec<&Listing> = listed.iter().collect();
+        let unlisted: Vec<(Place, TsFileName)> = created
+            .iter()
+            .chain(&self.carried)
+            .filter(|it| !is_listed(&old, it) && !is_listed(&new, it))
+            .cloned()
+            .collect();
+        if is_watched && self.was_watched {
+            scan.watched = Watched::Yes {
+                broken: unlisted
+                    .iter()
+                    .map(|(place, _)| (place.region.clone(), place.partition))
+                    .collect(),
+                touched: touched.into_iter().map(|(place, name)| (folder(&place), name)).collect(),
+            };
+        }
+        self.carried = created.into_iter().filter(|it| !is_listed(&new, it)).collect();
+        // The watcher begins with a scan.
+        self.was_watched = is_watched;
+        for listing in listed {
+            let key = (listing.place.clone(), Arc::clone(&listing.folder));
+            let listing = match before.get(&key) {
+                Some(before) if **before == listing => Arc::clone(before),
+                _ => Arc::new(listing),
+            };
+            self.listings.insert(key, Arc::clone(&listing));
+            scan.listings.push(listing);
+        }
+        scan
+    }
+
+    fn list(&self, place: &Place) -> Listing {
+        let region = &self.iotdb.regions[&place.region];
+        let known = &region.partitions[&place.partition];
+        let sealed = known.files.iter().filter(|file| file.space == place.space);
+        let mut sealed: Vec<SealedFile> = sealed
+            .map(|file| SealedFile {
+                name: file.name,
+                identity: file.identity,
+                facts: Arc::new(self.facts_of(file)),
+                mods: self.mods_of(file),
+                is_young: file.space == Space::Unsequence
+                    && self.iotdb.now_ns - file.identity.mtime_ns < YOUNG_NS,
+            })
+            .collect();
+        sealed.sort_by_key(|file| file.name);
+        let open = Iotdb::open_files(known).filter(|(space, _)| *space == place.space);
+        Listing {
+            place: place.clone(),
+            folder: folder(place),
+            sealed,
+            unsealed: open.map(|(_, name)| name).collect(),
+        }
+    }
+
+    fn facts_of(&self, file: &File) -> FileFacts {
+        let spans = file.extents().into_iter().map(|(device, (start, end))| DeviceSpan {
+            device: device_key(DEVICES[device]),
+            start,
+            end,
+        });
+        let extent = Extent::of_devices(spans.collect());
+        FileFacts {
+            extent: if self.setup.has_devices { extent } else { extent.coarse() },
+            progress: file.progress.is_evidence().then(|| file.progress.clone()),
+            devices: (self.setup.drop_policy == DropPolicy::Delete)
+                .then(|| devices_of(file).into()),
+        }
+    }
+
+    fn mods_of(&self, file: &File) -> Option<Arc<ModsRead>> {
+        if file.mods.entries.is_empty() {
+            return None;
+        }
+        let devices = devices_of(file);
+        let every: Vec<DeviceExtent> = DEVICES
+            .iter()
+            .map(|&device| DeviceExtent {
+                device: DeviceId { path: device.into(), segments: None },
+                range: TimeRange::ALL,
+            })
+            .collect();
+        let without_cut = self.setup.without == Without::DeletionCut;
+        let entries = file.mods.entries.iter().enumerate().map(|(at, entry)| SeenDeletion {
+            end_bytes: 10 * (at as u64 + 1),
+            key: DeletionKey::of(entry),
+            scope: cut(entry, if without_cut { &every } else { &devices }),
+        });
+        let entries: Vec<SeenDeletion> = entries.collect();
+        assert!(entries.iter().all(|it| !matches!(it.scope, Scope::Unknown)));
+        Some(Arc::new(ModsRead {
+            kind: ModsKind::Text,
+            inode: file.mods.inode,
+            whole_bytes: 10 * entries.len() as u64,
+            entries,
+            damage: None,
+        }))
+    }
+
+    fn send(&mut self, pick: u8) {
+        let busy: Vec<RegionKey> = self.flights.keys().cloned().collect();
+        let item = self.source.poll_item(self.now, |region| {
+            !busy.contains(region)
+                && (pick.is_multiple_of(3) || u32::from(pick % 3) == region.region)
+        });
+        self.collect();
+        let Some(item) = item else { return };
+        match &item.kind {
+            ItemKind::File(wanted) => {
+                let found = self.iotdb.find(wanted.identity).cloned();
+                self.tell(|| {
+                    let gone = if found.is_none() { ", but it is gone" } else { "" };
+                    let Place { region, partition, space } = &wanted.place;
+                    let space = space.as_str();
+                    format!("#{} {region}/{partition} {space}/{}{gone}", item.sequence, wanted.name)
+                });
+                let Some(found) = found else {
+                    self.source.handle_stall(self.now, item.token, Stall::Moved);
+                    return self.collect();
+                };
+                assert_eq!(wanted.twin, None, "no two files of the model have one name");
+                let mods = self.mods_of(&found).map(|mods| mods.seen());
+                let rows = if self.setup.takes_deletions { found.visible() } else { found.rows };
+                let stream = item.stream.clone();
+                self.flights.insert(stream, Flight { item, file: Some((rows, mods)) });
+            }
+            ItemKind::Delete(delete) => {
+                self.tell(|| format!("#{} {}", item.sequence, delete.deletion));
+                self.flights.insert(item.stream.clone(), Flight { item, file: None });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has the item arrive at the far side.
+    fn arrive(&mut self, flight: &Flight) {
+        match (&flight.item.kind, &flight.file) {
+            (ItemKind::File(_), Some((rows, _))) => {
+                self.n_sent += 1;
+                self.far.load(rows);
+            }
+            (ItemKind::Delete(delete), _) if self.setup.takes_deletions => {
+                self.far.delete(&delete.deletion);
+            }
+            _ => (),
+        }
+    }
+
+    fn end_flight(&mut self, fate: u8) {
+        let Some((_, flight)) = self.flights.pop_first() else { return };
+        let verdict = match fate % 8 {
+            0 => Verdict::Refused,
+            1 | 2 => Verdict::Unknown,
+            _ => Verdict::Accepted,
+        };
+        let arrives = verdict == Verdict::Accepted || fate % 8 == 1;
+        self.tell(|| {
+            let arrived = if arrives { "arrived" } else { "did not arrive" };
+            format!("#{} is {verdict}, and {arrived}", flight.item.sequence)
+        });
+        if arrives {
+            self.arrive(&flight);
+        }
+        let carries = self.setup.takes_deletions;
+        let departed = match &flight.file {
+            Some((_, mods)) => Departed { mods: *mods, mods_carried: carries, crc32: 0 },
+            None => Departed { mods: None, mods_carried: carries, crc32: 0 },
+        };
+        let outcome = Outcome::bare(verdict, "");
+        self.source.handle_outcome(self.now, flight.item.token, &outcome, departed);
+        self.collect();
+    }
+
+    /// Takes over what the source wants to be durable; it is only in memory yet.
+    fn collect(&mut self) {
+        while let Some(effect) = self.source.poll_effect() {
+            self.tell(|| match &effect {
+                Effect::Gap(gap) => format!("gap: {gap}"),
+                other => format!("ledger: {other:?}"),
+            });
+            self.journal.push(effect);
+        }
+    }
+
+    fn persist(&mut self, n_effects: usize) {
+        let n_effects = n_effects.min(self.journal.len() - self.n_durable);
+        self.n_durable += n_effects;
+        self.source.handle_durable(n_effects);
+    }
+
+    /// The sender is killed: what was not durable is lost, but for a part of it.
+    fn crash(&mut self, n_lost: usize, arrives: bool) {
+        self.tell(|| "the sender is killed and started".to_owned());
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            if arrives {
+                self.tell(|| format!("#{} arrived", flight.item.sequence));
+                self.arrive(&flight);
+            }
+        }
+        let live = self.source.live_records();
+        if n_lost % 3 != 1 {
+            let kept = self.journal.len().saturating_sub(n_lost).max(self.n_durable);
+            self.journal.truncate(kept);
+        }
+        // Now and then the ledger was written anew just before, or is at the start.
+        let anew = match n_lost % 3 {
+            0 => Some(self.restored().live_records()),
+            1 => Some(live),
+            _ => None,
+        };
+        if let Some(records) = anew {
+            self.journal.retain(|it| matches!(it, Effect::Gap(_)));
+            self.journal.extend(records.into_iter().map(Effect::Cursor));
+        }
+        self.n_durable = self.journal.len();
+        self.source = self.restored();
+        self.listings.clear();
+        self.carried.clear();
+        self.was_watched = false;
+    }
+
+    fn restored(&self) -> Source {
+        let mut source = Source::new(config(self.setup));
+        for effect in &self.journal {
+            if let Effect::Cursor(record) = effect {
+                let (kind, body) = record.encode();
+                let read = Record::decode(kind, &body).expect("a record reads back");
+                assert_eq!(read, *record);
+                source.load(read);
+            }
+        }
+        source
+    }
+
+    /// Lets everything come to rest, and says what is wrong then.
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
+        self.tell(|| "everything comes to rest".to_owned());
+        self.iotdb.come_to_rest();
+        let mut n_idle = 0;
+        for _ in 0..400 {
+            if n_idle == 6 {
+                return self.compare();
+            }
+            n_idle += 1;
+            let scan = self.scan(true, &[]);
+            self.source.handle_scan(self.now, &scan);
+            self.collect();
+            self.now = self.now + Duration::from_secs(100);
+            self.iotdb.now_ns += 100_000_000_000;
+            for _ in 0..200 {
+                self.persist(usize::MAX);
+                self.send(0);
+                if self.flights.is_empty() {
+                    self.persist(usize::MAX);
+                    self.send(0);
+                }
+                if self.flights.is_empty() {
+                    break;
+                }
+                n_idle = 0;
+                self.end_flight(7);
+            }
+        }
+        Err("the source never comes to rest".to_owned())
+    }
+}
+
+fn devices_of(file: &File) -> Vec<DeviceExtent> {
+    let extents = file.extents().into_iter();
+    extents
+        .map(|(device, (start, end))| DeviceExtent {
+            device: DeviceId { path: DEVICES[device].into(), segments: None },
+            range: TimeRange { start, end },
+        })
+        .collect()
+}
+
+fn config(setup: Setup) -> SourceConfig {
+    SourceConfig {
+        read_rule: setup.rule,
+        drop_policy: setup.drop_policy,
+        without: setup.without,
+        ..SourceConfig::default()
+    }
+}
+
+fn folder(place: &Place) -> Arc<str> {
+    let Place { region, partition, space } = place;
+    format!("{}/{region}/{partition}", space.as_str()).into()
+}

@@ -1,0 +1,293 @@
+//! Deletions: which leave with their file, which by themselves, and which not at all.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidegate_model::Verdict;
+use tidegate_source::DeletionKey;
+use tidegate_source::DropPolicy;
+use tidegate_source::GapReason;
+use tidegate_source::Item;
+use tidegate_source::ItemKind;
+use tidegate_source::ModsRead;
+use tidegate_source::Record;
+use tidegate_source::Scope;
+use tidegate_source::Series;
+use tidegate_source::SourceConfig;
+use tidegate_source::Space;
+use tidegate_source::Watched;
+
+use crate::tree::Key;
+use crate::tree::Site;
+use crate::tree::deletion;
+use crate::tree::label;
+use crate::tree::name;
+use crate::tree::place;
+use crate::tree::sequence;
+
+/// One file, which has left.
+fn sent() -> (Site, Key) {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    assert_eq!(site.turn(), ["s1"]);
+    (site, key)
+}
+
+#[test]
+fn those_beside_a_file_when_it_is_first_seen_leave_with_it_and_late_ones_by_themselves() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    let entries = [3, 5].map(|end| deletion("root.t.d1.s", 2, end));
+    site.tree.set_mods(&key, 1, &entries[..1]);
+    site.scan();
+    // Whether the file leaves before or after the second is seen: nobody may know.
+    site.tree.set_mods(&key, 1, &entries);
+    assert_eq!(site.turn(), ["2..5 of root.t.d1.s", "s1"]);
+    site.restart();
+    assert_eq!(site.turn(), [""; 0]);
+    assert_eq!(site.reasons(), []);
+}
+
+#[test]
+fn late_ones_leave_before_new_files_cut_to_devices_and_times_and_merged_over_a_partition() {
+    let mut site = Site::new(SourceConfig::default());
+    let elsewhere = place(1, 1, Space::Sequence);
+    let keys = [
+        site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9), ("root.t.d2", 20, 29)]),
+        site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 10, 19), ("root.t.d3", 0, 4)]),
+        site.tree.add_with(&elsewhere, name(3), &[("root.t.d1", 1000, 1001)]),
+    ];
+    assert_eq!(site.turn(), ["s1", "s2", "s3"]);
+    let entries = [deletion("root.t.*.s", 5, 25), deletion("root.**", i64::MIN, i64::MAX)];
+    site.tree.set_mods(&keys[0], 1, &entries);
+    site.tree.set_mods(&keys[1], 2, &entries);
+    site.tree.set_mods(&keys[2], 3, &entries);
+    site.tree.add_with(&sequence(1), name(4), &[("root.t.d1", 5, 5)]);
+    let left = site.turn();
+    let expected = [
+        "5..25 of root.t.d1.s root.t.d2.s",
+        "0..29 of root.t.d1.* root.t.d2.* root.t.d3.*",
+        "1000..1001 of root.t.d1.*",
+        "s4",
+    ];
+    assert_eq!(left, expected, "nothing of partition 1 is between 5 and 25, nor of d3");
+    assert_eq!(site.status(1).sent_deletions, 3);
+}
+
+#[test]
+fn a_long_one_leaves_in_parts_that_fit_into_a_frame_and_is_done_with_the_last() {
+    let devices: Vec<String> =
+        (0..4000).map(|at| format!("root.t.{}.d{at}", "x".repeat(200))).collect();
+    let devices: Vec<(&str, i64, i64)> = devices.iter().map(|it| (&**it, 0, 9)).collect();
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &devices);
+    site.turn();
+    let whole = deletion("root.t.**", 0, 4);
+    site.tree.set_mods(&key, 1, std::slice::from_ref(&whole));
+    site.scan();
+    let paths_of = |item: &Item| -> BTreeSet<Arc<str>> {
+        let ItemKind::Delete(it) = &item.kind else { panic!("{item:?}") };
+        assert_eq!(it.key, DeletionKey::of(&whole));
+        let Series::Tree { paths } = &it.deletion.series else { panic!("{item:?}") };
+        paths.clone()
+    };
+    let done = Record::DeletionDone { region: key.0.region.clone(), key: DeletionKey::of(&whole) };
+    for crashes in [true, false] {
+        let (mut paths, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(item) = site.poll() {
+            let part = paths_of(&item);
+            let wire_bytes: usize = part.iter().map(|path| 2 * path.len() + 32).sum();
+            assert!(wire_bytes <= 256 * 1024, "{wire_bytes}");
+            // A retry is the same part under the same number.
+            site.end(&item, Verdict::Unknown);
+            let again = site.poll().expect("the same");
+            assert_eq!((again.sequence, paths_of(&again)), (item.sequence, part.clone()));
+            assert!(!site.records.contains(&done));
+            site.end(&again, Verdict::Accepted);
+            assert!(numbers.insert(item.sequence) && paths.is_disjoint(&part));
+            paths.extend(part);
+            if crashes {
+                break;
+            }
+        }
+        if crashes {
+            site.restart();
+            site.scan();
+            continue;
+        }
+        assert_eq!((paths.len(), numbers.len() > 2), (4000, true), "all of it, from the start");
+        assert!(site.records.contains(&done));
+    }
+}
+
+#[test]
+fn late_ones_are_repeated_after_a_crash_until_all_have_left() {
+    let (mut site, key) = sent();
+    let entries = [deletion("root.t.d1.s", 0, 1), deletion("root.t.d1.s", 3, 4)];
+    site.tree.set_mods(&key, 1, &entries);
+    site.scan();
+    let item = site.poll().expect("the first");
+    site.end(&item, Verdict::Accepted);
+    site.restart();
+    let both = ["0..1 of root.t.d1.s", "3..4 of root.t.d1.s"];
+    assert_eq!(site.turn(), both);
+    site.restart();
+    assert_eq!(site.turn(), [""; 0]);
+    let settled = site.records.iter().filter(|it| matches!(it, Record::ModsSettled { .. }));
+    assert_eq!(settled.count(), 1);
+}
+
+#[test]
+fn what_a_peer_does_not_take_is_a_gap_once() {
+    let mut site = Site::new(SourceConfig::default());
+    site.departed.mods_carried = false;
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    let entries = [deletion("root.t.d1.s", 0, 1), deletion("root.t.d1.s", 3, 4)];
+    site.tree.set_mods(&key, 1, &entries[..1]);
+    site.scan();
+    for verdict in [Verdict::Refused, Verdict::Unknown, Verdict::Unknown, Verdict::Accepted] {
+        site.pass(60);
+        let item = site.poll().expect("the file");
+        site.end(&item, verdict);
+    }
+    let gap =
+        |site: &Site, at: usize| (site.gaps[at].reason, site.gaps[at].bytes, site.gaps[at].times);
+    assert_eq!(gap(&site, 0), (GapReason::ModsNotCarried, (0, 10), None));
+    site.tree.set_mods(&key, 1, &entries);
+    site.turn();
+    site.restart();
+    site.turn();
+    assert_eq!(gap(&site, 1), (GapReason::ModsNotCarried, (0, 0), Some((3, 4))));
+    assert_eq!((site.gaps.len(), site.status(1).sent_deletions), (2, 0));
+}
+
+#[test]
+fn of_a_list_that_was_written_anew_what_is_new_leaves_and_what_it_may_hit_leaves_behind_it() {
+    // After a restart the lengths alone were compared: the first entries of a list that was longer
+    // than the old one were taken for those that had left.
+    for restarts in [false, true] {
+        let (mut site, key) = sent();
+        let entries = [0, 2, 4].map(|start| deletion("root.t.d1.s", start, start + 1));
+        site.tree.set_mods(&key, 1, &entries[..2]);
+        assert_eq!(site.turn().len(), 2);
+        // Written after the first two, and hit by the third: of that nobody can be sure.
+        site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 4, 12)]);
+        assert_eq!(site.turn(), ["s2"]);
+        if restarts {
+            site.restart();
+        }
+        // Longer or shorter than it was, and in another order.
+        let anew = [entries[2].clone(), entries[0].clone(), deletion("root.t.d9.s", 0, 9)];
+        site.tree.set_mods(&key, 2, &anew);
+        let left = site.turn();
+        let expected: &[&str] = match restarts {
+            false => &["4..5 of root.t.d1.s", "s2"],
+            true => &["4..5 of root.t.d1.s", "0..1 of root.t.d1.s", "s2"],
+        };
+        assert_eq!(left, expected, "restarted: {restarts}");
+        assert_eq!(site.turn(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_file_that_was_dropped_is_deleted_over_its_times_where_that_is_asked_for() {
+    for (drop_policy, is_watched) in
+        [(DropPolicy::Delete, true), (DropPolicy::Delete, false), (DropPolicy::Keep, true)]
+    {
+        let mut site = Site::new(SourceConfig { drop_policy, ..SourceConfig::default() });
+        let devices = |start, end| [("root.t.d1", start, end)];
+        let dropped = site.tree.add_with(&sequence(1), name(1), &devices(0, 9));
+        let identity = site.tree.file(&dropped).identity;
+        site.tree.add_with(&sequence(1), name(2), &devices(9, 19));
+        site.tree.add_with(&sequence(1), name(3), &devices(20, 29));
+        site.turn();
+        site.scan();
+        site.tree.remove(&dropped);
+        if !is_watched {
+            site.tree.watched = Watched::No;
+        }
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            left.extend(site.turn());
+        }
+        let is_followed = drop_policy == DropPolicy::Delete && is_watched;
+        // What is hit of others by that leaves once more.
+        let expected: &[&str] = if is_followed { &["0..9 of root.t.d1.*", "s2"] } else { &[] };
+        assert_eq!(left, expected, "{drop_policy:?}, watched: {is_watched}");
+        assert!(site.records.contains(&Record::Gone(identity)));
+        let unseen = usize::from(!is_watched);
+        assert_eq!(site.reasons(), vec![GapReason::DeletionsUnseen; unseen]);
+    }
+}
+
+#[test]
+fn a_file_is_not_forgotten_before_the_deletions_beside_it_have_left() {
+    // A deletion waited behind a file that was out; a compaction applied it, and the file went.
+    // It was taken out of the ledger, the sender was killed, and nobody knew of the deletion.
+    for is_rewritten in [false, true] {
+        let (mut site, key) = sent();
+        let identity = site.tree.file(&key).identity;
+        site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 1)]);
+        site.scan();
+        site.tree.remove(&key);
+        site.tree.add(&sequence(1), 2);
+        site.scan();
+        assert!(!site.records.contains(&Record::Gone(identity)));
+        if is_rewritten {
+            site.records = site.source.live_records();
+        }
+        site.restart();
+        site.turn();
+        assert_eq!(site.reasons(), [GapReason::DeletionsUnseen], "rewritten: {is_rewritten}");
+        assert!(site.records.contains(&Record::Gone(identity)));
+    }
+    let (mut site, key) = sent();
+    let identity = site.tree.file(&key).identity;
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 1)]);
+    site.scan();
+    site.tree.remove(&key);
+    site.scan();
+    assert_eq!(site.drain(), ["0..1 of root.t.d1.s"]);
+    assert!(site.records.contains(&Record::Gone(identity)));
+}
+
+#[test]
+fn those_whose_devices_are_not_known_are_a_gap_with_their_bytes() {
+    let (mut site, key) = sent();
+    let entries = [0, 2, 4].map(|start| deletion("root.t.d1.s", start, start + 1));
+    site.tree.set_mods(&key, 1, &entries);
+    let mods = site.tree.file(&key).mods.as_ref().expect("three entries");
+    let mut mods = ModsRead::clone(mods);
+    mods.entries[1].scope = Scope::Unknown;
+    mods.entries[2].scope = Scope::Nothing;
+    site.tree.file(&key).mods = Some(Arc::new(mods));
+    assert_eq!(site.turn(), ["0..1 of root.t.d1.s"]);
+    site.turn();
+    let [gap] = &site.gaps[..] else { panic!("{:?}", site.gaps) };
+    assert_eq!((gap.reason, gap.bytes), (GapReason::ModsUnreadable, (10, 20)));
+}
+
+#[test]
+fn one_deletion_of_many_files_costs_what_many_of_one_file_cost() {
+    // Not a measurement: with a search through all that wait this would take minutes.
+    let mut site = Site::new(SourceConfig::default());
+    let keys: Vec<Key> = (0..40)
+        .map(|at| site.tree.add_with(&sequence(1), name(at), &[("root.t.d1", 0, 9)]))
+        .collect();
+    site.turn();
+    let entries: Vec<_> = (0..5000).map(|at| deletion("root.t.d1.s", 0, at)).collect();
+    for (key, inode) in keys.iter().zip(1..) {
+        site.tree.set_mods(key, inode, &entries);
+    }
+    site.scan();
+    assert_eq!(site.status(1).pending_deletions, 5000);
+    let item = site.poll().expect("the first");
+    assert_eq!(label(&item), "0..0 of root.t.d1.s");
+    // Another file brings all of them once more: the first is out and must not grow.
+    let key = site.tree.add_with(&sequence(1), name(99), &[("root.t.d2", 0, 9)]);
+    site.end(&item, Verdict::Accepted);
+    site.turn();
+    let entries: Vec<_> = (0..50).map(|at| deletion("root.t.*.s", 0, at)).collect();
+    site.tree.set_mods(&key, 99, &entries);
+    assert_eq!(site.turn().len(), 50, "those of which something is cut to the file");
+}

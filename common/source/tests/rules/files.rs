@@ -1,0 +1,213 @@
+//! Which file is which, and what became of those that are no longer there.
+
+use tidegate_source::FileIdentity;
+use tidegate_source::GapReason;
+use tidegate_source::ItemKind;
+use tidegate_source::Record;
+use tidegate_source::SourceConfig;
+use tidegate_source::Unread;
+use tidegate_source::Watched;
+use tidegate_tsfile::ProgressIndex;
+
+use crate::tree::Key;
+use crate::tree::Site;
+use crate::tree::compacted;
+use crate::tree::name;
+use crate::tree::sequence;
+use crate::tree::unsequence;
+
+#[test]
+fn what_has_left_is_known_again_by_its_inode_under_another_name_also_after_a_restart() {
+    for restarts in [false, true] {
+        let mut site = Site::new(SourceConfig::default());
+        let old = site.tree.add(&unsequence(1), 3);
+        assert_eq!(site.turn(), ["u3"]);
+        if restarts {
+            site.restart();
+        }
+        // Insertion compaction: a link in the other space under another name, then the old one goes.
+        site.tree.link(&old, (sequence(1), name(77)));
+        assert_eq!(site.turn(), [""; 0]);
+        site.tree.remove(&old);
+        assert_eq!([site.turn(), site.turn(), site.turn()].concat(), [""; 0]);
+        assert_eq!(site.reasons(), []);
+    }
+}
+
+#[test]
+fn an_inode_number_used_again_is_another_file() {
+    let mut site = Site::new(SourceConfig::default());
+    let old = site.tree.add(&sequence(1), 3);
+    site.turn();
+    let old = site.tree.remove(&old).identity;
+    let new = site.tree.add(&sequence(1), 4);
+    site.tree.file(&new).identity = FileIdentity { mtime_ns: old.mtime_ns + 1, ..old };
+    assert_eq!([site.turn(), site.turn()].concat(), ["s4"]);
+}
+
+#[test]
+fn a_file_copied_to_another_disk_leaves_again_only_if_its_checksum_says_so() {
+    for is_equal in [true, false] {
+        let mut site = Site::new(SourceConfig::default());
+        site.departed.crc32 = 77;
+        let key = site.tree.add(&sequence(1), 1);
+        assert_eq!(site.turn(), ["s1"]);
+        let mut copy = site.tree.file(&key).clone();
+        copy.identity.inode = 50;
+        let copied = copy.identity;
+        site.tree.files.insert(("/tier2".into(), key.0.clone(), key.1), copy);
+        site.scan();
+        site.tree.remove(&key);
+        site.scan();
+        let item = site.poll().or_else(|| {
+            site.scan();
+            site.poll()
+        });
+        let item = item.expect("someone must compare them");
+        let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
+        assert_eq!(
+            (file.identity, file.twin, &*file.folder),
+            (copied, Some(77), "/tier2/sequence/root.t[1]/0")
+        );
+        site.source.handle_twin(item.token, is_equal);
+        site.persist();
+        assert_eq!(site.drain(), if is_equal { vec![] } else { vec!["s1"] });
+        let is_sent =
+            |record: &Record| matches!(record, Record::Sent(sent) if sent.file.identity == copied);
+        assert!(site.records.iter().any(is_sent), "it is known from now on");
+        site.restart();
+        assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
+        assert_eq!(site.status(1).vanished_files, 0);
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_is_a_gap_and_one_that_is_as_long_elsewhere_is_not() {
+    for (length_bytes, gaps) in
+        [(50, vec![GapReason::VanishedUnsent]), (101, Vec::new()), (150, Vec::new())]
+    {
+        let mut site = Site::new(SourceConfig::default());
+        let key = site.tree.add(&sequence(1), 1);
+        let old = site.tree.file(&key).identity;
+        assert_eq!(old.length_bytes, 101);
+        site.scan();
+        site.tree.file(&key).identity = FileIdentity { length_bytes, mtime_ns: 8, ..old };
+        let mut left = site.turn();
+        for _ in 0..3 {
+            left.extend(site.turn());
+        }
+        assert_eq!(left, ["s1"]);
+        assert_eq!(site.reasons(), gaps, "{length_bytes} bytes");
+        assert!(site.gaps.iter().all(|gap| gap.bytes == (0, 101) && gap.times == Some((100, 199))));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_gone() {
+    let region = Some(sequence(1).region);
+    for region in [region, None] {
+        let mut site = Site::new(SourceConfig::default());
+        site.tree.add(&sequence(1), 1);
+        assert_eq!(site.turn(), ["s1"]);
+        let waits = site.tree.add(&sequence(1), 2);
+        site.scan();
+        let files = std::mem::take(&mut site.tree.files);
+        site.tree.unread = vec![Unread { region, reason: "no permission".to_owned() }];
+        for _ in 0..5 {
+            site.scan();
+        }
+        site.tree.files = files;
+        site.scan();
+        site.tree.unread.clear();
+        assert_eq!([site.turn(), site.turn()].concat(), ["s2"]);
+        // What went while nobody could see it is found out as soon as one can.
+        site.tree.remove(&waits);
+        let n_records = site.records.len();
+        site.scan();
+        assert!(matches!(site.records[n_records..], [Record::Gone(_)]), "{:?}", site.records);
+        assert_eq!(site.reasons(), []);
+    }
+}
+
+#[test]
+fn nothing_of_a_region_is_gone_before_the_region_was_seen_since_the_start() {
+    let mut site = Site::new(SourceConfig::default());
+    let keys: Vec<Key> = [1, 2]
+        .into_iter()
+        .flat_map(|region| [(region, 1), (region, 2)])
+        .map(|(region, version)| site.tree.add(&sequence(region), version))
+        .collect();
+    assert_eq!(site.turn().len(), 4);
+    site.restart();
+    let n_records = site.records.len();
+    // Region 1 lies on a disk that is not mounted yet, and region 2 has lost a file.
+    let unmounted = [site.tree.remove(&keys[0]), site.tree.remove(&keys[1])];
+    let lost = site.tree.remove(&keys[2]).identity;
+    for _ in 0..3 {
+        assert_eq!(site.turn(), [""; 0]);
+    }
+    let is_gone = |it: &&Record| matches!(it, Record::Gone(_));
+    let gone_of = |site: &Site| -> Vec<Record> {
+        site.records[n_records..].iter().filter(is_gone).cloned().collect()
+    };
+    assert_eq!(gone_of(&site), [Record::Gone(lost)]);
+    // There may have been deletions beside it: nobody watched before the start.
+    assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
+    let [mounted, gone] = unmounted;
+    site.tree.files.insert((crate::tree::disk(), sequence(1), mounted.name), mounted);
+    assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
+    assert_eq!(gone_of(&site), [Record::Gone(lost), Record::Gone(gone.identity)]);
+}
+
+#[test]
+fn a_target_need_not_leave_if_all_of_it_has_and_somebody_watched() {
+    for is_watched in [true, false] {
+        let mut site = Site::new(SourceConfig::default());
+        let sources = [1, 2].map(|version| site.tree.add(&sequence(1), version));
+        assert_eq!(site.turn(), ["s1", "s2"]);
+        if !is_watched {
+            site.tree.watched = Watched::No;
+        }
+        let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
+        let facts = std::sync::Arc::make_mut(&mut site.tree.file(&target).facts);
+        // Rows that nobody has seen may be in it.
+        facts.progress = Some(ProgressIndex::iot(1, 99));
+        sources.iter().for_each(|source| drop(site.tree.remove(source)));
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            left.extend(site.turn());
+            site.pass(100);
+        }
+        assert_eq!(left, if is_watched { vec![] } else { vec!["s1"] });
+        assert_eq!(site.status(1).covered_files, u64::from(is_watched));
+        let unseen = [GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), if is_watched { &unseen[..0] } else { &unseen[..] });
+    }
+}
+
+#[test]
+fn a_source_that_goes_backwards_is_a_gap_for_each_region_and_its_watermarks_are_void() {
+    let mut site = Site::new(SourceConfig::default());
+    for (region, version) in [(1, 1), (1, 2), (2, 3)] {
+        site.tree.add(&sequence(region), version);
+    }
+    for _ in 0..4 {
+        site.turn();
+    }
+    assert!(site.status(1).watermark.is_some());
+    // Growing, or not to be read for a while, is no going back.
+    for reboots in [Some(5), None, Some(5), Some(7)] {
+        site.tree.marks.reboots = reboots;
+        site.turn();
+    }
+    assert_eq!(site.reasons(), []);
+    site.restart();
+    site.tree.marks.reboots = Some(6);
+    site.turn();
+    assert_eq!(site.reasons(), [GapReason::SourceRolledBack; 2]);
+    assert_eq!(site.gaps.iter().map(|gap| gap.n_files).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(site.status(1).watermark, None);
+    site.tree.marks.node = Some(2);
+    site.turn();
+    assert_eq!(site.reasons().len(), 4, "another cluster's");
+}

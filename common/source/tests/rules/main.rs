@@ -1,0 +1,9 @@
+//! The rules of order and coverage one by one, by hand; the model test next door has them meet.
+
+mod codec;
+mod deletions;
+mod files;
+mod holding;
+mod order;
+mod runs;
+mod tree;
