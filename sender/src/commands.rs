@@ -13,6 +13,7 @@ use tidegate_config::SENDER_TABLE;
 use tidegate_config::SenderConfig;
 use tidegate_daemon::control;
 
+use crate::inspect;
 use crate::ledger;
 use crate::pipes;
 use crate::settings;
@@ -56,6 +57,16 @@ pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
         ]);
     }
     print(&format!("{table}\n{} gaps\n", gaps.len()))
+}
+
+/// `tidegate-sender inspect`.
+pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
+    let report = inspect::inspect(file, json)?;
+    print(&report.text)?;
+    match report.damage {
+        None => Ok(()),
+        Some(damage) => bail!("{damage}"),
+    }
 }
 
 /// `tidegate-sender check-conf`.

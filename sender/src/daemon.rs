@@ -23,6 +23,7 @@ use tidegate_daemon::supervise::Supervisor;
 use tidegate_link::sending::RateLimit;
 
 use crate::catalog::Catalog;
+use crate::catalog::CatalogConfig;
 use crate::edge::Edge;
 use crate::edge::LINES_PER_MINUTE_MAX;
 use crate::edge::State;
@@ -55,6 +56,9 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         tracing::info!("{notice}");
     }
     let facts = settings::survey(&config)?;
+    for notice in &facts.notices {
+        tracing::info!("{notice}");
+    }
     let _lock = StateLock::acquire(&config.state_dir)?;
     let identity = Identity::open(&config.state_dir)?;
     let poll = Poll::new().context("making the event loop")?;
@@ -71,7 +75,13 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         Watch::Auto => Hints::Inotify,
         Watch::Off => Hints::None,
     };
-    let catalog = Catalog::new(facts.data_dirs.clone());
+    let catalog = Catalog::new(CatalogConfig {
+        data_dirs: facts.data_dirs.clone(),
+        dn_system_dir: facts.dn_system_dir.clone(),
+        mods_bytes_max: config.mods_bytes_max,
+        drop_policy: facts.drop_policy,
+        replicas: facts.replicas.clone(),
+    });
     let scanner =
         Scanner::new(catalog, config.rescan_interval_ms, hints).context("starting the scanner")?;
     let (ledger, ledger_inbox) = channel();
@@ -80,6 +90,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         conf: conf.to_owned(),
         state_dir: config.state_dir.clone(),
         pipe_dir: config.pipe_dir(),
+        source: settings::source_config(&config, &facts),
     };
     let scanner_handle = scanner.handle();
     let to = outbox.clone();

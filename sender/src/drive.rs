@@ -19,9 +19,11 @@ use tidegate_source::Stall;
 use tidegate_wire::PieceHead;
 use tidegate_wire::frame;
 
+use crate::deletion;
 use crate::edge::Edge;
 use crate::lane_slot::Cargo;
 use crate::lane_slot::LaneSlot;
+use crate::lane_slot::Load;
 use crate::lane_slot::Waiting;
 use crate::line;
 use crate::line::Line;
@@ -159,7 +161,12 @@ impl Edge {
                 slot.lane.withdraw(now, token);
                 self.set_aside(at, stall);
             }
-            ReadReport::Opened { .. } | ReadReport::Stalled { .. } => (),
+            ReadReport::Compared { token, is_equal } if expected == Some(token) => {
+                self.end_twin(at, is_equal);
+            }
+            ReadReport::Compared { .. }
+            | ReadReport::Opened { .. }
+            | ReadReport::Stalled { .. } => (),
         }
     }
 
@@ -183,8 +190,10 @@ impl Edge {
             return false;
         }
         let item = pipe.source.poll_item(now, |region| lane_of(region, n_lanes) == number);
+        let id = slot.pipe;
+        self.persist(id);
         match item {
-            Some(item) => self.open(at, now, item),
+            Some(item) => self.take_up(at, now, item),
             None => false,
         }
     }
@@ -217,29 +226,52 @@ impl Edge {
         }
     }
 
-    /// Hands an item to the lane's reader.
-    fn open(&mut self, at: usize, now: Time, item: Item) -> bool {
+    /// Takes an item from the source: a file goes to the lane's reader, a deletion to the lane.
+    fn take_up(&mut self, at: usize, now: Time, item: Item) -> bool {
         let mods_bytes_max = self.config.mods_bytes_max;
         let Some(slot) = self.slot(at) else { return false };
-        let ItemKind::File(file) = item.kind else { unreachable!("this release emits files only") };
         let (_, dialect) = slot.lane.agreed().expect("a ready lane has agreed on a dialect");
-        let request = ReadRequest::Open(OpenFile {
-            token: item.token.as_u64(),
-            file: file.clone(),
-            dialect,
-            piece_bytes: slot.lane.piece_bytes(),
-            mods_bytes_max,
-        });
-        slot.cargo = Some(Cargo {
-            token: item.token,
-            file,
-            sequence: item.sequence,
-            mods_seen: None,
-            mods_carried: false,
-            began: now,
-        });
-        // A reader that is gone has been reported by the supervisor, and the daemon ends.
-        slot.reader.send(request).is_ok()
+        let Item { token, stream, sequence, kind, .. } = item;
+        let cargo = |load, name| {
+            let departed = Departed::default();
+            Some(Cargo { token, load, name, sequence, departed, began: now })
+        };
+        match kind {
+            ItemKind::File(file) => {
+                let request = ReadRequest::Open(OpenFile {
+                    token: token.as_u64(),
+                    file: file.clone(),
+                    dialect,
+                    piece_bytes: slot.lane.piece_bytes(),
+                    mods_bytes_max,
+                });
+                let name = file.wire_name();
+                slot.cargo = cargo(Load::File(file), name);
+                // A reader that is gone has been reported by the supervisor, and the daemon ends.
+                slot.reader.send(request).is_ok()
+            }
+            ItemKind::Delete(delete) => {
+                slot.cargo = cargo(Load::Deletion, delete.deletion.to_string());
+                match deletion::request(&delete, &stream, dialect).filter(|_| slot.sends_deletions)
+                {
+                    Some(Ok(payload)) => {
+                        if let Some(cargo) = &mut slot.cargo {
+                            cargo.departed.mods_carried = true;
+                        }
+                        slot.lane.begin_request(now, token.as_u64(), payload);
+                    }
+                    Some(Err(reason)) => {
+                        self.settle(at, token.as_u64(), Verdict::Refused, reason);
+                    }
+                    // It is settled without having left, and the source records the gap.
+                    None => {
+                        self.settle(at, token.as_u64(), Verdict::Accepted, String::new());
+                    }
+                }
+                true
+            }
+            _ => unreachable!("a source gives files and deletions"),
+        }
     }
 
     /// A file is open: its delivery begins, if the connection is still there.
@@ -252,15 +284,16 @@ impl Edge {
     ) {
         let Some(slot) = self.slot(at) else { return };
         let Some(cargo) = &mut slot.cargo else { return };
-        cargo.mods_seen = mods_seen;
-        cargo.mods_carried = mods_bytes.is_some();
+        let Load::File(file) = &cargo.load else { return };
+        cargo.departed.mods = mods_seen;
+        cargo.departed.mods_carried = mods_bytes.is_some();
         let token = cargo.token.as_u64();
         if !slot.lane.is_ready() {
             let message = "the connection ended before the file was open".to_owned();
             return self.settle(at, token, Verdict::Unknown, message);
         }
-        let name = cargo.file.wire_name();
-        let region = &cargo.file.place.region;
+        let name = cargo.name.clone();
+        let region = &file.place.region;
         let mods = mods_bytes.zip(mods_seen).map(|(length_bytes, seen)| DeliveryPart {
             name: format!("{name}{}", seen.kind.suffix()),
             length_bytes,
@@ -269,7 +302,7 @@ impl Edge {
             token,
             mods,
             database: region.is_table_model().then(|| region.database.clone()),
-            ts_file: DeliveryPart { name, length_bytes: cargo.file.identity.length_bytes },
+            ts_file: DeliveryPart { name, length_bytes: file.identity.length_bytes },
         };
         slot.lane.begin(now, delivery);
     }
@@ -283,7 +316,10 @@ impl Edge {
             slot.waiting = Waiting::Data(wanted);
             return;
         };
-        let PieceData { from_mods, offset, ref bytes, crc32, .. } = piece;
+        let PieceData { from_mods, offset, ref bytes, crc32, file_crc32, .. } = piece;
+        if let Some(cargo) = &mut slot.cargo {
+            cargo.departed.crc32 = file_crc32;
+        }
         assert_eq!(
             (from_mods, offset, bytes.len()),
             (wanted.from_mods, wanted.offset, wanted.n_bytes as usize),
@@ -463,27 +499,40 @@ impl Edge {
         }
         let Some(cargo) = slot.cargo.take() else { return };
         slot.drop_reading();
-        let departed = Departed { mods: cargo.mods_seen, mods_carried: cargo.mods_carried };
         if verdict == Verdict::Accepted {
             let took_ms = u64::try_from(now.since(cargo.began).as_millis()).unwrap_or(u64::MAX);
+            let bytes = match &cargo.load {
+                Load::File(file) => file.identity.length_bytes,
+                Load::Deletion => 0,
+            };
             tracing::debug!(
-                pipe = %pipe.definition.name, item = cargo.file.wire_name(),
-                sequence = cargo.sequence, bytes = cargo.file.identity.length_bytes, took_ms,
-                "accepted"
+                pipe = %pipe.definition.name, item = cargo.name, sequence = cargo.sequence, bytes,
+                took_ms, "accepted"
             );
         }
         let outcome = Outcome::bare(verdict, message);
-        pipe.source.handle_outcome(now, cargo.token, &outcome, departed);
+        pipe.source.handle_outcome(now, cargo.token, &outcome, cargo.departed);
         let id = slot.pipe;
         if verdict != Verdict::Accepted {
             let name = pipe.definition.name.to_string();
             let text = format!(
                 "pipe {name}: {} is {verdict}: {}; it will be sent again from its start",
-                cargo.file.wire_name(),
-                outcome.message
+                cargo.name, outcome.message
             );
             self.warn(&format!("{name} {verdict}"), &text);
         }
+        self.persist(id);
+    }
+
+    /// A file was compared with one that has left already.
+    fn end_twin(&mut self, at: usize, is_equal: bool) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
+        let Some(cargo) = slot.cargo.take() else { return };
+        slot.drop_reading();
+        pipe.source.handle_twin(cargo.token, is_equal);
+        let id = slot.pipe;
         self.persist(id);
     }
 
@@ -495,10 +544,11 @@ impl Edge {
         let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
         let Some(cargo) = slot.cargo.take() else { return };
         slot.drop_reading();
+        let Load::File(file) = &cargo.load else { return };
         let trouble = match &stall {
             Stall::Blocked(reason) => Some(format!(
                 "pipe {}: region {} waits for a file that cannot leave: {reason}",
-                pipe.definition.name, cargo.file.place.region
+                pipe.definition.name, file.place.region
             )),
             Stall::Damaged(reason) => {
                 Some(format!("pipe {}: set aside: {reason}", pipe.definition.name))
@@ -510,7 +560,7 @@ impl Edge {
         match trouble {
             Some(trouble) => self.warn(&trouble, &trouble),
             // Gone or changed: a look at its folder tells more.
-            None => self.scanner.look_again(PathBuf::from(&*cargo.file.folder)),
+            None => self.scanner.look_again(PathBuf::from(&*file.folder)),
         }
         self.persist(id);
     }

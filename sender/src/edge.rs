@@ -263,8 +263,9 @@ impl Edge {
         for unread in &scan.unread {
             self.warn(&unread.reason, &unread.reason);
         }
+        let now = self.now();
         for pipe in self.state.pipes.values_mut() {
-            pipe.source.begin_scan(Arc::clone(&scan));
+            pipe.source.begin_scan(now, Arc::clone(&scan));
         }
         self.state.last_scan = Some(scan);
         self.set_up_broken();
@@ -281,6 +282,13 @@ impl Edge {
                 self.outbox.wake();
             }
             self.persist(id);
+            if let Some(pipe) = self.state.pipes.get_mut(&id)
+                && pipe.source.wants_scan()
+                && pipe.scan_wanted_at != pipe.source.n_scans()
+            {
+                pipe.scan_wanted_at = pipe.source.n_scans();
+                self.scanner.scan_soon();
+            }
         }
     }
 
@@ -290,8 +298,8 @@ impl Edge {
                 self.state.disk_full = None;
                 let Some(known) = self.state.pipes.get_mut(&pipe) else { return Ok(()) };
                 known.n_effects_pending -= n_effects;
+                known.source.handle_durable(n_effects);
                 if cursor_bytes >= known.rewrite_at_bytes {
-                    known.source.forget_departed();
                     let records = known.source.live_records();
                     known.rewrite_at_bytes = u64::MAX; // until the ledger answers
                     let _ = self.ledger.send(LedgerRequest::Rewrite { pipe, records });
@@ -481,7 +489,7 @@ impl Edge {
             tracing::warn!(pipe = %name, "{note}");
         }
         if let Some(scan) = &self.state.last_scan {
-            setup.source.begin_scan(Arc::clone(scan));
+            setup.source.begin_scan(self.now(), Arc::clone(scan));
         }
         let interval_min = Duration::from_millis(self.config.reconnect_interval_min_ms);
         let (mut pipe, journals) = match Pipe::new(*setup, &self.facts, interval_min) {
@@ -552,6 +560,7 @@ impl Edge {
             looking_up: None,
             reader,
             cargo: None,
+            sends_deletions: connector.sends_deletions,
             pieces: VecDeque::new(),
             waiting: Waiting::Nothing,
             next_port: 0,

@@ -6,8 +6,8 @@ use std::sync::mpsc::Sender;
 use tidegate_link::Time;
 use tidegate_link::sending::Lane;
 use tidegate_link::sending::PieceFrame;
+use tidegate_source::Departed;
 use tidegate_source::FileItem;
-use tidegate_source::ModsSeen;
 use tidegate_source::Token;
 
 use crate::line::Line;
@@ -28,6 +28,8 @@ pub(crate) struct LaneSlot {
     pub(crate) looking_up: Option<CallId>,
     pub(crate) reader: Sender<ReadRequest>,
     pub(crate) cargo: Option<Cargo>,
+    /// Whether the pipe sends late deletions, or records them as gaps.
+    pub(crate) sends_deletions: bool,
     /// Pieces that were read and are not yet wanted.
     pub(crate) pieces: VecDeque<PieceData>,
     pub(crate) waiting: Waiting,
@@ -55,12 +57,20 @@ pub(crate) enum Waiting {
 #[derive(Debug)]
 pub(crate) struct Cargo {
     pub(crate) token: Token,
-    pub(crate) file: FileItem,
+    pub(crate) load: Load,
+    /// What logs and `status` call it.
+    pub(crate) name: String,
     pub(crate) sequence: u64,
-    /// Deletions beside the file when it was opened.
-    pub(crate) mods_seen: Option<ModsSeen>,
-    pub(crate) mods_carried: bool,
+    /// How it leaves, as far as that is known.
+    pub(crate) departed: Departed,
     pub(crate) began: Time,
+}
+
+/// What an item is made of.
+#[derive(Debug)]
+pub(crate) enum Load {
+    File(FileItem),
+    Deletion,
 }
 
 impl LaneSlot {

@@ -262,6 +262,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use tidegate_source::FileIdentity;
+    use tidegate_source::ModsMark;
     use tidegate_source::ModsSeen;
     use tidegate_tsfile::ModsKind;
 
@@ -276,7 +277,7 @@ mod tests {
         let thread = std::thread::spawn(move || run(&inbox, |it| outbox.send(it).expect("a test")));
         let record = |inode| Record::ModsSettled {
             identity: FileIdentity { inode, length_bytes: 1, mtime_ns: 1 },
-            mods: ModsSeen { kind: ModsKind::Text, length_bytes: 1 },
+            mods: ModsMark { seen: ModsSeen { kind: ModsKind::Text, length_bytes: 1 }, inode: 1 },
         };
         let effects: Vec<Effect> = (0..1000).map(|at| Effect::Cursor(record(at))).collect();
         let ask = |request| requests.send(request).expect("a ledger");

@@ -4,8 +4,10 @@
 mod catalog;
 mod commands;
 mod daemon;
+mod deletion;
 mod drive;
 mod edge;
+mod inspect;
 mod lane_slot;
 mod ledger;
 mod line;
@@ -41,6 +43,8 @@ enum Command {
     Status(Ask),
     /// List what could not be delivered, with the reason
     Gaps(Ask),
+    /// Print what a .resource, .mods or .mods2 file says; needs no daemon and no configuration
+    Inspect(Inspect),
     /// Check sender.properties and all pipe definitions without starting
     CheckConf(Conf),
     /// Print sender.properties with every key, its default and its meaning
@@ -63,11 +67,21 @@ struct Ask {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct Inspect {
+    /// The file; its name tells of which kind it is
+    file: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(conf) => daemon::run(&conf.conf),
         Command::Status(ask) => commands::status(&ask.conf.conf, ask.json),
         Command::Gaps(ask) => commands::gaps(&ask.conf.conf, ask.json),
+        Command::Inspect(inspect) => commands::inspect(&inspect.file, inspect.json),
         Command::CheckConf(conf) => commands::check_conf(&conf.conf),
         Command::PrintDefaultConf => commands::print_default_conf(),
     };

@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use tidegate_config::PipeDefinition;
+use tidegate_source::SourceConfig;
 
 use crate::message::Message;
 use crate::message::Outbox;
@@ -31,6 +32,7 @@ pub(crate) struct Places {
     pub(crate) conf: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) pipe_dir: PathBuf,
+    pub(crate) source: SourceConfig,
 }
 
 /// Runs until the loop is gone.
@@ -46,7 +48,7 @@ pub(crate) fn run(places: &Places, requests: &Receiver<Manage>, outbox: &Outbox)
             Manage::SetUp { id, definition, released } => {
                 let name = definition.name.as_str().to_owned();
                 let result = match await_release(released) {
-                    Ok(()) => pipes::set_up(&places.state_dir, id, *definition)
+                    Ok(()) => pipes::set_up(&places.state_dir, id, *definition, places.source)
                         .map(Box::new)
                         .map_err(|error| (format!("{error:#}"), None)),
                     Err(released) => {

@@ -38,6 +38,8 @@ pub(crate) struct Pipe {
     pub(crate) n_effects_pending: usize,
     /// Length at which the cursor journal is rewritten.
     pub(crate) rewrite_at_bytes: u64,
+    /// The scan after which another one was asked for.
+    pub(crate) scan_wanted_at: u64,
 }
 
 /// Calls to one peer in a minute.
@@ -89,6 +91,7 @@ impl Pipe {
             damage: setup.damage,
             n_effects_pending: 0,
             rewrite_at_bytes: REWRITE_BYTES_MIN,
+            scan_wanted_at: 0,
             definition: setup.definition,
         };
         Ok((pipe, setup.journals))

@@ -22,6 +22,7 @@ use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::TwoSlot;
 use tidegate_source::Source;
+use tidegate_source::SourceConfig;
 use uuid::Uuid;
 
 use crate::ledger::DatedGap;
@@ -165,7 +166,12 @@ fn read_definition(path: &Path) -> Result<PipeDefinition> {
 }
 
 /// Opens a pipe's runtime state, or makes it.
-pub(crate) fn set_up(state_dir: &Path, id: u64, definition: PipeDefinition) -> Result<PipeSetup> {
+pub(crate) fn set_up(
+    state_dir: &Path,
+    id: u64,
+    definition: PipeDefinition,
+    source: SourceConfig,
+) -> Result<PipeSetup> {
     let dir = runtime_dir(state_dir, &definition.name);
     let doing = || format!("opening the state of pipe {} in {}", definition.name, dir.display());
     let storage = DirStorage::open(&dir).with_context(doing)?;
@@ -185,7 +191,7 @@ pub(crate) fn set_up(state_dir: &Path, id: u64, definition: PipeDefinition) -> R
     };
     let salt = u32::from_be_bytes(Uuid::new_v4().as_bytes()[..4].try_into().expect("4 bytes"));
     let (journals, past) = Journals::open(&dir, salt).map_err(anyhow::Error::msg)?;
-    let mut source = Source::new(created_ms);
+    let mut source = Source::new(source);
     for record in past.records {
         source.load(record);
     }

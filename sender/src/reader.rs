@@ -18,6 +18,7 @@ use tidegate_model::Dialect;
 use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
 use tidegate_source::Stall;
+use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TsFileVersion;
 
@@ -64,6 +65,8 @@ pub(crate) enum ReadReport {
     },
     /// The next piece.
     Piece(PieceData),
+    /// It was compared with a file that has left already.
+    Compared { token: u64, is_equal: bool },
     /// It cannot leave, or cannot be read to its end.
     Stalled { token: u64, stall: Stall },
 }
@@ -75,8 +78,12 @@ pub(crate) struct PieceData {
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) crc32: u32,
+    /// CRC-32 of the TsFile up to the end of this piece.
+    pub(crate) file_crc32: u32,
 }
 
+/// Bytes read at once when a file is compared.
+const COMPARE_BYTES: usize = 256 * 1024;
 /// Pieces read ahead of the wire: one being sent, one waiting.
 const PIECES_AHEAD: usize = 2;
 /// Above this piece size only one piece is held, or memory would not stay within its bound.
@@ -91,6 +98,8 @@ struct Reading {
     piece_bytes: u32,
     in_mods: bool,
     offset: u64,
+    /// Over the TsFile as far as it was read.
+    crc32: crc32fast::Hasher,
 }
 
 /// Runs a reader until it is told to stop or the loop is gone.
@@ -107,6 +116,12 @@ pub(crate) fn run(requests: &Receiver<ReadRequest>, mut report: impl FnMut(ReadR
             Some(ReadRequest::Return(buffer)) => {
                 n_held -= 1;
                 spare.push(buffer);
+            }
+            Some(ReadRequest::Open(OpenFile { token, file, .. })) if file.twin.is_some() => {
+                report(match compare(&file) {
+                    Ok(is_equal) => ReadReport::Compared { token, is_equal },
+                    Err(stall) => ReadReport::Stalled { token, stall },
+                });
             }
             Some(ReadRequest::Open(request)) => {
                 let token = request.token;
@@ -170,8 +185,30 @@ fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
     }
     let mods = mods.filter(|_| mods_seen.is_some_and(|seen| seen.travels_in(dialect)));
     let in_mods = mods.is_some();
-    let reading = Reading { token, mods, ts_file, item, piece_bytes, in_mods, offset: 0 };
+    let crc32 = crc32fast::Hasher::new();
+    let reading = Reading { token, mods, ts_file, item, piece_bytes, in_mods, offset: 0, crc32 };
     Ok((reading, mods_seen))
+}
+
+/// Whether a file has the checksum of its [twin](FileItem::twin).
+fn compare(item: &FileItem) -> Result<bool, Stall> {
+    let path = path_of(item);
+    let file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
+    check_unchanged(&file, item, &path)?;
+    let mut crc32 = crc32fast::Hasher::new();
+    let mut buffer = vec![0; COMPARE_BYTES];
+    let mut offset = 0;
+    loop {
+        let n_bytes =
+            file.read_at(&mut buffer, offset).map_err(|error| stall(&path, "reading", &error))?;
+        if n_bytes == 0 {
+            break;
+        }
+        crc32.update(&buffer[..n_bytes]);
+        offset += n_bytes as u64;
+    }
+    check_unchanged(&file, item, &path)?;
+    Ok(offset == item.identity.length_bytes && Some(crc32.finalize()) == item.twin)
 }
 
 impl Reading {
@@ -214,9 +251,14 @@ impl Reading {
         Ok(Some(self.piece(false, offset, buffer)))
     }
 
-    fn piece(&self, from_mods: bool, offset: u64, bytes: Vec<u8>) -> PieceData {
+    fn piece(&mut self, from_mods: bool, offset: u64, bytes: Vec<u8>) -> PieceData {
         let crc32 = crc32fast::hash(&bytes);
-        PieceData { token: self.token, from_mods, offset, bytes, crc32 }
+        if !from_mods {
+            let n_bytes = bytes.len() as u64;
+            self.crc32.combine(&crc32fast::Hasher::new_with_initial_len(crc32, n_bytes));
+        }
+        let file_crc32 = self.crc32.clone().finalize();
+        PieceData { token: self.token, from_mods, offset, bytes, crc32, file_crc32 }
     }
 }
 
@@ -283,7 +325,17 @@ fn read_mods(
         if bytes.is_empty() {
             continue;
         }
-        bytes.truncate(kind.whole_entries(&bytes).bytes);
+        let mut walk = kind.entries(&bytes, 0);
+        while walk.next().is_some() {}
+        let whole_bytes = walk.whole_bytes();
+        if let Ending::Damaged(error) = walk.into_ending() {
+            return Err(Stall::Blocked(format!(
+                "{}: {error}; without its deletions the file would bring deleted rows back: mend \
+                 or remove the file of deletions",
+                path.display()
+            )));
+        }
+        bytes.truncate(whole_bytes);
         let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
         return Ok(if bytes.is_empty() { (None, None) } else { (Some(bytes), Some(seen)) });
     }
@@ -371,7 +423,7 @@ mod tests {
                         let _ = self.requests.send(ReadRequest::Return(piece.bytes));
                     }
                     ReadReport::Stalled { stall, .. } => return Err(stall),
-                    ReadReport::Opened { .. } => panic!("opened twice"),
+                    other => panic!("{other:?}"),
                 }
             }
             Ok(whole)
@@ -396,6 +448,32 @@ mod tests {
             assert!(matches!(opened, ReadReport::Opened { mods_bytes: None, .. }), "{opened:?}");
             assert_eq!(fixture.read(whole.len()), Ok(whole.clone()));
         }
+    }
+
+    #[test]
+    fn a_copy_is_told_by_its_checksum_and_what_is_read_adds_up_to_it() {
+        let fixture = Fixture::new();
+        let whole = ts_file(3, 1000);
+        fs::write(fixture.path(), &whole).expect("a file");
+        let crc32 = crc32fast::hash(&whole);
+        for (twin, expected) in [(crc32, true), (crc32 ^ 1, false)] {
+            let mut item = fixture.item();
+            item.twin = Some(twin);
+            match fixture.open_item(item, Dialect::V1_3, 10) {
+                ReadReport::Compared { is_equal, .. } => assert_eq!(is_equal, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        fixture.open(Dialect::V1_3, 300);
+        let mut last = 0;
+        for _ in 0..whole.len().div_ceil(300) {
+            let ReadReport::Piece(piece) = fixture.reports.recv().expect("a piece") else {
+                panic!("no piece")
+            };
+            last = piece.file_crc32;
+            let _ = fixture.requests.send(ReadRequest::Return(piece.bytes));
+        }
+        assert_eq!(last, crc32);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The thread that keeps the catalog: rescans on a timer, sooner when inotify hints at a change.
 
+mod eyes;
+#[cfg(test)]
+mod tests;
+mod watch;
+
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -16,17 +20,23 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use inotify::Inotify;
-use inotify::WatchMask;
 use mio::Events;
 use mio::Interest;
 use mio::Poll;
 use mio::Token;
 use mio::Waker;
 use mio::unix::SourceFd;
+use tidegate_daemon::rate_limit::RateLimited;
+use tidegate_daemon::rate_limit::Verdict;
+use tidegate_source::Place;
 use tidegate_source::Scan;
+use tidegate_source::Watched;
 
 use crate::catalog::Catalog;
+use crate::catalog::Watcher;
+use crate::settings::replicas::SkippedRegion;
+use eyes::Eyes;
+use eyes::WATCHES_MAX;
 
 /// Asks the scanner for things, from any thread.
 #[derive(Clone, Debug)]
@@ -39,15 +49,12 @@ pub(crate) struct ScannerHandle {
 struct Shared {
     rescan_interval_ms: AtomicU64,
     scan_now: AtomicBool,
+    scan_soon: AtomicBool,
     /// Folders whose listing was found to be wrong. Locked for no longer than a move takes.
     doubted: Mutex<HashSet<PathBuf>>,
+    /// Locked for no longer than a move takes, too.
+    skipped: Mutex<Arc<[SkippedRegion]>>,
     stop: AtomicBool,
-}
-
-impl Shared {
-    fn doubted(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether inotify may hint at changes.
@@ -57,20 +64,47 @@ pub(crate) enum Hints {
     None,
 }
 
+/// Why a scan begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cause {
+    /// Something may have changed, or it is time and nobody waits.
+    Change,
+    /// Somebody waits for another scan, and that is all.
+    Soon,
+    /// The thread is to end.
+    Stop,
+}
+
 const WAKE: Token = Token(0);
 const HINT: Token = Token(1);
 /// Files of one flush appear one after the other; a hint waits this long for the next.
 const HINTS_GATHER: Duration = Duration::from_millis(20);
 /// A busy source hints all the time; between two scans there is at least this.
 const SCAN_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Lines a minute about files that cannot be understood.
+const LINES_PER_MINUTE_MAX: u32 = 60;
 
 impl ScannerHandle {
     /// Scans as soon as possible, and reads `folder` whatever its modification time says: a file in
     /// it is not what its listing says, and a file that changes leaves its folder's time alone.
     pub(crate) fn look_again(&self, folder: PathBuf) {
-        self.shared.doubted().insert(folder);
+        lock(&self.shared.doubted).insert(folder);
         self.shared.scan_now.store(true, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// Scans before long: something waits for nothing but another scan.
+    ///
+    /// It may be said after each scan. If that goes on and nothing else happens, the pauses grow up
+    /// to the usual interval.
+    pub(crate) fn scan_soon(&self) {
+        self.shared.scan_soon.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Regions that are there and not sent, as of the last scan.
+    pub(crate) fn skipped(&self) -> Arc<[SkippedRegion]> {
+        Arc::clone(&lock(&self.shared.skipped))
     }
 
     /// Changes the time between two scans.
@@ -97,33 +131,49 @@ pub(crate) struct Scanner {
     catalog: Catalog,
     poll: Poll,
     handle: ScannerHandle,
-    hints: Option<Inotify>,
-    watched: HashSet<PathBuf>,
-    watch_failure_logged: bool,
+    observer: Observer,
+    lines_logged: RateLimited,
+}
+
+/// Who watches the directories, if anybody.
+#[derive(Debug)]
+enum Observer {
+    Eyes(Box<Eyes>),
+    Nobody,
 }
 
 impl Scanner {
     /// Prepares a scanner; `hints` that cannot be had are done without, with a line in the log.
     pub(crate) fn new(catalog: Catalog, interval_ms: u64, hints: Hints) -> io::Result<Self> {
+        Self::with_watches(catalog, interval_ms, hints, WATCHES_MAX)
+    }
+
+    fn with_watches(
+        catalog: Catalog,
+        interval_ms: u64,
+        hints: Hints,
+        watches_max: usize,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let hints = match hints {
-            Hints::Inotify => start_inotify(&poll),
-            Hints::None => None,
+        let observer = match hints {
+            Hints::Inotify => start_inotify(&poll, watches_max),
+            Hints::None => Observer::Nobody,
         };
         let shared = Arc::new(Shared {
             rescan_interval_ms: AtomicU64::new(interval_ms),
             scan_now: AtomicBool::new(false),
+            scan_soon: AtomicBool::new(false),
             doubted: Mutex::default(),
+            skipped: Mutex::new(Arc::new([])),
             stop: AtomicBool::new(false),
         });
         Ok(Self {
             catalog,
             poll,
             handle: ScannerHandle { shared, waker },
-            hints,
-            watched: HashSet::new(),
-            watch_failure_logged: false,
+            observer,
+            lines_logged: RateLimited::new(LINES_PER_MINUTE_MAX),
         })
     }
 
@@ -135,114 +185,116 @@ impl Scanner {
     /// Runs until it is stopped; every scan goes to `deliver`.
     pub(crate) fn run(mut self, mut deliver: impl FnMut(Scan)) -> io::Result<()> {
         let mut events = Events::with_capacity(16);
-        while !self.handle.shared.stop.load(Ordering::SeqCst) {
+        let mut soon = SCAN_PAUSE_MIN;
+        loop {
             let started = Instant::now();
-            self.handle.shared.scan_now.store(false, Ordering::SeqCst);
-            for folder in std::mem::take(&mut *self.handle.shared.doubted()) {
+            let shared = Arc::clone(&self.handle.shared);
+            shared.scan_now.store(false, Ordering::SeqCst);
+            shared.scan_soon.store(false, Ordering::SeqCst);
+            for folder in std::mem::take(&mut *lock(&shared.doubted)) {
                 self.catalog.doubt(&folder);
             }
-            deliver(self.catalog.scan(wall_clock_ns()));
-            self.watch();
-            self.wait(&mut events, started)?;
+            self.observer.take_hint();
+            let scan = self.catalog.scan(wall_clock_ns(), &mut self.observer);
+            *lock(&shared.skipped) = self.catalog.skipped();
+            self.log_warnings();
+            deliver(scan);
+            match self.wait(&mut events, started, soon)? {
+                Cause::Change => soon = SCAN_PAUSE_MIN,
+                Cause::Soon => soon = soon.saturating_mul(2),
+                Cause::Stop => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     /// Waits for the next scan: a hint, a call, or the timer.
-    fn wait(&mut self, events: &mut Events, started: Instant) -> io::Result<()> {
+    fn wait(&mut self, events: &mut Events, started: Instant, soon: Duration) -> io::Result<Cause> {
+        let shared = Arc::clone(&self.handle.shared);
+        // What was seen while the folders were listed may have come after its folder's turn.
+        let mut hint_due = self.observer.take_hint().then(|| started + SCAN_PAUSE_MIN);
         loop {
-            let interval = self.handle.shared.rescan_interval_ms.load(Ordering::SeqCst);
-            let due = started + Duration::from_millis(interval);
-            let left = due.saturating_duration_since(Instant::now());
-            match self.poll.poll(events, Some(left)) {
+            if shared.stop.load(Ordering::SeqCst) {
+                return Ok(Cause::Stop);
+            }
+            let interval = shared.rescan_interval_ms.load(Ordering::SeqCst);
+            let timer_due = started + Duration::from_millis(interval);
+            // A file that never stops changing must not make this a busy loop.
+            let now_due = shared.scan_now.load(Ordering::SeqCst).then(|| started + SCAN_PAUSE_MIN);
+            let catalog_due = self.catalog.next_due().map(|it| started + it.max(SCAN_PAUSE_MIN));
+            let soon_due = shared.scan_soon.load(Ordering::SeqCst).then(|| started + soon);
+            let change_due = [now_due, catalog_due, hint_due].into_iter().flatten().min();
+            let quiet_due = soon_due.map_or(timer_due, |soon_due| soon_due.min(timer_due));
+            let due = change_due.map_or(quiet_due, |change_due| change_due.min(quiet_due));
+            let now = Instant::now();
+            if due <= now {
+                let is_change = change_due.is_some_and(|it| it <= now) || soon_due.is_none();
+                return Ok(if is_change { Cause::Change } else { Cause::Soon });
+            }
+            match self.poll.poll(events, Some(due - now)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            let hinted = events.iter().any(|event| event.token() == HINT);
-            let shared = &self.handle.shared;
-            if shared.stop.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            if shared.scan_now.load(Ordering::SeqCst) {
-                // A file that never stops changing must not make this a busy loop.
-                std::thread::sleep(SCAN_PAUSE_MIN.saturating_sub(started.elapsed()));
-                return Ok(());
-            }
-            if hinted && self.drain_hints() {
-                let pause = SCAN_PAUSE_MIN.saturating_sub(started.elapsed()).max(HINTS_GATHER);
-                std::thread::sleep(pause.min(left));
-                self.drain_hints();
-                return Ok(());
-            }
-            if Instant::now() >= due {
-                return Ok(());
+            if events.iter().any(|event| event.token() == HINT) && self.observer.take_hint() {
+                let gathered = (Instant::now() + HINTS_GATHER).max(started + SCAN_PAUSE_MIN);
+                hint_due = hint_due.or(Some(gathered));
             }
         }
     }
 
-    /// Whether any hint concerns files that we look for.
-    fn drain_hints(&mut self) -> bool {
-        let Some(hints) = &mut self.hints else { return false };
-        let mut buffer = [0; 16 * 1024];
-        let mut relevant = false;
-        // Ends with WouldBlock; whatever else it ends with, the timer still runs.
-        while let Ok(events) = hints.read_events(&mut buffer) {
-            for event in events {
-                relevant |= event.name.is_none_or(is_relevant);
-            }
-        }
-        relevant
-    }
-
-    /// Watches the folders that appeared since the last scan.
-    fn watch(&mut self) {
-        let Some(hints) = &self.hints else { return };
-        let wanted = self.catalog.watchable();
-        self.watched.retain(|dir| wanted.contains(dir));
-        let mask = WatchMask::MOVED_TO | WatchMask::CREATE | WatchMask::ONLYDIR;
-        for dir in wanted {
-            if self.watched.contains(&dir) {
-                continue;
-            }
-            match hints.watches().add(&dir, mask) {
-                Ok(_) => {
-                    self.watched.insert(dir);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-                Err(error) => {
-                    if !std::mem::replace(&mut self.watch_failure_logged, true) {
-                        tracing::warn!(
-                            dir = %dir.display(), %error,
-                            "no more change hints from the kernel (fs.inotify.max_user_watches?); \
-                             rescans alone find new files"
-                        );
-                    }
-                    break;
-                }
+    fn log_warnings(&mut self) {
+        for line in self.catalog.take_warnings() {
+            match self.lines_logged.admit(Instant::now(), "source file") {
+                Verdict::Write { n_held_back } => tracing::warn!(n_held_back, "{line}"),
+                Verdict::HoldBack => (),
             }
         }
     }
 }
 
-/// `.resource` appears when a file is sealed; a name without a dot may be a new folder.
-fn is_relevant(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    name.ends_with(".resource")
-        || name.ends_with(".mods")
-        || name.ends_with(".mods2")
-        || !name.contains(".tsfile")
+impl Observer {
+    fn take_hint(&mut self) -> bool {
+        match self {
+            Self::Eyes(eyes) => eyes.take_hint(),
+            Self::Nobody => false,
+        }
+    }
 }
 
-fn start_inotify(poll: &Poll) -> Option<Inotify> {
-    let started = Inotify::init().and_then(|inotify| {
-        poll.registry().register(&mut SourceFd(&inotify.as_raw_fd()), HINT, Interest::READABLE)?;
-        Ok(inotify)
+impl Watcher for Observer {
+    fn enter(&mut self, dir: &Path, place: Option<&Place>) {
+        if let Self::Eyes(eyes) = self {
+            eyes.enter(dir, place);
+        }
+    }
+
+    fn listed(&mut self, scan: &Scan) -> Watched {
+        match self {
+            Self::Eyes(eyes) => eyes.listed(scan),
+            Self::Nobody => Watched::No,
+        }
+    }
+
+    fn ended(&mut self, scan: &Scan) {
+        if let Self::Eyes(eyes) = self {
+            eyes.ended(scan);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start_inotify(poll: &Poll, watches_max: usize) -> Observer {
+    let started = Eyes::new(watches_max).and_then(|eyes| {
+        poll.registry().register(&mut SourceFd(&eyes.fd()), HINT, Interest::READABLE)?;
+        Ok(eyes)
     });
     match started {
-        Ok(inotify) => Some(inotify),
+        Ok(eyes) => Observer::Eyes(Box::new(eyes)),
         Err(error) => {
             tracing::warn!(%error, "no change hints from the kernel; rescans alone find new files");
-            None
+            Observer::Nobody
         }
     }
 }

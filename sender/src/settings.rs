@@ -1,6 +1,10 @@
 //! Reads the sender's configuration and what the source's own files say of it.
 
+pub(crate) mod replicas;
+
 use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -14,19 +18,30 @@ use tidegate_config::SystemProperties;
 use tidegate_daemon::files::read_at_most;
 use tidegate_model::Dialect;
 use tidegate_model::Precision;
+use tidegate_source::DropPolicy;
+use tidegate_source::ReadRule;
+use tidegate_source::SourceConfig;
 
 use crate::catalog::Catalog;
+use replicas::Replicas;
 
 /// What is known of the source before anything is read from it.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFacts {
-    pub(crate) data_dirs: Vec<std::path::PathBuf>,
+    pub(crate) data_dirs: Vec<PathBuf>,
+    pub(crate) dn_system_dir: Option<PathBuf>,
     pub(crate) precision: Precision,
     /// The generation of the IoTDB; `None` means that every pipe must name its dialect.
     pub(crate) dialect: Option<Dialect>,
     pub(crate) iotdb_version: Option<String>,
     pub(crate) cluster_id: Option<String>,
     pub(crate) data_node_id: Option<u32>,
+    /// Which replicas are sent.
+    pub(crate) replicas: Replicas,
+    /// What becomes of data that the source drops.
+    pub(crate) drop_policy: DropPolicy,
+    /// What the operator should know of all this.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Reads `sender.properties`.
@@ -62,6 +77,9 @@ pub(crate) fn survey(config: &SenderConfig) -> Result<SourceFacts> {
              (IoTDB's default is ms)"
         ),
     };
+    let replicas =
+        Replicas::new(config.replica_policy.clone(), location.dn_consensus_dir.as_deref());
+    let notices = replicas.check().map_err(anyhow::Error::msg)?;
     let version = config.iotdb_version.clone().or(node.iotdb_version).or(config_node.iotdb_version);
     Ok(SourceFacts {
         data_dirs,
@@ -70,7 +88,27 @@ pub(crate) fn survey(config: &SenderConfig) -> Result<SourceFacts> {
         iotdb_version: version.map(|version| version.as_str().to_owned()),
         cluster_id: node.cluster_id.or(config_node.cluster_id),
         data_node_id: node.data_node_id,
+        dn_system_dir: location.dn_system_dir,
+        replicas,
+        drop_policy: match config.drop_policy {
+            tidegate_config::DropPolicy::Keep => DropPolicy::Keep,
+            tidegate_config::DropPolicy::Delete => DropPolicy::Delete,
+        },
+        notices: notices.into_iter().collect(),
     })
+}
+
+/// What decides the order in which things leave, in every pipe.
+pub(crate) fn source_config(config: &SenderConfig, facts: &SourceFacts) -> SourceConfig {
+    SourceConfig {
+        read_rule: match facts.dialect {
+            Some(Dialect::V1_2) => ReadRule::ByVersion,
+            _ => ReadRule::UnsequenceFirst,
+        },
+        drop_policy: facts.drop_policy,
+        sources_go_within: Duration::from_millis(config.compaction_end_ms),
+        ..SourceConfig::default()
+    }
 }
 
 fn read_iotdb_conf(dir: &Path) -> Result<IotdbConf> {

@@ -43,6 +43,14 @@ struct SourceReport {
     data_node_id: Option<u32>,
     /// Parts of the tree that could not be read in the last scan.
     unread: Vec<String>,
+    /// Regions that are there and not sent, with the reason.
+    skipped: Vec<SkippedReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct SkippedReport {
+    region: String,
+    reason: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,12 +107,21 @@ struct RegionReport {
     history_bytes: u64,
     realtime_files: u64,
     realtime_bytes: u64,
+    held_files: u64,
+    pending_deletions: u64,
     unsealed_files: u64,
     sent_files: u64,
     sent_bytes: u64,
+    resent_files: u64,
+    covered_files: u64,
+    sent_deletions: u64,
     vanished_files: u64,
     superseded_files: u64,
     last_sequence: u64,
+    /// Up to which row of the consensus everything has left.
+    watermark: Option<String>,
+    /// Whether new files wait for a scan in which all of the region can be read.
+    awaits_scan: bool,
     aside: Vec<AsideReport>,
     /// The file that holds the whole region up.
     blocked: Option<AsideReport>,
@@ -135,8 +152,12 @@ pub(crate) struct GapReport {
     pub(crate) partition: i64,
     pub(crate) space: &'static str,
     pub(crate) file: String,
+    pub(crate) files: u32,
     pub(crate) from_byte: u64,
     pub(crate) to_byte: u64,
+    /// First and last time stamp concerned, where they are known.
+    pub(crate) from_time: Option<i64>,
+    pub(crate) to_time: Option<i64>,
 }
 
 const NOT_SEALED: &str = "rows that exist only in the write-ahead log, and unsealed files, are not \
@@ -163,8 +184,11 @@ pub(crate) fn gap_report(pipe: &str, dated: &DatedGap) -> GapReport {
         partition: gap.place.partition,
         space: gap.place.space.as_str(),
         file: gap.name.to_string(),
+        files: gap.n_files,
         from_byte: gap.bytes.0,
         to_byte: gap.bytes.1,
+        from_time: gap.times.map(|(start, _)| start),
+        to_time: gap.times.map(|(_, end)| end),
     }
 }
 
@@ -199,6 +223,15 @@ fn report(edge: &Edge) -> Report {
             cluster_id: facts.cluster_id.clone(),
             data_node_id: facts.data_node_id,
             unread: unread.map(|unread| unread.reason.clone()).collect(),
+            skipped: edge
+                .scanner
+                .skipped()
+                .iter()
+                .map(|it| SkippedReport {
+                    region: it.region.to_string(),
+                    reason: it.reason.clone(),
+                })
+                .collect(),
         },
         pipes: state.pipes.values().map(|pipe| pipe_report(edge, pipe)).collect(),
         faults: state.definition_faults.iter().cloned().chain(broken).collect(),
@@ -279,7 +312,7 @@ fn lane_report(slot: &LaneSlot, pipe: &Pipe) -> LaneReport {
             timeout: counters.timed_out,
             illegal: counters.illegal,
         },
-        item: slot.cargo.as_ref().map(|cargo| cargo.file.wire_name()),
+        item: slot.cargo.as_ref().map(|cargo| cargo.name.clone()),
         last_trouble: lane.last_trouble().map(str::to_owned),
     }
 }
@@ -292,12 +325,19 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
         history_bytes: status.history_bytes,
         realtime_files: status.realtime_files,
         realtime_bytes: status.realtime_bytes,
+        held_files: status.held_files,
+        pending_deletions: status.pending_deletions,
         unsealed_files: status.unsealed_files,
         sent_files: status.sent_files,
         sent_bytes: status.sent_bytes,
+        resent_files: status.resent_files,
+        covered_files: status.covered_files,
+        sent_deletions: status.sent_deletions,
         vanished_files: status.vanished_files,
         superseded_files: status.superseded_files,
         last_sequence: status.last_sequence,
+        watermark: status.watermark,
+        awaits_scan: status.awaits_scan,
         aside: status
             .aside
             .into_iter()
@@ -327,6 +367,10 @@ pub(crate) fn render(report: &Value) -> String {
     let mut troubles: Vec<String> = list(&report["faults"]).iter().map(word).collect();
     troubles.extend(list(&report["source"]["unread"]).iter().map(word));
     troubles.extend(report["disk_full"].as_str().map(|it| format!("disk full: {it}")));
+    for skipped in list(&report["source"]["skipped"]) {
+        let (region, reason) = (word(&skipped["region"]), word(&skipped["reason"]));
+        out.push_str(&format!("skipped  region {region}: {reason}\n"));
+    }
     for pipe in list(&report["pipes"]) {
         out.push_str(&format!(
             "\npipe {}: {}, gateway {}, dialect {}\n  sent     {} files, {}\n  pending  {} files, {}\n  gaps     {}\n",
@@ -360,13 +404,30 @@ pub(crate) fn render(report: &Value) -> String {
         }
         for region in list(&pipe["regions"]) {
             out.push_str(&format!(
-                "  region {}: history {} pending, real time {} pending, {} unsealed, {} sent\n",
+                "  region {}: history {} pending, real time {} pending ({} held), {} unsealed, {} sent, \
+                 {} skipped (in compacted files that had left)\n",
                 word(&region["region"]),
                 number(&region["history_files"]),
                 number(&region["realtime_files"]),
+                number(&region["held_files"]),
                 number(&region["unsealed_files"]),
                 number(&region["sent_files"]),
+                number(&region["covered_files"]),
             ));
+            let deletions = ["pending_deletions", "sent_deletions", "resent_files"];
+            let [pending, sent, again] = deletions.map(|key| number(&region[key]));
+            if pending + sent + again > 0 {
+                out.push_str(&format!(
+                    "    late deletions: {pending} pending, {sent} sent; {again} files sent again behind \
+                     late ones\n"
+                ));
+            }
+            if region["awaits_scan"].as_bool() == Some(true) {
+                troubles.push(format!(
+                    "region {}: could not be read whole in the last scan; new files wait",
+                    word(&region["region"])
+                ));
+            }
             if let Some(reason) = region["blocked"]["reason"].as_str() {
                 troubles.push(format!("region {} waits: {reason}", word(&region["region"])));
             }
