@@ -8,5 +8,8 @@ export TIDEGATE_KILL_ROUNDS="${TIDEGATE_KILL_ROUNDS:-200}"
 
 echo "soak: $TIDEGATE_SEEDS seeds of the link pair"
 cargo test --locked -p tidegate-link --test pair -- --nocapture no_fault
+echo "soak: $TIDEGATE_SEEDS seeds of order and coverage"
+cargo test --locked -p tidegate-source --test order -- --nocapture \
+    whatever_happens_the_far_side_reads_what_the_source_reads
 echo "soak: $TIDEGATE_KILL_ROUNDS kill -9 rounds of the real daemons"
 cargo test --locked -p tidegate-tests --test kill -- --nocapture

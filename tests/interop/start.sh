@@ -19,6 +19,8 @@ dn_direct_mb=${TIDEGATE_IOTDB_DN_DIRECT_MB:-256}
 jit=${TIDEGATE_IOTDB_JIT:-1}
 wait_s=${TIDEGATE_IOTDB_WAIT_S:-90}
 
+PORT_FREE_S=5
+
 usage() { die "usage: start.sh [--fresh] [--owner PID] INSTANCE PORT_OFFSET|auto [key=value...]"; }
 
 write_properties() {
@@ -114,6 +116,16 @@ await_port() {
   done
 }
 
+# await_free PORT: until nobody listens there. The threads of a JVM that was killed end one by one, and its ports with the
+# last of them.
+await_free() {
+  local port=$1 deadline=$((SECONDS + PORT_FREE_S))
+  while port_open "$port"; do
+    if [ "$SECONDS" -ge "$deadline" ]; then die "port $port (offset $offset) is in use; give another offset, or auto"; fi
+    sleep 0.1
+  done
+}
+
 failed() {
   say "$1; the end of its logs:"
   tail -n 15 "$3/logs/$2.out" "$3/logs/$2.log" >&2 2>/dev/null || true
@@ -164,9 +176,7 @@ main() {
   if [ "$offset" = auto ]; then offset=$(free_offset 100); fi
   set_ports "$offset"
   local port
-  for port in $rpc_port $cn_port $dn_internal_port; do
-    if port_open "$port"; then die "port $port (offset $offset) is in use; give another offset, or auto"; fi
-  done
+  for port in $rpc_port $cn_port $dn_internal_port; do await_free "$port"; done
 
   write_properties "$home" "$@"
   write_logback "$home" confignode

@@ -342,7 +342,8 @@ impl SenderSetup {
              dn_system_dir={root}/datanode/system\n\
              sender_confignode_system_dir={root}/confignode/system\n\
              sender_state_dir={}\nsender_pipe_dir={}\nsender_control_socket={}\n\
-             sender_rescan_interval_ms=200\nsender_reconnect_min_interval_ms=100\n",
+             sender_rescan_interval_ms=200\nsender_reconnect_min_interval_ms=100\n\
+             sender_compaction_end_ms=3000\n",
             at("state"),
             at("pipes"),
             at("sender.sock"),
@@ -441,6 +442,11 @@ impl ReceiverSetup {
     /// Where it puts what arrives: a directory for each origin.
     pub fn files(&self) -> PathBuf {
         self.dir.join("files")
+    }
+
+    /// Its state: the spool is below it.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
     }
 
     /// Starts it and waits until it answers and listens.

@@ -92,7 +92,26 @@ impl SourceTree {
         if let Some(mods) = mods {
             fs::write(dir.join(format!("{name}.mods")), mods)?;
         }
-        fs::write(dir.join(format!("{name}.resource")), b"resource")?;
+        // Each file has a device of its own, so none of them hides rows of another.
+        let resource = resource(&format!("root.plant.d{version}"), 1, 10);
+        fs::write(dir.join(format!("{name}.resource")), resource)?;
         Ok(path)
     }
+}
+
+/// A `.resource` as IoTDB 1.2 writes it, of one device.
+pub fn resource(device: &str, start: i64, end: i64) -> Vec<u8> {
+    let length = i32::try_from(device.len()).expect("a short name");
+    let mut bytes = vec![1, 1]; // version; time index by device path
+    bytes.extend(1i32.to_be_bytes());
+    bytes.extend(start.to_be_bytes());
+    bytes.extend(end.to_be_bytes());
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(device.as_bytes());
+    bytes.extend(0i32.to_be_bytes()); // its times are the first
+    bytes.extend(i64::MIN.to_be_bytes()); // no plan indexes
+    bytes.extend(i64::MAX.to_be_bytes());
+    bytes.extend((-1i32).to_be_bytes()); // no mods file
+    bytes.push(0); // no progress index
+    bytes
 }

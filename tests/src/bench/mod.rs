@@ -5,8 +5,10 @@ mod bulk;
 mod crossing;
 mod daemons;
 mod iotdb;
+mod order;
 mod probes;
 mod process;
+mod sink;
 mod stop_wait;
 mod table;
 mod tap;
@@ -37,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Run these measures only: bulk, iotdb, stop-wait, memory, start, idle
+    /// Run these measures only: bulk, iotdb, stop-wait, memory, start, idle, order
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 
@@ -53,11 +55,12 @@ pub struct Args {
 type Measure = fn(&mut Bench) -> Result<()>;
 
 /// The measures; the quiet ones first, before the machine is warm from the others.
-const MEASURES: [(&str, Measure); 6] = [
+const MEASURES: [(&str, Measure); 7] = [
     ("start", daemons::start),
     ("idle", daemons::idle),
     ("stop-wait", stop_wait::run),
     ("memory", daemons::memory),
+    ("order", order::run),
     ("bulk", bulk::run),
     ("iotdb", iotdb::run),
 ];

@@ -94,7 +94,8 @@ impl Watch {
     }
 }
 
-fn memory(pid: u32) -> Option<Peak> {
+/// What a process holds now.
+pub(super) fn memory(pid: u32) -> Option<Peak> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let bytes = |key: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;

@@ -73,11 +73,23 @@ impl Drive {
 
     /// Runs a command at a server; an error names both.
     pub(crate) fn run(&mut self, server: SocketAddr, command: &str) -> Result<Answer> {
-        if self.at != server {
-            self.exchange(&format!("at {} {}", server.ip(), server.port()))?;
-            self.at = server;
-        }
+        self.turn_to(server)?;
         self.exchange(command).with_context(|| format!("{command:?} at the IoTDB on {server}"))
+    }
+
+    /// Runs a command at a server, and `meanwhile` before its answer is waited for. The answer does
+    /// not matter: the server may be gone by then.
+    pub(super) fn run_while(
+        &mut self,
+        server: SocketAddr,
+        command: &str,
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.turn_to(server)?;
+        self.tell(command)?;
+        let outcome = meanwhile();
+        self.answer()?;
+        outcome
     }
 
     /// Writes the points below a pattern into a file.
@@ -102,18 +114,34 @@ impl Drive {
         Points::from_answer(&answer, path)
     }
 
-    fn exchange(&mut self, command: &str) -> Result<Answer> {
+    fn turn_to(&mut self, server: SocketAddr) -> Result<()> {
+        if self.at != server {
+            self.exchange(&format!("at {} {}", server.ip(), server.port()))?;
+            self.at = server;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, command: &str) -> Result<()> {
         let commands = self.commands.as_mut().ok_or_else(|| anyhow!("the client has ended"))?;
         writeln!(commands, "{command}").context("the client has ended")?;
-        commands.flush().context("the client has ended")?;
+        commands.flush().context("the client has ended")
+    }
+
+    fn answer(&self) -> Result<String> {
         let answers = &self.answers;
-        let line = poll(ANSWER_TIME_MAX, "the client's answer", || {
+        poll(ANSWER_TIME_MAX, "the client's answer", || {
             match answers.recv_timeout(Duration::from_millis(50)) {
                 Ok(line) => Ok(Some(line)),
                 Err(RecvTimeoutError::Timeout) => Ok(None),
                 Err(RecvTimeoutError::Disconnected) => bail!("the client has ended"),
             }
-        })?;
+        })
+    }
+
+    fn exchange(&mut self, command: &str) -> Result<Answer> {
+        self.tell(command)?;
+        let line = self.answer()?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("ok", rest) => {
                 let pairs = rest.split_whitespace().filter_map(|word| word.split_once('='));

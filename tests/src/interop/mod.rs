@@ -5,10 +5,13 @@
 
 mod crash;
 pub(crate) mod drive;
+mod order;
 mod ours;
+mod play;
 mod points;
 mod rig;
 pub(crate) mod server;
+mod spool;
 mod stock;
 
 use std::path::PathBuf;
@@ -21,7 +24,9 @@ use anyhow::bail;
 use clap::Parser;
 use comfy_table::Table;
 
+use self::play::Towards;
 use self::rig::Rig;
+use self::rig::Role;
 use self::rig::Shown;
 use crate::harness::Binaries;
 use crate::harness::catch_interrupts;
@@ -156,6 +161,120 @@ const CASES: &[Case] = &[
         extent: Extent::Full,
         about: "our sender, gateway, IoTDB's receiver killed",
         run: crash::target_killed,
+    },
+    Case {
+        name: "order",
+        extent: Extent::Quick,
+        about: "compaction, late targets, deletes, our sender killed, IoTDB's receiver",
+        run: |rig| order::short(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-ours",
+        extent: Extent::Quick,
+        about: "the same with a DataNode killed in mid-flush, our receiver, LOAD",
+        run: |rig| order::short_with_crash(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-iot",
+        extent: Extent::Full,
+        about: "the same with IoTConsensus, IoTDB's receiver",
+        run: |rig| order::short_with_crash(rig, Role::CompactingIot, Towards::Stock),
+    },
+    Case {
+        name: "order-iot-ours",
+        extent: Extent::Full,
+        about: "the same with IoTConsensus, our receiver, LOAD",
+        run: |rig| order::short_with_crash(rig, Role::CompactingIot, Towards::Ours),
+    },
+    Case {
+        name: "order-compaction",
+        extent: Extent::Full,
+        about: "several hundred files, compaction all the time, our sender killed, IoTDB's receiver",
+        run: |rig| order::compaction(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-compaction-ours",
+        extent: Extent::Full,
+        about: "several hundred files, compaction all the time, our sender killed, our receiver, LOAD",
+        run: |rig| order::compaction(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-late-target",
+        extent: Extent::Full,
+        about: "compactions while our sender is away, IoTDB's receiver",
+        run: |rig| order::late_target(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-late-target-ours",
+        extent: Extent::Full,
+        about: "compactions while our sender is away, our receiver, LOAD",
+        run: |rig| order::late_target(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-deleted",
+        extent: Extent::Full,
+        about: "deletes, rows written again, our sender killed, IoTDB's receiver",
+        run: |rig| order::deleted(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-deleted-ours",
+        extent: Extent::Full,
+        about: "deletes, rows written again, our sender killed, our receiver, LOAD",
+        run: |rig| order::deleted(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-deleted-compacted",
+        extent: Extent::Full,
+        about: "deletes with compaction all the time, IoTDB's receiver",
+        run: |rig| order::deleted_and_compacted(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-deleted-compacted-ours",
+        extent: Extent::Full,
+        about: "deletes with compaction all the time, our receiver, LOAD",
+        run: |rig| order::deleted_and_compacted(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-unsequence-first",
+        extent: Extent::Full,
+        about: "unsequence files sealed before their sequence file, IoTDB's receiver",
+        run: |rig| order::unsequence_first(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-unsequence-first-ours",
+        extent: Extent::Full,
+        about: "unsequence files sealed before their sequence file, our receiver, LOAD",
+        run: |rig| order::unsequence_first(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-loaded",
+        extent: Extent::Full,
+        about: "old files loaded by hand at the source, IoTDB's receiver",
+        run: |rig| order::loaded(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-loaded-ours",
+        extent: Extent::Full,
+        about: "old files loaded by hand at the source, our receiver, LOAD",
+        run: |rig| order::loaded(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-crashed",
+        extent: Extent::Full,
+        about: "a DataNode killed in mid-flush three times, our sender killed, IoTDB's receiver",
+        run: |rig| order::crashed(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "order-crashed-ours",
+        extent: Extent::Full,
+        about: "a DataNode killed in mid-flush three times, our sender killed, our receiver, LOAD",
+        run: |rig| order::crashed(rig, Role::Compacting, Towards::Ours),
+    },
+    Case {
+        name: "order-tables-ours",
+        extent: Extent::Full,
+        about: "a table and deletes from it, our receiver, LOAD",
+        run: |rig| order::tables(rig, Role::Compacting),
     },
 ];
 

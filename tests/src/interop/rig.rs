@@ -6,7 +6,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -23,6 +25,7 @@ use crate::harness::Daemon;
 use crate::harness::Gateway;
 use crate::harness::SenderSetup;
 use crate::harness::SourceDirs;
+use crate::harness::check_interrupted;
 use crate::harness::poll;
 use crate::workspace;
 
@@ -30,6 +33,9 @@ use crate::workspace;
 pub(super) const CROSSING_TIME_MAX: Duration = Duration::from_secs(120);
 /// A restarted IoTDB accepts statements again within this.
 const PING_TIME_MAX_MS: u32 = 60_000;
+
+/// What is waited for in a command that runs comes within this, or the command is over.
+const MOMENT_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What the IoTDB that writes is given besides the defaults: the number of its files must not
 /// change while they are counted.
@@ -40,13 +46,54 @@ const SOURCE_PROPERTIES: &[&str] = &[
 ];
 const TARGET_PROPERTIES: &[&str] = &["pipe_air_gap_receiver_enabled=true"];
 
-/// One of the two IoTDBs.
+/// What makes an IoTDB compact eagerly: it looks for work twice a second, four files are work, and
+/// targets are so small that one task makes several. What it has acknowledged survives a kill.
+const COMPACTING_PROPERTIES: &[&str] = &[
+    "compaction_schedule_interval_in_ms=500",
+    "compaction_thread_count=2",
+    "inner_compaction_candidate_file_num=4",
+    "inner_compaction_total_file_num_threshold=12",
+    "min_cross_compaction_unseq_file_level=0",
+    "target_compaction_file_size=262144",
+    "wal_mode=SYNC",
+];
+const IOT_CONSENSUS: &str =
+    "data_region_consensus_protocol_class=org.apache.iotdb.consensus.iot.IoTConsensus";
+
+/// One of the IoTDBs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Role {
-    /// Where points are written.
+    /// Where points are written, and nothing is compacted.
     Source,
     /// Where they must arrive.
     Target,
+    /// Where points are written and compacted.
+    Compacting,
+    /// The same with IoTConsensus in place of SimpleConsensus.
+    CompactingIot,
+}
+
+impl Role {
+    /// Those that each case finds empty.
+    const EMPTIED: [Self; 3] = [Self::Target, Self::Compacting, Self::CompactingIot];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Compacting => "compacting",
+            Self::CompactingIot => "compacting-iot",
+        }
+    }
+
+    fn properties(self) -> Vec<&'static str> {
+        match self {
+            Self::Source => SOURCE_PROPERTIES.to_vec(),
+            Self::Target => TARGET_PROPERTIES.to_vec(),
+            Self::Compacting => COMPACTING_PROPERTIES.to_vec(),
+            Self::CompactingIot => [COMPACTING_PROPERTIES, &[IOT_CONSENSUS]].concat(),
+        }
+    }
 }
 
 /// How bytes cross.
@@ -133,32 +180,35 @@ impl Rig {
         Self { binaries, work: work.to_owned(), seed, dir: work.to_owned(), drive, servers }
     }
 
-    /// Makes the directory of a case and an empty target.
+    /// Makes the directory of a case, an empty target and empty sources that compact.
     pub(super) fn begin(&mut self, case: &str) -> Result<()> {
         self.dir = self.work.join(case);
         fs::create_dir(&self.dir).with_context(|| self.dir.display().to_string())?;
-        if self.servers.contains_key(&Role::Target) {
-            self.run(Role::Target, &format!("ping {PING_TIME_MAX_MS}"))?;
-            match self.run(Role::Target, "sql DELETE DATABASE root.**") {
-                Err(error) if !format!("{error:#}").contains("does not exist") => {
-                    return Err(error.context("emptying the target"));
-                }
-                _ => (),
+        for role in Role::EMPTIED {
+            if self.servers.contains_key(&role) {
+                self.run(role, &format!("ping {PING_TIME_MAX_MS}"))?;
+                self.run_if_there(role, "sql DELETE DATABASE root.**")
+                    .with_context(|| format!("emptying {role:?}"))?;
             }
         }
         Ok(())
     }
 
+    /// Runs a command of the client; that what it names is not there is no error.
+    pub(super) fn run_if_there(&mut self, role: Role, command: &str) -> Result<()> {
+        match self.run(role, command) {
+            Err(error) if !format!("{error:#}").contains("not exist") => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// One of the IoTDBs, started if it does not run yet.
     pub(super) fn server(&mut self, role: Role) -> Result<&Server> {
         if !self.servers.contains_key(&role) {
-            let (name, properties) = match role {
-                Role::Source => ("source", SOURCE_PROPERTIES),
-                Role::Target => ("target", TARGET_PROPERTIES),
-            };
+            let name = role.name();
             let instance = format!("interop{}-{name}", std::process::id());
             let log = self.work.join(format!("{name}.log"));
-            self.servers.insert(role, Server::start(&instance, properties, &log)?);
+            self.servers.insert(role, Server::start(&instance, &role.properties(), &log)?);
         }
         match self.servers.get(&role) {
             Some(server) => Ok(server),
@@ -171,6 +221,26 @@ impl Rig {
         self.server(role)?.kill_and_restart()?;
         self.run(role, &format!("ping {PING_TIME_MAX_MS}"))?;
         Ok(())
+    }
+
+    /// Kills an IoTDB's DataNode in the middle of a command, once `is_middle` says so, and starts it
+    /// again with its data.
+    pub(super) fn kill_within(
+        &mut self,
+        role: Role,
+        command: &str,
+        is_middle: impl FnMut() -> Result<bool>,
+    ) -> Result<()> {
+        let at = self.server(role)?.rpc;
+        self.drive(at)?;
+        let (Some(drive), Some(server)) = (&mut self.drive, self.servers.get(&role)) else {
+            bail!("{role:?} was started and is gone");
+        };
+        drive.run_while(at, command, || {
+            watch_closely(is_middle).with_context(|| format!("in the middle of {command:?}"))?;
+            server.kill_data_node()
+        })?;
+        self.kill_and_restart(role)
     }
 
     /// Runs a command of the client.
@@ -202,9 +272,14 @@ impl Rig {
 
     /// Compares the points of both IoTDBs below some patterns; returns how many there are.
     pub(super) fn both_must_have(&mut self, patterns: &[&str]) -> Result<u64> {
+        self.target_must_equal(Role::Source, patterns)
+    }
+
+    /// The same with another source.
+    pub(super) fn target_must_equal(&mut self, source: Role, patterns: &[&str]) -> Result<u64> {
         let mut n_points = 0;
         for pattern in patterns {
-            let expected = self.points(Role::Source, pattern)?;
+            let expected = self.points(source, pattern)?;
             n_points += self.points(Role::Target, pattern)?.must_equal(&expected, pattern)?;
         }
         Ok(n_points)
@@ -297,25 +372,50 @@ impl Rig {
     }
 }
 
+/// Waits for a moment that does not last.
+fn watch_closely(mut is_there: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + MOMENT_TIME_MAX;
+    while !is_there()? {
+        check_interrupted()?;
+        if Instant::now() >= deadline {
+            bail!("waited {} s in vain for the moment", MOMENT_TIME_MAX.as_secs());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// The TsFiles that are sealed below the data directory of a source.
 pub(super) fn sealed_files(source: &SourceDirs) -> Result<Vec<PathBuf>> {
-    let mut sealed = Vec::new();
+    let is_sealed = |path: &PathBuf| path.with_extension("tsfile.resource").exists();
+    let mut files = ts_files(source)?;
+    files.retain(is_sealed);
+    Ok(files)
+}
+
+/// The TsFiles below the data directory of a source, open ones among them.
+pub(super) fn ts_files(source: &SourceDirs) -> Result<Vec<PathBuf>> {
+    let mut files = all_files(source)?;
+    files.retain(|path| path.extension().is_some_and(|it| it == "tsfile"));
+    Ok(files)
+}
+
+/// All files below the data directory of a source, which may lose some meanwhile.
+pub(super) fn all_files(source: &SourceDirs) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
     let mut pending = vec![source.data().join("sequence"), source.data().join("unsequence")];
     while let Some(dir) = pending.pop() {
         // A new IoTDB has made neither directory yet.
         let Ok(entries) = fs::read_dir(&dir) else { continue };
         for entry in entries {
             let path = entry?.path();
-            if path.is_dir() {
-                pending.push(path);
-            } else if path.extension().is_some_and(|it| it == "tsfile")
-                && path.with_extension("tsfile.resource").exists()
-            {
-                sealed.push(path);
+            match path.is_dir() {
+                true => pending.push(path),
+                false => files.push(path),
             }
         }
     }
-    Ok(sealed)
+    Ok(files)
 }
 
 /// How many files our sender has sent, as far as it says.

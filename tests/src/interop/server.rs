@@ -98,6 +98,15 @@ impl Server {
         Ok(())
     }
 
+    /// Kills its DataNode at once, without a script in between; [`Server::kill_and_restart`] brings
+    /// it back.
+    pub(crate) fn kill_data_node(&self) -> Result<()> {
+        let path = self.home.join("datanode.pid");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let pid = Pid::from_raw(text.trim().parse()?).context("expected a process id above 0")?;
+        kill_process(pid, Signal::KILL).with_context(|| format!("killing {}", self.instance))
+    }
+
     /// Its directories, for a sender beside it.
     pub(crate) fn dirs(&self) -> SourceDirs {
         SourceDirs::below(&self.home)

@@ -61,7 +61,7 @@ pub(super) fn reverse(rig: &mut Rig) -> Result<Shown> {
 
 /// A database of the table model, through a forward gateway.
 pub(super) fn table(rig: &mut Rig) -> Result<Shown> {
-    ours::write_table(rig)?;
+    ours::write_table(rig, Role::Source)?;
     rig.run_all(Role::Target, "tsql DROP DATABASE IF EXISTS works\n tsql CREATE DATABASE works")?;
     let source = rig.server(Role::Source)?.dirs();
     let files = fingerprints(&source, |path| path.contains("/works/"))?;
@@ -76,7 +76,7 @@ pub(super) fn table(rig: &mut Rig) -> Result<Shown> {
     daemon.terminate()?;
     stop_uncut(gateway)?;
     load_into_target(rig, &receiver, "tload works")?;
-    let n_points = ours::both_must_have_table(rig)?;
+    let n_points = ours::target_must_have_table(rig, Role::Source)?;
     Ok(Shown { compared: "rows of works.pumps loaded back = live source".to_owned(), n_points })
 }
 
