@@ -292,8 +292,10 @@ struct Tracked {
     is_hit_in_flight: bool,
     /// Checksum of an equal file that has left; see [`crate::FileItem::twin`].
     twin: Option<u32>,
-    /// Set if it vanished while it was out: whether deletions may have been missed.
-    vanished: Option<bool>,
+    /// Whether there may be deletions beside it that nobody has seen, once it lies nowhere.
+    has_missed: bool,
+    /// Whether it vanished while it was out.
+    is_vanished: bool,
 }
 
 /// How a file's rows got to the far side.

@@ -342,7 +342,7 @@ impl Source {
     fn requeue(&mut self, file: OrderKey) -> Option<OrderKey> {
         let identity = file.rank.identity;
         let tracked = self.files.get(&identity)?;
-        if tracked.vanished.is_some() {
+        if tracked.is_vanished {
             self.end_vanished(identity);
             return None;
         }

@@ -97,7 +97,9 @@ impl Source {
             is_beaten: false,
             is_hit_in_flight: false,
             twin: None,
-            vanished: None,
+            // Nobody has watched.
+            has_missed: true,
+            is_vanished: false,
         });
     }
 

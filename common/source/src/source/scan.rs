@@ -25,6 +25,7 @@ use crate::identity::TsFileName;
 use crate::listing::Listing;
 use crate::listing::Scan;
 use crate::listing::SealedFile;
+use crate::listing::Watched;
 use crate::region::OrderKey;
 use crate::region::Phase;
 
@@ -92,11 +93,12 @@ impl Source {
         let seen_in_scan = self.n_scans;
         let before = match self.folders.get_mut(&listing.folder) {
             Some(folder) => {
-                folder.seen_in_scan = seen_in_scan;
+                let last_seen = std::mem::replace(&mut folder.seen_in_scan, seen_in_scan);
                 if Arc::ptr_eq(&folder.listing, listing) {
                     return 0;
                 }
-                Some(std::mem::replace(&mut folder.listing, Arc::clone(listing)))
+                let before = std::mem::replace(&mut folder.listing, Arc::clone(listing));
+                Some(Folder { listing: before, seen_in_scan: last_seen })
             }
             None => {
                 let folder = Folder { listing: Arc::clone(listing), seen_in_scan };
@@ -113,12 +115,9 @@ impl Source {
         let now: HashSet<(FileIdentity, TsFileName)> =
             listing.sealed.iter().map(|file| (file.identity, file.name)).collect();
         if let Some(before) = before {
-            let has_moved = before.place != listing.place;
-            for old in &before.sealed {
-                if has_moved || !now.contains(&(old.identity, old.name)) {
-                    self.remove_location(&before, old, &mut taking_in.touched);
-                }
-            }
+            let has_moved = before.listing.place != listing.place;
+            let is_gone = |old: &SealedFile| has_moved || !now.contains(&(old.identity, old.name));
+            self.remove_locations(&before, is_gone, taking_in);
         }
         for file in &listing.sealed {
             self.add_location(listing, file, taking_in);
@@ -203,7 +202,8 @@ impl Source {
                 is_beaten: false,
                 is_hit_in_flight: false,
                 twin,
-                vanished: None,
+                has_missed: false,
+                is_vanished: false,
             },
         );
         taking_in.fresh.push(identity);
@@ -222,8 +222,8 @@ impl Source {
             return Origin::Rows;
         }
         let is_watched = match &scan.watched {
-            crate::listing::Watched::No => false,
-            crate::listing::Watched::Yes { broken, .. } => {
+            Watched::No => false,
+            Watched::Yes { broken, .. } => {
                 !broken.contains(&(place.region.clone(), place.partition))
             }
         };
@@ -255,18 +255,30 @@ impl Source {
         })
     }
 
-    pub(super) fn remove_location(
+    /// Files of a folder are not there any more, or not under that name.
+    fn remove_locations(
         &mut self,
-        listing: &Listing,
-        old: &SealedFile,
-        touched: &mut BTreeSet<FileIdentity>,
+        before: &Folder,
+        is_gone: impl Fn(&SealedFile) -> bool,
+        taking_in: &mut TakingIn,
     ) {
-        let Listing { place, folder, .. } = listing;
-        if let Some(tracked) = self.files.get_mut(&old.identity) {
+        let Listing { place, folder, sealed, .. } = &*before.listing;
+        let was_listed = before.seen_in_scan + 1 == self.n_scans;
+        let (has_missed_all, written) = match &taking_in.scan.watched {
+            Watched::No => (true, None),
+            Watched::Yes { broken, touched } => {
+                let is_broken = broken.contains(&(place.region.clone(), place.partition));
+                (!was_listed || is_broken, Some(touched))
+            }
+        };
+        for old in sealed.iter().filter(|old| is_gone(old)) {
+            let Some(tracked) = self.files.get_mut(&old.identity) else { continue };
             tracked.locations.retain(|location| {
                 location.place != *place || location.folder != *folder || location.name != old.name
             });
-            touched.insert(old.identity);
+            tracked.has_missed |= has_missed_all
+                || written.is_some_and(|it| it.contains(&(Arc::clone(folder), old.name)));
+            taking_in.touched.insert(old.identity);
         }
     }
 
@@ -283,13 +295,11 @@ impl Source {
         let gone = self.folders.extract_if(|_, folder| {
             folder.seen_in_scan < n_scans && !unread.contains(&folder.listing.place.region)
         });
-        let gone: Vec<Arc<Listing>> = gone.map(|(_, folder)| folder.listing).collect();
-        for listing in gone {
-            let region = self.regions.entry(listing.place.region.clone()).or_default();
-            region.is_stirred = true;
-            for old in &listing.sealed {
-                self.remove_location(&listing, old, &mut taking_in.touched);
-            }
+        let gone: Vec<Folder> = gone.map(|(_, folder)| folder).collect();
+        for folder in gone {
+            let region = folder.listing.place.region.clone();
+            self.regions.entry(region).or_default().is_stirred = true;
+            self.remove_locations(&folder, |_| true, taking_in);
         }
         // After a restart nothing is known of the folders: what is not found now is gone.
         for (key, region) in &mut self.regions {

@@ -53,18 +53,19 @@ impl Source {
         let mut calm = readable.clone();
         let mut outcome = Vanished::default();
         for identity in vanished {
-            let Some(tracked) = self.files.get(&identity) else { continue };
+            let Some(tracked) = self.files.get_mut(&identity) else { continue };
             let key = &tracked.region;
             let is_unread = |it: &Unread| it.region.as_ref().is_none_or(|it| it == key);
             let is_seen = self.regions.get(key).is_some_and(|region| region.is_seen);
             if !is_seen || scan.unread.iter().any(is_unread) {
-                // It may be in the part that could not be read.
+                // It may be in the part that could not be read, and be written to there.
+                tracked.has_missed = true;
                 let region = self.regions.entry(tracked.region.clone()).or_default();
                 region.limbo.push(identity);
                 continue;
             }
             calm.remove(&tracked.region);
-            self.handle_vanished(identity, &scan, &mut outcome);
+            self.handle_vanished(identity, &mut outcome);
         }
         self.note_vanished(outcome);
         for identity in with_mods {
@@ -224,9 +225,12 @@ impl Source {
         let Some(location) = tracked.locations.first().cloned() else { return true };
         let (old, new) = (self.rank(&tracked.last, identity), self.rank(&location, identity));
         let tracked = self.files.get_mut(&identity).expect("it was just looked at");
+        tracked.has_missed = false;
         let live = tracked.live();
+        // One that is out may have been missed by a scan.
+        let was_missed = std::mem::take(&mut tracked.is_vanished);
         let before = std::mem::replace(&mut tracked.last, location.clone());
-        if old == new && before.place == location.place {
+        if old == new && before.place == location.place && !was_missed {
             return false;
         }
         let region = self.regions.entry(tracked.region.clone()).or_default();

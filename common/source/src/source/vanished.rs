@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use super::DropPolicy;
 use super::Effect;
 use super::Left;
-use super::Location;
 use super::Origin;
 use super::Source;
 use super::State;
@@ -15,8 +14,6 @@ use crate::gap::Gap;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
-use crate::listing::Scan;
-use crate::listing::Watched;
 use crate::partition::Gone;
 use crate::partition::Lost;
 use crate::partition::may_hold;
@@ -42,36 +39,8 @@ struct Unseen {
 }
 
 impl Source {
-    /// A file is no longer there.
-    pub(super) fn handle_vanished(
-        &mut self,
-        identity: FileIdentity,
-        scan: &Scan,
-        outcome: &mut Vanished,
-    ) {
-        let Some(tracked) = self.files.get(&identity) else { return };
-        let Location { place, folder, name } = &tracked.last;
-        let has_missed = match &scan.watched {
-            Watched::No => true,
-            Watched::Yes { broken, touched } => {
-                broken.contains(&(place.region.clone(), place.partition))
-                    || touched.contains(&(folder.clone(), *name))
-            }
-        };
-        self.remove_vanished(identity, has_missed, outcome);
-    }
-
     /// Forgets a file that is no longer there, and remembers what has to follow from that.
-    ///
-    /// # Arguments
-    ///
-    /// - `has_missed`: whether there may have been deletions beside it that nobody has seen
-    fn remove_vanished(
-        &mut self,
-        identity: FileIdentity,
-        has_missed: bool,
-        outcome: &mut Vanished,
-    ) {
+    pub(super) fn handle_vanished(&mut self, identity: FileIdentity, outcome: &mut Vanished) {
         let is_covered = self.is_covered(identity);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         let rank = Rank::new(
@@ -87,7 +56,7 @@ impl Source {
         if let State::Waiting(key) = tracked.state {
             if region.in_flight.is_some_and(|(_, flight)| flight == Flight::File(key)) {
                 // The reader holds it open; its outcome decides.
-                tracked.vanished = Some(has_missed);
+                tracked.is_vanished = true;
                 return;
             }
             region.count_waiting(tracked.first_scan, false);
@@ -98,8 +67,12 @@ impl Source {
             region.take_out(key);
         }
         region.settling.remove(&identity);
-        let may_have_left = tracked.left.is_some() || tracked.is_attempted || !tracked.is_found;
-        if may_have_left && has_missed {
+        // Of a compaction's target, rows of it: with the files that it is made of.
+        let may_have_left = tracked.left.is_some()
+            || tracked.is_attempted
+            || tracked.is_compaction()
+            || !tracked.is_found;
+        if may_have_left && tracked.has_missed {
             let key = (tracked.region.clone(), tracked.last.place.partition);
             let entry = outcome.unseen.entry(key).or_insert_with(|| Unseen {
                 first: file.clone(),
@@ -120,7 +93,7 @@ impl Source {
         };
         let is_unsent = tracked.state != State::Rests && !is_covered;
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
-        let is_dropped = may_have_left && !has_missed && follows_drops;
+        let is_dropped = may_have_left && !tracked.has_missed && follows_drops;
         if !is_unsent && !is_dropped {
             outcome.gone.push(gone);
             return;
@@ -142,9 +115,11 @@ impl Source {
 
     /// A file that vanished while it was out has left, or has not.
     pub(super) fn end_vanished(&mut self, identity: FileIdentity) {
-        let Some(has_missed) = self.files.get(&identity).and_then(|it| it.vanished) else { return };
+        if !self.files.get(&identity).is_some_and(|it| it.is_vanished) {
+            return;
+        }
         let mut outcome = Vanished::default();
-        self.remove_vanished(identity, has_missed, &mut outcome);
+        self.handle_vanished(identity, &mut outcome);
         self.note_vanished(outcome);
         self.mark_lost_in_targets();
     }

@@ -1,9 +1,13 @@
 //! Which file is which, and what became of those that are no longer there.
 
+use std::collections::HashSet;
+
+use tidegate_model::Verdict;
 use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
 use tidegate_source::ItemKind;
 use tidegate_source::Record;
+use tidegate_source::SealedFile;
 use tidegate_source::SourceConfig;
 use tidegate_source::Unread;
 use tidegate_source::Watched;
@@ -12,6 +16,8 @@ use tidegate_tsfile::ProgressIndex;
 use crate::tree::Key;
 use crate::tree::Site;
 use crate::tree::compacted;
+use crate::tree::disk;
+use crate::tree::folder;
 use crate::tree::name;
 use crate::tree::sequence;
 use crate::tree::unsequence;
@@ -154,9 +160,55 @@ fn nothing_of_a_region_is_gone_before_the_region_was_seen_since_the_start() {
     // There may have been deletions beside it: nobody watched before the start.
     assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
     let [mounted, gone] = unmounted;
-    site.tree.files.insert((crate::tree::disk(), sequence(1), mounted.name), mounted);
+    site.tree.files.insert((disk(), sequence(1), mounted.name), mounted);
     assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
     assert_eq!(gone_of(&site), [Record::Gone(lost), Record::Gone(gone.identity)]);
+}
+
+#[test]
+fn a_file_that_is_missed_by_one_scan_while_it_is_out_leaves_all_the_same() {
+    // It was forgotten when it came back to the queue, and its folder did not change any more.
+    for verdict in [Verdict::Unknown, Verdict::Accepted] {
+        let mut site = Site::new(SourceConfig::default());
+        let key = site.tree.add(&sequence(1), 1);
+        site.tree.add(&sequence(1), 2);
+        site.scan();
+        let item = site.poll().expect("the first");
+        let file = site.tree.remove(&key);
+        site.scan();
+        site.tree.files.insert((disk(), key.0.clone(), key.1), file);
+        site.scan();
+        site.end(&item, verdict);
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            left.extend(site.turn());
+        }
+        let again: &[&str] = if verdict == Verdict::Unknown { &["s1", "s2"] } else { &["s2"] };
+        assert_eq!(left, again, "{verdict}");
+        assert_eq!(site.reasons(), []);
+        let status = site.status(1);
+        assert_eq!((status.vanished_files, status.superseded_files), (0, 0));
+        site.tree.add(&sequence(1), 3);
+        assert_eq!(site.turn(), ["s3"], "it is still known");
+    }
+}
+
+#[test]
+fn deletions_beside_any_name_of_a_file_that_went_may_have_been_missed() {
+    // Only the name under which it lay first was looked at. An insertion compaction gives a file a
+    // second one, beside which deletions stand from then on.
+    for written in [0, 1] {
+        let mut site = Site::new(SourceConfig::default());
+        let names = [site.tree.add(&unsequence(1), 3), (sequence(1), name(77))];
+        site.tree.link(&names[0], names[1].clone());
+        assert_eq!(site.turn(), ["u3"]);
+        names.iter().for_each(|name| drop(site.tree.remove(name)));
+        let (place, name) = &names[written];
+        let touched = HashSet::from([(folder(&disk(), place), *name)]);
+        site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+        site.turn();
+        assert_eq!(site.reasons(), [GapReason::DeletionsUnseen], "{name}");
+    }
 }
 
 #[test]
@@ -183,6 +235,28 @@ fn a_target_need_not_leave_if_all_of_it_has_and_somebody_watched() {
         let unseen = [GapReason::DeletionsUnseen];
         assert_eq!(site.reasons(), if is_watched { &unseen[..0] } else { &unseen[..] });
     }
+}
+
+#[test]
+fn deletions_beside_a_target_that_never_left_concern_what_it_is_made_of() {
+    // Its sources had left. A deletion was written beside it, and the next compaction left nothing
+    // of it: the far side kept the rows, and nobody said so.
+    let mut site = Site::new(SourceConfig::default());
+    let source = site.tree.add(&sequence(1), 1);
+    assert_eq!(site.turn(), ["s1"]);
+    let target = site.tree.add(&sequence(1), 1);
+    assert_eq!(source, target);
+    let file = site.tree.remove(&target);
+    let target = (sequence(1), compacted(1));
+    site.tree
+        .files
+        .insert((disk(), target.0.clone(), target.1), SealedFile { name: target.1, ..file });
+    site.scan();
+    site.tree.remove(&target);
+    let touched = HashSet::from([(folder(&disk(), &target.0), target.1)]);
+    site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+    site.turn();
+    assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
 }
 
 #[test]
