@@ -90,6 +90,12 @@ impl TsFileName {
         };
         parts.next().is_none().then_some(parsed)
     }
+
+    /// Whether a compaction made the file: IoTDB counts them in the name of their target, and a
+    /// flush or a LOAD has none.
+    pub(crate) fn is_of_compaction(&self) -> bool {
+        self.inner > 0 || self.cross > 0
+    }
 }
 
 impl fmt::Display for TsFileName {

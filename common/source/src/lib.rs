@@ -48,6 +48,7 @@ pub use listing::Scan;
 pub use listing::SealedFile;
 pub use listing::SourceMarks;
 pub use listing::Unread;
+pub use listing::Unreadable;
 pub use listing::Watched;
 pub use record::Boundary;
 pub use record::Known;

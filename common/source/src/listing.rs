@@ -174,6 +174,30 @@ pub struct SourceMarks {
     pub reboots: Option<u64>,
 }
 
+impl Scan {
+    /// What of the tree could not be read.
+    pub fn unreadable(&self) -> Unreadable<'_> {
+        Unreadable {
+            is_all: self.unread.iter().any(|unread| unread.region.is_none()),
+            regions: self.unread.iter().filter_map(|unread| unread.region.as_ref()).collect(),
+        }
+    }
+}
+
+/// The regions that could not be read whole; made by [`Scan::unreadable`].
+#[derive(Clone, Debug)]
+pub struct Unreadable<'s> {
+    is_all: bool,
+    regions: HashSet<&'s RegionKey>,
+}
+
+impl Unreadable<'_> {
+    /// Whether anything may be in that region that the scan does not show.
+    pub fn covers(&self, region: &RegionKey) -> bool {
+        self.is_all || self.regions.contains(region)
+    }
+}
+
 /// A part of the tree that could not be read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_structs)] // built by the edge

@@ -133,10 +133,8 @@ impl Partition {
         space: Space,
         name: TsFileName,
     ) -> impl Iterator<Item = FileIdentity> {
-        let least = FileIdentity { inode: 0, length_bytes: 0, mtime_ns: i64::MIN };
-        let from = Rank::new(rule, space, name, least);
         self.live
-            .range(from..)
+            .range(Rank::least(rule, space, name)..)
             .take_while(move |(rank, _)| rank.space == space && rank.name == name)
             .map(|(rank, _)| rank.identity)
     }
@@ -151,10 +149,9 @@ impl Partition {
     /// Whether a compaction's target is there together with the source whose name it took: then the
     /// compaction is not at its end, and the deletions that came meanwhile may not be beside it yet.
     pub(crate) fn is_unfinished(&self, rule: ReadRule, space: Space, target: TsFileName) -> bool {
-        let least = FileIdentity { inode: 0, length_bytes: 0, mtime_ns: i64::MIN };
         let source = TsFileName { inner: 0, cross: 0, ..target };
-        let from = Rank::new(rule, space, source, least);
-        let before = Rank::new(rule, space, target, least);
+        let from = Rank::least(rule, space, source);
+        let before = Rank::least(rule, space, target);
         self.live.range(from..before).any(|(rank, _)| rank.space == space)
     }
 }

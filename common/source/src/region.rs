@@ -57,6 +57,12 @@ impl Rank {
         Self { major, name, space, identity }
     }
 
+    /// The least rank that a file of that name may have.
+    pub(crate) fn least(rule: ReadRule, space: Space, name: TsFileName) -> Self {
+        let identity = FileIdentity { inode: 0, length_bytes: 0, mtime_ns: i64::MIN };
+        Self::new(rule, space, name, identity)
+    }
+
     /// Whether an open file of that space and name would lose against this one.
     pub(crate) fn beats(&self, rule: ReadRule, space: Space, name: TsFileName) -> bool {
         Self::new(rule, space, name, self.identity) < *self

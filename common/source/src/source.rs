@@ -29,6 +29,7 @@ use crate::listing::ModsRead;
 use crate::listing::ModsSeen;
 use crate::listing::SourceMarks;
 use crate::partition::Live;
+use crate::partition::Partition;
 use crate::record::Known;
 use crate::record::Record;
 use crate::region::Flight;
@@ -475,6 +476,10 @@ impl Source {
 
     fn record(&mut self, record: Record) {
         self.push(Effect::Cursor(record));
+    }
+
+    fn partition(&self, region: &RegionKey, partition: i64) -> Option<&Partition> {
+        self.regions.get(region)?.partitions.get(&partition)
     }
 
     fn rank(&self, location: &Location, identity: FileIdentity) -> Rank {

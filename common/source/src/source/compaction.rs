@@ -32,7 +32,7 @@ impl Source {
         for identity in fresh {
             let Some(tracked) = self.files.get_mut(identity) else { continue };
             let Location { place, name, .. } = &tracked.last;
-            if tracked.is_compaction() || (name.inner == 0 && name.cross == 0) {
+            if tracked.is_compaction() || !name.is_of_compaction() {
                 continue;
             }
             let Some(region) = self.regions.get_mut(&tracked.region) else { continue };
@@ -111,8 +111,7 @@ impl Source {
         }
         let mut found = Vec::new();
         for ((region, at), targets) in targets {
-            let region = self.regions.get(region);
-            let Some(partition) = region.and_then(|it| it.partitions.get(&at)) else { continue };
+            let Some(partition) = self.partition(region, at) else { continue };
             let waiting = partition.live.keys().filter_map(|rank| {
                 let tracked = self.files.get(&rank.identity)?;
                 let State::Waiting(key) = tracked.state else { return None };
@@ -199,8 +198,7 @@ impl Source {
         let Some(it) = self.files.get(&target).filter(|it| it.is_compaction()) else {
             return false;
         };
-        let region = self.regions.get(&it.region);
-        let partition = region.and_then(|region| region.partitions.get(&it.last.place.partition));
+        let partition = self.partition(&it.region, it.last.place.partition);
         let mut live = partition.into_iter().flat_map(|partition| partition.live.keys());
         live.any(|rank| {
             let Some(file) = self.files.get(&rank.identity) else { return false };
@@ -225,8 +223,7 @@ impl Source {
             return Vec::new();
         }
         let Some(tracked) = self.files.get(&identity) else { return Vec::new() };
-        let region = self.regions.get(&tracked.region);
-        let partition = region.and_then(|it| it.partitions.get(&tracked.last.place.partition));
+        let partition = self.partition(&tracked.region, tracked.last.place.partition);
         let live = partition.into_iter().flat_map(|it| &it.live);
         let targets = live.filter(|(_, it)| it.is_target).map(|(rank, _)| rank.identity);
         targets

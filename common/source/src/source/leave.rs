@@ -1,6 +1,7 @@
 //! What leaves next, and what became of what left.
 
 use std::ops::Bound;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use tidegate_model::Time;
@@ -12,6 +13,7 @@ use super::Left;
 use super::Source;
 use super::Stall;
 use super::State;
+use super::Tracked;
 use super::Without;
 use crate::extent::Extent;
 use crate::gap::Gap;
@@ -216,25 +218,39 @@ impl Source {
     /// with it: at the far side this one is going to win over them. Says whether there are any.
     fn requeue_closure(&mut self, key: &RegionKey, head: OrderKey) -> bool {
         let Some(tracked) = self.files.get(&head.rank.identity) else { return false };
-        let Some(region) = self.regions.get(key) else { return false };
-        let Some(partition) = region.partitions.get(&head.partition) else { return false };
         if self.config.without == Without::Closure {
             return false;
         }
         let extent = &tracked.facts.extent;
-        let above = partition.live.range((Bound::Excluded(head.rank), Bound::Unbounded));
-        let beaten: Vec<Rank> = above
-            .filter(|(rank, live)| {
-                live.may_be_beaten()
-                    && self.files.get(&rank.identity).is_some_and(|other| {
-                        other.is_concerned_by_late_ones() && other.facts.extent.overlaps(extent)
-                    })
-            })
-            .map(|(&rank, _)| rank)
-            .collect();
+        let above = (Bound::Excluded(head.rank), Bound::Unbounded);
+        let beaten = self
+            .concerned_in(key, head.partition, above, |other| other.facts.extent.overlaps(extent));
         let is_any = !beaten.is_empty();
         self.beat(key, beaten, Some(head));
         is_any
+    }
+
+    /// Files of a partition of which something late may hide or delete rows that have left.
+    ///
+    /// # Arguments
+    ///
+    /// - `ranks`: those that are asked about
+    /// - `is_hit`: whether the late one may have a cell in common with a file
+    pub(super) fn concerned_in(
+        &self,
+        key: &RegionKey,
+        partition: i64,
+        ranks: impl RangeBounds<Rank>,
+        is_hit: impl Fn(&Tracked) -> bool,
+    ) -> Vec<Rank> {
+        let Some(partition) = self.partition(key, partition) else { return Vec::new() };
+        let is_concerned = |rank: &Rank| {
+            let file = self.files.get(&rank.identity);
+            file.is_some_and(|it| it.is_concerned_by_late_ones() && is_hit(it))
+        };
+        let live = partition.live.range(ranks);
+        let concerned = live.filter(|(rank, live)| live.may_be_beaten() && is_concerned(rank));
+        concerned.map(|(&rank, _)| rank).collect()
     }
 
     /// Files whose rows something late is going to hide or delete leave once more behind it, and
@@ -382,14 +398,7 @@ impl Source {
         }
         tracked.mods_uncarried = Some(mods);
         let known = tracked.known(identity);
-        self.push(Effect::Gap(Gap {
-            place: known.place,
-            name: known.name,
-            n_files: 1,
-            reason: GapReason::ModsNotCarried,
-            bytes: (0, mods.length_bytes),
-            times: None,
-        }));
+        self.gap(GapReason::ModsNotCarried, known, 1, (0, mods.length_bytes), None);
     }
 
     /// A file is at the far side.

@@ -15,7 +15,6 @@ use tidegate_tsfile::Predicate;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 
-use super::Effect;
 use super::ModsTaken;
 use super::Origin;
 use super::Source;
@@ -27,7 +26,6 @@ use crate::deletion::DeletionKey;
 use crate::deletion::Scope;
 use crate::deletion::SeenDeletion;
 use crate::deletion::cut;
-use crate::gap::Gap;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
@@ -85,14 +83,7 @@ impl Source {
             self.requeue_behind(&key, file.place.partition, deletion_key, deletion);
         }
         if let Some(bytes) = unknown {
-            self.push(Effect::Gap(Gap {
-                place: file.place,
-                name: file.name,
-                n_files: 1,
-                reason: GapReason::ModsUnreadable,
-                bytes,
-                times: None,
-            }));
+            self.gap(GapReason::ModsUnreadable, file, 1, bytes, None);
         }
         self.settle_deletions(&key);
     }
@@ -137,21 +128,11 @@ impl Source {
             return;
         }
         let extent = deletion.extent();
-        let known = self.regions.get(key).and_then(|region| region.partitions.get(&partition));
-        let live = known.into_iter().flat_map(|known| &known.live);
         let may_hold_later_rows = |other: &Tracked| {
             let mut entries = other.mods.iter().flat_map(|mods| &mods.entries);
             other.facts.extent.overlaps(&extent) && !entries.any(|it| it.key == deletion_key)
         };
-        let beaten = live
-            .filter(|(rank, live)| {
-                live.may_be_beaten()
-                    && self.files.get(&rank.identity).is_some_and(|other| {
-                        other.is_concerned_by_late_ones() && may_hold_later_rows(other)
-                    })
-            })
-            .map(|(&rank, _)| rank)
-            .collect();
+        let beaten = self.concerned_in(key, partition, .., may_hold_later_rows);
         let in_flight = self.regions.get(key).and_then(|region| region.in_flight);
         if let Some((_, Flight::File(out))) = in_flight
             && let Some(other) = self.files.get_mut(&out.rank.identity)

@@ -19,13 +19,13 @@ use super::Tracked;
 use super::Without;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
-use crate::identity::RegionKey;
 use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::Listing;
 use crate::listing::Scan;
 use crate::listing::SealedFile;
 use crate::listing::Watched;
+use crate::partition::Partition;
 use crate::region::OrderKey;
 use crate::region::Phase;
 
@@ -109,9 +109,10 @@ impl Source {
         let region = self.regions.entry(listing.place.region.clone()).or_default();
         region.is_seen = true;
         region.is_stirred = true;
-        region.partitions.entry(listing.place.partition).or_insert_with(|| {
-            crate::partition::Partition { first_scan: self.n_scans, ..Default::default() }
-        });
+        region
+            .partitions
+            .entry(listing.place.partition)
+            .or_insert_with(|| Partition { first_scan: self.n_scans, ..Partition::default() });
         let now: HashSet<(FileIdentity, TsFileName)> =
             listing.sealed.iter().map(|file| (file.identity, file.name)).collect();
         if let Some(before) = before {
@@ -142,7 +143,7 @@ impl Source {
                 tracked.first_scan = self.n_scans;
                 tracked.facts = Arc::clone(&file.facts);
                 tracked.mods = file.mods.clone();
-                if file.name.inner > 0 || file.name.cross > 0 {
+                if file.name.is_of_compaction() {
                     // What was known of it when it was first seen is forgotten.
                     tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: false };
                 }
@@ -214,11 +215,9 @@ impl Source {
     /// What a file that was not known is made of.
     fn origin_of(&self, listing: &Listing, name: TsFileName, scan: &Scan) -> Origin {
         let place = &listing.place;
-        let region = self.regions.get(&place.region);
-        let partition = region.and_then(|it| it.partitions.get(&place.partition));
+        let partition = self.partition(&place.region, place.partition);
         let is_known = partition.is_some_and(|it| it.first_scan < self.n_scans);
-        // IoTDB counts compactions in the name of their target; a flush or a LOAD has none.
-        if !is_known || (name.inner == 0 && name.cross == 0) {
+        if !is_known || !name.is_of_compaction() {
             return Origin::Rows;
         }
         let is_watched = match &scan.watched {
@@ -233,9 +232,8 @@ impl Source {
 
     /// The checksum of a file that has left and may be this one on another disk.
     fn twin_of(&self, location: &Location, identity: FileIdentity) -> Option<u32> {
-        let region = self.regions.get(&location.place.region)?;
-        let partition = region.partitions.get(&location.place.partition)?;
         let Location { place, name, .. } = location;
+        let partition = self.partition(&place.region, place.partition)?;
         let equal = partition.named(self.read_rule(), place.space, *name);
         equal.filter(|it| it.length_bytes == identity.length_bytes).find_map(|it| {
             match self.files.get(&it)?.left? {
@@ -285,15 +283,10 @@ impl Source {
     /// Folders that were listed before and are not there any more.
     pub(super) fn drop_gone_folders(&mut self, taking_in: &mut TakingIn) {
         let scan = Arc::clone(&taking_in.scan);
-        let blind = scan.unread.iter().any(|unread| unread.region.is_none());
-        let unread: HashSet<&RegionKey> =
-            scan.unread.iter().filter_map(|unread| unread.region.as_ref()).collect();
-        if blind {
-            return;
-        }
+        let unreadable = scan.unreadable();
         let n_scans = self.n_scans;
         let gone = self.folders.extract_if(|_, folder| {
-            folder.seen_in_scan < n_scans && !unread.contains(&folder.listing.place.region)
+            folder.seen_in_scan < n_scans && !unreadable.covers(&folder.listing.place.region)
         });
         let gone: Vec<Folder> = gone.map(|(_, folder)| folder).collect();
         for folder in gone {
@@ -303,7 +296,7 @@ impl Source {
         }
         // After a restart nothing is known of the folders: what is not found now is gone.
         for (key, region) in &mut self.regions {
-            if region.is_seen && !unread.contains(key) {
+            if region.is_seen && !unreadable.covers(key) {
                 taking_in.touched.extend(std::mem::take(&mut region.limbo));
             }
         }
@@ -317,7 +310,7 @@ impl Source {
         late: bool,
     ) -> OrderKey {
         let Place { region, partition, .. } = &location.place;
-        let known = self.regions.get(region).and_then(|it| it.partitions.get(partition));
+        let known = self.partition(region, *partition);
         let boundary = known.and_then(|it| it.boundary).map(|(version_max, ..)| version_max);
         let is_history = match boundary {
             Some(version_max) => location.name.version <= version_max,
@@ -357,8 +350,7 @@ impl Source {
         }
         let rule = self.read_rule();
         let rank = self.rank(location, identity);
-        let region = self.regions.get(&place.region);
-        let partition = region.and_then(|it| it.partitions.get(&place.partition));
+        let partition = self.partition(&place.region, place.partition);
         let open = partition.map(|it| &it.open).into_iter().flatten();
         open.filter(|(space, open)| {
             *space == Space::Sequence && open != name && rank.beats(rule, *space, *open)

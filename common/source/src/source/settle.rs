@@ -17,7 +17,7 @@ use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
 use crate::listing::ModsMark;
 use crate::listing::Scan;
-use crate::listing::Unread;
+use crate::listing::SourceMarks;
 use crate::record::Boundary;
 use crate::record::Known;
 use crate::record::Record;
@@ -25,6 +25,7 @@ use crate::region::Flight;
 use crate::region::Held;
 use crate::region::OrderKey;
 use crate::region::Rank;
+use crate::region::Region;
 use crate::watermark::OpenFile;
 
 impl Source {
@@ -52,15 +53,13 @@ impl Source {
         }
         let mut calm = readable.clone();
         let mut outcome = Vanished::default();
+        let unreadable = scan.unreadable();
         for identity in vanished {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
-            let key = &tracked.region;
-            let is_unread = |it: &Unread| it.region.as_ref().is_none_or(|it| it == key);
-            let is_seen = self.regions.get(key).is_some_and(|region| region.is_seen);
-            if !is_seen || scan.unread.iter().any(is_unread) {
+            let region = self.regions.entry(tracked.region.clone()).or_default();
+            if !region.is_seen || unreadable.covers(&tracked.region) {
                 // It may be in the part that could not be read, and be written to there.
                 tracked.has_missed = true;
-                let region = self.regions.entry(tracked.region.clone()).or_default();
                 region.limbo.push(identity);
                 continue;
             }
@@ -80,15 +79,12 @@ impl Source {
     }
 
     fn readable_regions(&self, scan: &Scan) -> BTreeSet<RegionKey> {
-        if scan.unread.iter().any(|unread| unread.region.is_none()) {
-            return BTreeSet::new();
-        }
-        let is_unread = |key: &RegionKey| {
-            scan.unsettled.contains(key)
-                || !self.regions.get(key).is_some_and(|region| region.is_seen)
-                || scan.unread.iter().any(|unread| unread.region.as_ref() == Some(key))
+        let unreadable = scan.unreadable();
+        let is_readable = |key: &RegionKey, region: &Region| {
+            region.is_seen && !scan.unsettled.contains(key) && !unreadable.covers(key)
         };
-        self.regions.keys().filter(|key| !is_unread(key)).cloned().collect()
+        let readable = self.regions.iter().filter(|(key, region)| is_readable(key, region));
+        readable.map(|(key, _)| key.clone()).collect()
     }
 
     /// The source must not go backwards.
@@ -96,7 +92,7 @@ impl Source {
         let (before, now) = (self.marks, scan.marks);
         let is_other = matches!((before.node, now.node), (Some(a), Some(b)) if a != b);
         let is_older = matches!((before.reboots, now.reboots), (Some(a), Some(b)) if b < a);
-        let now = crate::listing::SourceMarks {
+        let now = SourceMarks {
             node: now.node.or(before.node),
             // Not readable now is not what it was.
             reboots: now.reboots,
@@ -125,7 +121,7 @@ impl Source {
             region.watermark.reset();
         }
         for (known, n_files) in first_of {
-            self.gap(GapReason::SourceRolledBack, known, n_files, None);
+            self.gap(GapReason::SourceRolledBack, known, n_files, (0, 0), None);
         }
     }
 
@@ -257,22 +253,13 @@ impl Source {
         if tracked.left.is_none() && !tracked.is_attempted {
             return;
         }
-        let region = self.regions.get(&tracked.region);
-        let partition = region.and_then(|it| it.partitions.get(&tracked.last.place.partition));
-        let between =
-            partition.into_iter().flat_map(|it| it.live.range(old.min(new)..old.max(new)));
-        let passed: Vec<Rank> = between
-            .filter(|(rank, live)| {
-                rank.identity != identity
-                    && live.may_be_beaten()
-                    && self.files.get(&rank.identity).is_some_and(|it| {
-                        it.is_concerned_by_late_ones()
-                            && it.facts.extent.overlaps(&tracked.facts.extent)
-                    })
-            })
-            .map(|(&rank, _)| rank)
-            .collect();
         let key = tracked.region.clone();
+        let between = old.min(new)..old.max(new);
+        let extent = &tracked.facts.extent;
+        let mut passed = self.concerned_in(&key, tracked.last.place.partition, between, |other| {
+            other.facts.extent.overlaps(extent)
+        });
+        passed.retain(|rank| rank.identity != identity);
         if passed.is_empty() {
             return;
         }

@@ -42,13 +42,9 @@ impl Source {
     /// Forgets a file that is no longer there, and remembers what has to follow from that.
     pub(super) fn handle_vanished(&mut self, identity: FileIdentity, outcome: &mut Vanished) {
         let is_covered = self.is_covered(identity);
-        let Some(tracked) = self.files.get_mut(&identity) else { return };
-        let rank = Rank::new(
-            self.config.effective_read_rule(),
-            tracked.last.place.space,
-            tracked.last.name,
-            identity,
-        );
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let rank = self.rank(&tracked.last, identity);
+        let tracked = self.files.get_mut(&identity).expect("it was just looked at");
         let region = self.regions.entry(tracked.region.clone()).or_default();
         let partition = region.partitions.entry(tracked.last.place.partition).or_default();
         partition.live.remove(&rank);
@@ -128,7 +124,7 @@ impl Source {
         let Vanished { unseen, gone } = outcome;
         let says_so = self.config.without != Without::UnseenDeletions;
         for Unseen { first, n_files, times } in unseen.into_values().filter(|_| says_so) {
-            self.gap(GapReason::DeletionsUnseen, first, n_files, times);
+            self.gap(GapReason::DeletionsUnseen, first, n_files, (0, 0), times);
         }
         gone.into_iter().for_each(|it| self.forget(it));
     }
@@ -138,12 +134,9 @@ impl Source {
         reason: GapReason,
         file: Known,
         n_files: u32,
+        bytes: (u64, u64),
         times: Option<(i64, i64)>,
     ) {
-        let bytes = match reason {
-            GapReason::VanishedUnsent => (0, file.identity.length_bytes),
-            _ => (0, 0),
-        };
         let Known { place, name, .. } = file;
         self.push(Effect::Gap(Gap { place, name, n_files, reason, bytes, times }));
     }
@@ -217,7 +210,9 @@ impl Source {
                     region.counts.vanished += 1;
                     if self.config.without != Without::VanishedUnsent {
                         let times = lost.facts.as_ref().and_then(|it| it.extent.bounds());
-                        self.gap(GapReason::VanishedUnsent, lost.gone.file.clone(), 1, times);
+                        let file = lost.gone.file.clone();
+                        let bytes = (0, file.identity.length_bytes);
+                        self.gap(GapReason::VanishedUnsent, file, 1, bytes, times);
                     }
                 }
                 (false, _) => (),
