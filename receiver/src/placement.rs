@@ -13,6 +13,7 @@ use std::path::Path;
 
 use sha2::Digest;
 use sha2::Sha256;
+use tidegate_daemon::files::open_regular;
 
 use crate::manifest::hex;
 use crate::records::StagedFile;
@@ -146,7 +147,11 @@ fn cut(name: &str, room: usize) -> String {
 /// Whether a file has the length and the SHA-256 of a staged one.
 fn is_of(path: &Path, file: &StagedFile) -> io::Result<bool> {
     let shown = || path.display().to_string();
-    let mut found = File::open(path).map_err(|error| named(&error, "open", &shown()))?;
+    // a stranger that is no file: stepped around, and a FIFO never waited for
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let mut found = open_regular(path).map_err(|error| named(&error, "open", &shown()))?;
     if found.metadata()?.len() != file.length_bytes {
         return Ok(false);
     }
@@ -265,6 +270,25 @@ mod tests {
     fn nothing_is_overwritten_and_an_interrupted_move_is_recognised() {
         let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         check_moves(staging.path(), target.path());
+    }
+
+    /// A FIFO under the name that comes next once stopped the loader for good.
+    #[test]
+    fn what_is_no_file_is_stepped_around_and_never_waited_for() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(staging.path().join("0"), b"bytes").unwrap();
+        let file = StagedFile {
+            staged: "0".to_owned(),
+            name: "a.tsfile".to_owned(),
+            length_bytes: 5,
+            crc32: 0,
+            sha256: Sha256::digest(b"bytes").into(),
+        };
+        let taken = target.path().join("000000000007-a.tsfile");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &taken, rustix::fs::Mode::RWXU).unwrap();
+        fs::create_dir(target.path().join("000000000007.1-a.tsfile")).unwrap();
+        let placed = place(staging.path(), target.path(), 7, &[file]).unwrap();
+        assert_eq!(placed[0].1.as_deref(), Some("000000000007.2-a.tsfile"));
     }
 
     #[test]

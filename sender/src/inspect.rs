@@ -5,7 +5,6 @@
 //! that scripts see it.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use anyhow::Result;
 use anyhow::bail;
 use serde_json::Value;
 use serde_json::json;
+use tidegate_daemon::files::open_regular;
 use tidegate_tsfile::Deletion;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModEntry;
@@ -81,7 +81,7 @@ fn mods_kind(name: &str) -> Option<ModsKind> {
 }
 
 fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
-    let file = File::open(path).with_context(|| format!("opening {}", shown(path)))?;
+    let file = open_regular(path).with_context(|| format!("opening {}", shown(path)))?;
     let mut bytes = Vec::new();
     let reading = file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
     reading.with_context(|| format!("reading {}", shown(path)))?;
@@ -416,6 +416,15 @@ mod tests {
         assert!(error("a.resource", b"\x07").contains("expected version 1 at byte 0, but found 7"));
         let error = inspect(Path::new("/nonexistent/a.mods"), false).unwrap_err();
         assert!(format!("{error:#}").starts_with("opening /nonexistent/a.mods: "));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mods");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        let error = format!("{:#}", inspect(&path, false).unwrap_err());
+        assert!(error.contains("expected a regular file"), "{error}");
     }
 
     #[test]
