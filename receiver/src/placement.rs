@@ -287,7 +287,8 @@ mod tests {
         let taken = target.path().join("000000000007-a.tsfile");
         rustix::fs::mkfifoat(rustix::fs::CWD, &taken, rustix::fs::Mode::RWXU).unwrap();
         fs::create_dir(target.path().join("000000000007.1-a.tsfile")).unwrap();
-        let placed = place(staging.path(), target.path(), 7, &[file]).unwrap();
+        let files = [file];
+        let placed = place(staging.path(), target.path(), 7, &files).unwrap();
         assert_eq!(placed[0].1.as_deref(), Some("000000000007.2-a.tsfile"));
     }
 

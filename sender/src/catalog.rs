@@ -399,13 +399,11 @@ impl Catalog {
 
     /// Forgets the folders that are gone, but not those that may be in what could not be read.
     fn forget(&mut self, scan: &Scan) {
-        let is_blind = scan.unread.iter().any(|unread| unread.region.is_none());
-        let unread: HashSet<&RegionKey> =
-            scan.unread.iter().filter_map(|unread| unread.region.as_ref()).collect();
+        let unreadable = scan.unreadable();
         let n_scans = self.n_scans;
         self.folders.retain(|_, known| {
             let region = &known.folder.listing.place.region;
-            known.seen_in_scan == n_scans || is_blind || unread.contains(region)
+            known.seen_in_scan == n_scans || unreadable.covers(region)
         });
     }
 }

@@ -103,12 +103,6 @@ impl DeletionKey {
     }
 }
 
-impl fmt::Display for DeletionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
 /// FNV-1a with 128 bits.
 struct Fnv(u128);
 

@@ -25,7 +25,6 @@ pub use mods::ModsError;
 pub use mods::ModsKind;
 pub use mods::Predicate;
 pub use mods::Target;
-pub use mods::WholeEntries;
 pub use progress::PROGRESS_DEPTH_MAX;
 pub use progress::ProcessorState;
 pub use progress::ProgressIndex;

@@ -44,25 +44,6 @@ impl ModsKind {
     pub fn entries(self, content: &[u8], offset: usize) -> Entries<'_> {
         Entries { kind: self, reader: Reader::at(content, offset), ending: None }
     }
-
-    /// Bytes of `content` up to the end of its last whole entry, and the number of whole entries.
-    ///
-    /// What is no entry ends the count: nothing behind it can be told apart.
-    pub fn whole_entries(self, content: &[u8]) -> WholeEntries {
-        let mut walk = self.entries(content, 0);
-        let entries = walk.by_ref().count();
-        WholeEntries { bytes: walk.whole_bytes(), entries }
-    }
-}
-
-/// Result of [`ModsKind::whole_entries`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_structs)] // a pair of counts
-pub struct WholeEntries {
-    /// Bytes from the start of the file to the end of the last whole entry.
-    pub bytes: usize,
-    /// Whole entries in those bytes.
-    pub entries: usize,
 }
 
 /// One whole entry of a mods file.

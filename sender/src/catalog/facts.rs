@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use tidegate_daemon::files::open_regular;
 use tidegate_source::DeviceSpan;
@@ -96,8 +97,7 @@ pub(super) fn facts_of(
         Progress::Unreadable(error) => Some(error.to_string()),
         Progress::Known(_) | Progress::Absent => None,
     };
-    let devices: Option<std::sync::Arc<[DeviceExtent]>> =
-        keeps_devices.then(|| resource.devices.into());
+    let devices: Option<Arc<[DeviceExtent]>> = keeps_devices.then(|| resource.devices.into());
     (FileFacts { extent, progress, devices }, problem)
 }
 

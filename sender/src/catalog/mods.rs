@@ -118,7 +118,7 @@ impl Folder {
                 }
                 let mods = group.iter().find_map(|it| it.read.clone());
                 // A list that is gone for a moment is what it was.
-                if mods.is_some() && !is_same(mods.as_ref(), file.mods.as_ref()) {
+                if mods.is_some() && mods != file.mods {
                     changed.get_or_insert_with(|| self.listing.sealed.clone())[at].mods = mods;
                 }
                 Ok::<(), io::Error>(())
@@ -165,15 +165,6 @@ impl Folder {
         }
         self.mods_files = mods_files;
         Ok(calm)
-    }
-}
-
-/// Whether nobody need be told.
-fn is_same(one: Option<&Arc<ModsRead>>, other: Option<&Arc<ModsRead>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
-        (None, None) => true,
-        _ => false,
     }
 }
 

@@ -18,6 +18,7 @@ use tidegate_source::Place;
 use tidegate_source::Scan;
 use tidegate_source::TsFileName;
 use tidegate_source::Watched;
+use tidegate_tsfile::RESOURCE_SUFFIX;
 
 use super::watch::Sight;
 use super::watch::Watch;
@@ -254,7 +255,7 @@ fn meaning(name: &OsStr, mask: EventMask) -> Meaning {
         Some((name, ".mods" | ".mods2" | ".compaction.mods" | ".compaction.mods2")) => {
             Meaning::Mods(name)
         }
-        Some((_, ".resource")) => Meaning::Hint,
+        Some((_, RESOURCE_SUFFIX)) => Meaning::Hint,
         // Regions may lie behind links.
         None if appears && !name.contains(".tsfile") && !name.contains('.') => Meaning::Hint,
         _ => Meaning::Nothing,

@@ -195,14 +195,14 @@ impl Watch {
         if self.appeared.drain().any(|dir| !entered.contains(&dir)) {
             self.go_blind();
         }
-        let unread = Unreadable::of(scan);
+        let unreadable = scan.unreadable();
         let now: HashMap<&Arc<str>, &Arc<Listing>> =
             scan.listings.iter().map(|listing| (&listing.folder, listing)).collect();
         let mut blind = HashSet::new();
         for (folder, known) in &mut self.folders {
             let listing = now.get(folder);
             known.is_listed = listing.is_some();
-            let is_unread = !known.is_listed && unread.covers(&known.place.region);
+            let is_unread = !known.is_listed && unreadable.covers(&known.place.region);
             if known.sight == Sight::Blind || is_unread {
                 blind.insert(partition(&known.place));
             }
@@ -232,9 +232,9 @@ impl Watch {
                 self.touched.insert((folder, name));
             }
         }
-        let unread = Unreadable::of(scan);
+        let unreadable = scan.unreadable();
         self.folders.retain(|_, known| {
-            let is_unread = unread.covers(&known.place.region);
+            let is_unread = unreadable.covers(&known.place.region);
             let partition = partition(&known.place);
             let was_doubted = self.broken.as_ref().is_none_or(|broken| broken.contains(&partition));
             if is_unread || (was_doubted && scan.unsettled.contains(&known.place.region)) {
@@ -255,25 +255,6 @@ impl Watch {
         if n_events > self.events_max {
             self.overflowed();
         }
-    }
-}
-
-/// What of a tree could not be read.
-struct Unreadable<'s> {
-    is_all: bool,
-    regions: HashSet<&'s RegionKey>,
-}
-
-impl<'s> Unreadable<'s> {
-    fn of(scan: &'s Scan) -> Self {
-        Self {
-            is_all: scan.unread.iter().any(|unread| unread.region.is_none()),
-            regions: scan.unread.iter().filter_map(|unread| unread.region.as_ref()).collect(),
-        }
-    }
-
-    fn covers(&self, region: &RegionKey) -> bool {
-        self.is_all || self.regions.contains(region)
     }
 }
 
