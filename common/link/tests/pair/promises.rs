@@ -520,8 +520,6 @@ fn pieces_shrink_after_breaks_but_never_after_ff() {
     }
 }
 
-/// A gateway drops what is too large without a word. The small deletions file got through each time,
-/// and each time the large pieces were believed to have got through with it: the size stayed.
 #[test]
 fn pieces_grow_back_after_many_files_and_more_slowly_each_time_they_had_to_shrink() {
     let mut bench = Bench::new(1, auto(Dialect::V1_3), 1 << 20);
@@ -550,6 +548,8 @@ fn pieces_grow_back_after_many_files_and_more_slowly_each_time_they_had_to_shrin
     }
 }
 
+/// A gateway drops what is too large without a word. The small deletions file got through each time,
+/// and each time the large pieces were believed to have got through with it: the size stayed.
 #[test]
 fn small_frames_that_get_through_do_not_keep_large_pieces_large() {
     let limit = 300_000;
