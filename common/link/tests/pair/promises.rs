@@ -139,6 +139,14 @@ impl Bench {
         self.lane.handle_timeout(self.now);
     }
 
+    /// Calls, and lets the greeting leave; returns its type.
+    #[track_caller]
+    fn greets(&mut self) -> u8 {
+        self.expect_call();
+        self.lane.handle_connected(self.now);
+        self.sends_type()
+    }
+
     /// Calls, and has V2 accepted.
     #[track_caller]
     fn connects(&mut self) -> usize {
@@ -163,6 +171,24 @@ impl Bench {
         };
         self.lane.begin(self.now, delivery);
         token
+    }
+
+    /// Sends a file of one piece, and has it accepted.
+    #[track_caller]
+    fn delivers(&mut self, length_bytes: u64) {
+        self.begins(None, length_bytes);
+        self.sends_piece();
+        self.hears(&[OK]);
+        self.sends_type();
+        self.hears(&[OK]);
+        self.expect_outcome(Verdict::Accepted);
+    }
+
+    /// Hears what ends the connection.
+    #[track_caller]
+    fn ends_by(&mut self, how: Heard<'_>) {
+        self.lane.handle_heard(self.now, how);
+        self.expect(&Command::Abandon);
     }
 
     /// The connection went, and the item's fate is unknown or refused.
@@ -252,12 +278,7 @@ fn unsolicited_byte_while_idle_is_no_answer() {
         bench.expect(&Command::Abandon);
         bench.expect_quiet();
         bench.connects();
-        bench.begins(None, 10);
-        bench.sends_piece();
-        bench.hears(&[OK]);
-        bench.sends();
-        bench.hears(&[OK]);
-        bench.expect_outcome(Verdict::Accepted);
+        bench.delivers(10);
     }
 }
 
@@ -266,30 +287,19 @@ fn v1_is_never_tried_after_a_timeout_or_reset() {
     for how in [Heard::Silence, Heard::Broken("reset"), Heard::Bytes(&[0x01])] {
         let mut bench = Bench::new(1, auto(Dialect::V1_2), 100);
         for _ in 0..5 {
-            bench.expect_call();
-            bench.lane.handle_connected(bench.now);
-            assert_eq!(bench.sends_type(), 51, "after {how:?}");
-            bench.lane.handle_heard(bench.now, how);
-            bench.expect(&Command::Abandon);
+            assert_eq!(bench.greets(), 51, "after {how:?}");
+            bench.ends_by(how);
         }
     }
     // After ff, on the same connection; after an orderly close, on the next; once.
     let mut bench = Bench::new(1, auto(Dialect::V1_2), 100);
-    bench.expect_call();
-    bench.lane.handle_connected(bench.now);
-    assert_eq!(bench.sends_type(), 51);
+    assert_eq!(bench.greets(), 51);
     bench.hears(&[FAIL]);
     assert_eq!(bench.sends_type(), 1);
-    bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
-    bench.expect(&Command::Abandon);
-    bench.expect_call();
-    bench.lane.handle_connected(bench.now);
-    assert_eq!(bench.sends_type(), 51);
-    bench.lane.handle_heard(bench.now, Heard::Eof);
-    bench.expect(&Command::Abandon);
-    bench.expect_call();
-    bench.lane.handle_connected(bench.now);
-    assert_eq!(bench.sends_type(), 1);
+    bench.ends_by(Heard::Broken("reset"));
+    assert_eq!(bench.greets(), 51);
+    bench.ends_by(Heard::Eof);
+    assert_eq!(bench.greets(), 1);
     bench.hears(&[OK]);
     assert_eq!(bench.lane.agreed().map(|agreed| agreed.1), Some(Dialect::V1_2));
 }
@@ -301,11 +311,8 @@ fn a_source_newer_than_1_2_never_speaks_v1() {
         for how in [Heard::Bytes(&[FAIL]), Heard::Eof] {
             let mut bench = Bench::new(1, rule, 100);
             for _ in 0..3 {
-                bench.expect_call();
-                bench.lane.handle_connected(bench.now);
-                assert_eq!(bench.sends_type(), 51);
-                bench.lane.handle_heard(bench.now, how);
-                bench.expect(&Command::Abandon);
+                assert_eq!(bench.greets(), 51);
+                bench.ends_by(how);
             }
         }
     }
@@ -319,8 +326,7 @@ fn what_one_peer_makes_of_v2_is_not_held_against_another() {
     assert_eq!(bench.expect_call(), 0);
     bench.lane.handle_connected(bench.now);
     assert_eq!(bench.sends_type(), 51);
-    bench.lane.handle_heard(bench.now, Heard::Eof);
-    bench.expect(&Command::Abandon);
+    bench.ends_by(Heard::Eof);
     assert_eq!(bench.expect_call(), 0);
     bench.lane.handle_connect_failed(bench.now, "refused");
     assert_eq!(bench.connects(), 1);
@@ -359,8 +365,7 @@ fn a_dead_first_peer_does_not_keep_the_others_from_being_tried() {
         |bench| {
             bench.lane.handle_connected(bench.now);
             bench.sends();
-            bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
-            bench.expect(&Command::Abandon);
+            bench.ends_by(Heard::Broken("reset"));
         },
     ];
     for die in dead {
@@ -394,8 +399,7 @@ fn a_peer_that_greets_and_closes_is_trouble_is_called_more_and_more_rarely_and_g
                 bench.begins(None, 100);
                 bench.sends_piece();
             }
-            bench.lane.handle_heard(bench.now, Heard::Eof);
-            bench.expect(&Command::Abandon);
+            bench.ends_by(Heard::Eof);
             if has_begun {
                 bench.expect_outcome(Verdict::Unknown);
             }
@@ -413,22 +417,15 @@ fn a_connection_that_something_was_accepted_on_may_be_closed_and_counts_for_its_
     let mut bench = Bench::new(2, auto(Dialect::V1_3), 100);
     for _ in 0..20 {
         assert_eq!(bench.connects(), 0);
-        bench.begins(None, 100);
-        bench.sends_piece();
-        bench.hears(&[OK]);
-        bench.sends_type();
-        bench.hears(&[OK]);
-        bench.expect_outcome(Verdict::Accepted);
-        bench.lane.handle_heard(bench.now, Heard::Eof);
-        bench.expect(&Command::Abandon);
+        bench.delivers(100);
+        bench.ends_by(Heard::Eof);
         assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
     }
     // One that was idle for long is no trouble either: a file may take its time to be opened.
     for _ in 0..20 {
         assert_eq!(bench.connects(), 0);
         bench.now = bench.now + Duration::from_secs(30);
-        bench.lane.handle_heard(bench.now, Heard::Eof);
-        bench.expect(&Command::Abandon);
+        bench.ends_by(Heard::Eof);
         assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
     }
 }
@@ -438,19 +435,12 @@ fn a_connection_that_something_was_accepted_on_may_be_closed_and_counts_for_its_
 fn a_connection_that_something_was_accepted_on_may_be_broken_off_while_it_is_idle() {
     let mut bench = Bench::new(1, auto(Dialect::V1_3), 100);
     bench.connects();
-    bench.begins(None, 100);
-    bench.sends_piece();
-    bench.hears(&[OK]);
-    bench.sends_type();
-    bench.hears(&[OK]);
-    bench.expect_outcome(Verdict::Accepted);
-    bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
-    bench.expect(&Command::Abandon);
+    bench.delivers(100);
+    bench.ends_by(Heard::Broken("reset"));
     assert_eq!((bench.lane.phase(), bench.lane.last_trouble()), (Phase::Resting, None));
     // nothing was accepted on this one
     bench.connects();
-    bench.lane.handle_heard(bench.now, Heard::Broken("reset"));
-    bench.expect(&Command::Abandon);
+    bench.ends_by(Heard::Broken("reset"));
     assert!(bench.lane.last_trouble().is_some());
 }
 
@@ -535,16 +525,10 @@ fn pieces_grow_back_after_many_files_and_more_slowly_each_time_they_had_to_shrin
         bench.connects();
         for n_files in 0..files_before_growth {
             assert_eq!(bench.lane.piece_bytes(), 1 << 19, "after {n_files} files");
-            bench.begins(None, 1 << 19);
-            bench.sends_piece();
-            bench.hears(&[OK]);
-            bench.sends_type();
-            bench.hears(&[OK]);
-            bench.expect_outcome(Verdict::Accepted);
+            bench.delivers(1 << 19);
         }
         assert_eq!(bench.lane.piece_bytes(), 1 << 20);
-        bench.lane.handle_heard(bench.now, Heard::Eof);
-        bench.expect(&Command::Abandon);
+        bench.ends_by(Heard::Eof);
     }
 }
 
@@ -566,14 +550,8 @@ fn small_frames_that_get_through_do_not_keep_large_pieces_large() {
         bench.expect_abandoned(Verdict::Unknown);
         // Another stream's small file goes over the same lane in between.
         bench.connects();
-        bench.begins(None, 500);
-        bench.sends_piece();
-        bench.hears(&[OK]);
-        bench.sends();
-        bench.hears(&[OK]);
-        bench.expect_outcome(Verdict::Accepted);
-        bench.lane.handle_heard(bench.now, Heard::Eof);
-        bench.expect(&Command::Abandon);
+        bench.delivers(500);
+        bench.ends_by(Heard::Eof);
     }
     panic!("pieces still have {} bytes", bench.lane.piece_bytes());
 }
@@ -596,12 +574,7 @@ fn a_break_before_anything_has_left_says_nothing_about_sizes() {
 fn idle_connection_is_closed_and_reopened_lazily() {
     let mut bench = Bench::new(1, auto(Dialect::V2_0), 100);
     bench.connects();
-    bench.begins(None, 10);
-    bench.sends_piece();
-    bench.hears(&[OK]);
-    bench.sends();
-    bench.hears(&[OK]);
-    bench.expect_outcome(Verdict::Accepted);
+    bench.delivers(10);
     bench.lane.want(false);
     let idle_since = bench.now;
     bench.times_out();
