@@ -222,6 +222,14 @@ impl Iotdb {
         Place { region: region.clone(), partition, space }
     }
 
+    /// Every partition there is, with its region.
+    pub(crate) fn keys(&self) -> Vec<(RegionKey, i64)> {
+        let regions = self.regions.iter();
+        regions
+            .flat_map(|(key, it)| it.partitions.keys().map(|&partition| (key.clone(), partition)))
+            .collect()
+    }
+
     fn inode(&mut self) -> u64 {
         self.next_inode += 1;
         self.next_inode
@@ -481,12 +489,7 @@ impl Iotdb {
     pub(crate) fn restart(&mut self) {
         self.reboots += 1;
         self.loads = 0;
-        let keys: Vec<(RegionKey, i64)> = self
-            .regions
-            .iter()
-            .flat_map(|(key, it)| it.partitions.keys().map(|&partition| (key.clone(), partition)))
-            .collect();
-        for (region, partition) in keys {
+        for (region, partition) in self.keys() {
             self.end_compaction(&region, partition);
             let known = self.partition(&region, partition);
             let memories: Vec<Memory> =
@@ -534,12 +537,7 @@ impl Iotdb {
 
     /// Everything comes to rest: all memory is on disk, no compaction is under way.
     pub(crate) fn come_to_rest(&mut self) {
-        let keys: Vec<(RegionKey, i64)> = self
-            .regions
-            .iter()
-            .flat_map(|(key, it)| it.partitions.keys().map(|&partition| (key.clone(), partition)))
-            .collect();
-        for (region, partition) in keys {
+        for (region, partition) in self.keys() {
             for space in [Space::Sequence, Space::Unsequence] {
                 self.flush(&region, partition, space);
             }

@@ -33,6 +33,18 @@ fn setup(rng: &mut fastrand::Rng, without: Without) -> Setup {
     Setup { rule, consensus, takes_deletions, has_devices: rng.u8(0..4) > 0, drop_policy, without }
 }
 
+/// What stories are told with.
+fn plain(without: Without) -> Setup {
+    Setup {
+        rule: ReadRule::UnsequenceFirst,
+        consensus: Consensus::Iot,
+        takes_deletions: true,
+        has_devices: true,
+        drop_policy: DropPolicy::Keep,
+        without,
+    }
+}
+
 /// Steps of one run. Each run has a character: some never crash, some are never watched.
 fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
     let n_steps = rng.usize(20..160);
@@ -206,18 +218,10 @@ fn each_rule_switched_off_is_noticed() {
 #[test]
 fn each_story_ends_well_and_ends_badly_without_its_rule() {
     for (name, without, steps) in stories::ALL {
-        let setup = |without| Setup {
-            rule: ReadRule::UnsequenceFirst,
-            consensus: Consensus::Iot,
-            takes_deletions: true,
-            has_devices: true,
-            drop_policy: DropPolicy::Keep,
-            without,
-        };
         let steps = steps();
-        let (result, story) = run(setup(Without::Nothing), &steps, true);
+        let (result, story) = run(plain(Without::Nothing), &steps, true);
         assert!(result.is_ok(), "{name}: {result:?}\n{story}");
-        let (result, story) = run(setup(*without), &steps, true);
+        let (result, story) = run(plain(*without), &steps, true);
         assert!(result.is_err(), "{name} without {without:?} ends well\n{story}");
     }
 }
@@ -225,15 +229,7 @@ fn each_story_ends_well_and_ends_badly_without_its_rule() {
 #[test]
 fn an_unsequence_file_leaves_once_behind_the_sequence_file_that_was_open() {
     let n_sent = |without| {
-        let setup = Setup {
-            rule: ReadRule::UnsequenceFirst,
-            consensus: Consensus::Iot,
-            takes_deletions: true,
-            has_devices: true,
-            drop_policy: DropPolicy::Keep,
-            without,
-        };
-        let (result, story) = run(setup, &stories::sealed_the_other_way_round(), true);
+        let (result, story) = run(plain(without), &stories::sealed_the_other_way_round(), true);
         result.unwrap_or_else(|error| panic!("{error}\n{story}"))
     };
     assert_eq!(n_sent(Without::Nothing), 2);

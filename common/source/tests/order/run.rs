@@ -227,18 +227,15 @@ impl Run {
         let pick_of = |pick: u8, keys: &[(RegionKey, i64)]| {
             (!keys.is_empty()).then(|| keys[usize::from(pick) % keys.len()].clone())
         };
-        let keys: Vec<(RegionKey, i64)> = self
-            .iotdb
-            .regions
-            .iter()
-            .flat_map(|(key, it)| it.partitions.keys().map(|&at| (key.clone(), at)))
-            .collect();
+        let keys = self.iotdb.keys();
         match *step {
             Step::Insert { device, time } => {
                 let (device, time) = (usize::from(device) % 3, i64::from(time) % (2 * PARTITION));
                 self.iotdb.insert(device, time);
-                let value = self.iotdb.read().get(&(device, time)).copied();
-                self.tell(|| format!("insert {} time {time}, now {value:?}", DEVICES[device]));
+                if self.story.is_some() {
+                    let value = self.iotdb.read().get(&(device, time)).copied();
+                    self.tell(|| format!("insert {} time {time}, now {value:?}", DEVICES[device]));
+                }
             }
             Step::Flush { pick } => {
                 let Some((region, partition)) = pick_of(pick / 2, &keys) else { return };
@@ -418,19 +415,14 @@ impl Run {
         if file.mods.entries.is_empty() {
             return None;
         }
-        let devices = devices_of(file);
-        let every: Vec<DeviceExtent> = DEVICES
-            .iter()
-            .map(|&device| DeviceExtent {
-                device: DeviceId { path: device.into(), segments: None },
-                range: TimeRange::ALL,
-            })
-            .collect();
-        let without_cut = self.setup.without == Without::DeletionCut;
+        let devices = match self.setup.without {
+            Without::DeletionCut => every_device(),
+            _ => devices_of(file),
+        };
         let entries = file.mods.entries.iter().enumerate().map(|(at, entry)| SeenDeletion {
             end_bytes: 10 * (at as u64 + 1),
             key: DeletionKey::of(entry),
-            scope: cut(entry, if without_cut { &every } else { &devices }),
+            scope: cut(entry, &devices),
         });
         let entries: Vec<SeenDeletion> = entries.collect();
         assert!(entries.iter().all(|it| !matches!(it.scope, Scope::Unknown)));
@@ -613,12 +605,16 @@ impl Run {
 
 fn devices_of(file: &File) -> Vec<DeviceExtent> {
     let extents = file.extents().into_iter();
-    extents
-        .map(|(device, (start, end))| DeviceExtent {
-            device: DeviceId { path: DEVICES[device].into(), segments: None },
-            range: TimeRange { start, end },
-        })
-        .collect()
+    extents.map(|(at, (start, end))| extent(DEVICES[at], TimeRange { start, end })).collect()
+}
+
+/// What a file would hold that has every device at every time.
+fn every_device() -> Vec<DeviceExtent> {
+    DEVICES.map(|device| extent(device, TimeRange::ALL)).into()
+}
+
+fn extent(device: &str, range: TimeRange) -> DeviceExtent {
+    DeviceExtent { device: DeviceId { path: device.into(), segments: None }, range }
 }
 
 fn config(setup: Setup) -> SourceConfig {
