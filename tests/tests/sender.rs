@@ -628,21 +628,31 @@ fn a_unit_of_time_stamps_that_contradicts_the_source_is_refused_at_start() {
 #[test]
 fn a_pipe_keeps_to_a_rate_limit_of_its_own_and_holds_up_no_other() {
     let mut site = Site::new(&[]);
-    site.tree.add_file("sequence/root.a/1/0", 2_000_000, None).expect("a file");
-    let limit = ("connector.rate-limit-bytes-per-second", "500000");
+    let folder = "sequence/root.a/1/0";
+    site.tree.add_file(folder, 2_000_000, None).expect("a file");
+    // Half an hour for a file, and a minute for each piece: nothing is waited for so long.
+    let limit = ("connector.rate-limit-bytes-per-second", "1000");
     let pieces = ("connector.tidegate.piece-size-bytes", "65536");
-    site.write_pipe("slow", site.receiver_setup.address(), &[limit, pieces]);
-    site.write_pipe("fast", site.receiver_setup.address(), &[pieces]);
-    let sent = |status: &Value, name: &str| {
+    let receiver = site.receiver_setup.address();
+    site.write_pipe("slow", receiver, &[limit, pieces]);
+    site.write_pipe("fast", receiver, &[pieces]);
+    let pipe = |status: &Value, name: &str| {
         let pipes = status["pipes"].as_array().cloned().unwrap_or_default();
-        pipes.iter().any(|pipe| pipe["name"] == name && pipe["sent_files"] == 1)
+        pipes.into_iter().find(|pipe| pipe["name"] == name).unwrap_or_default()
     };
-    let began = std::time::Instant::now();
+    let sent = |status: &Value, name: &str| pipe(status, name)["sent_files"].as_u64();
+    let left = |status: &Value, name: &str| pipe(status, name)["lanes"][0]["bytes_sent"].as_u64();
     let mut sender = site.start();
-    let status = site.wait(&mut sender, "the pipe without a limit", |it| sent(it, "fast"));
-    assert!(!sent(&status, "slow"), "{status}");
-    site.wait(&mut sender, "the pipe with a limit", |it| sent(it, "slow"));
-    assert!(began.elapsed() > Duration::from_secs(3), "{:?}", began.elapsed());
+    site.wait(&mut sender, "the pipe without a limit", |it| sent(it, "fast") == Some(1));
+    site.tree.add_file(folder, 2_000_000, None).expect("another file");
+    let status = site.wait(&mut sender, "it once more, and a piece of the other", |it| {
+        sent(it, "fast") == Some(2) && left(it, "slow") >= Some(65_536)
+    });
+    assert!(left(&status, "slow") < Some(1_000_000), "{status}");
+    assert_eq!(sent(&status, "slow"), Some(0), "{status}");
+    site.write_pipe("slow", receiver, &[pieces]);
+    sender.reload().expect("SIGHUP");
+    site.wait(&mut sender, "the pipe that had a limit", |it| sent(it, "slow") == Some(2));
 }
 
 #[test]
