@@ -213,15 +213,13 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM; how it ended and how long it took.
-    pub fn terminate(mut self) -> (ExitStatus, Duration) {
-        let began = Instant::now();
+    /// SIGTERM; how it ended and what it logged.
+    pub fn terminate(self) -> (ExitStatus, Vec<String>) {
         self.signal(Signal::TERM);
-        let status = self.child.wait().unwrap();
-        (status, began.elapsed())
+        self.wait()
     }
 
-    /// Waits for an end that nobody asked for.
+    /// Waits for the end.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
         (status, self.log.all())
