@@ -101,8 +101,7 @@ fn a_file_repeated_after_a_lost_ok_is_kept_once() {
     // other bytes are another file
     assert_eq!(daemon.greeted().file("a.tsfile", &ts_file(3000, 2), 3000), Some(OK));
     daemon.wait_loaded();
-    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["a.tsfile"; 3]);
+    assert_eq!(site.stored_names(), ["a.tsfile"; 3]);
 }
 
 /// IoTDB names files by time and version only, so two databases that were written alike can hold
@@ -141,18 +140,15 @@ fn a_stream_is_deduplicated_within_its_epoch() {
     let daemon = site.start();
     let content = ts_file(100, 1);
     for (epoch, kept) in [(1, 1), (1, 1), (2, 2), (2, 2)] {
-        let mut peer = daemon.connect();
-        assert_eq!(peer.ask(&tidegate("p/0", epoch)), Some(OK));
+        let mut peer = daemon.greeted_as(&tidegate("p/0", epoch));
         assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
         daemon.wait_loaded();
         assert_eq!(site.stored().len(), kept, "epoch {epoch}");
     }
     // another item of the stream ends the tail
-    let mut peer = daemon.connect();
-    assert_eq!(peer.ask(&tidegate("p/0", 2)), Some(OK));
+    let mut peer = daemon.greeted_as(&tidegate("p/0", 2));
     assert_eq!(peer.file("b.tsfile", &content, 100), Some(OK));
-    let mut peer = daemon.connect();
-    assert_eq!(peer.ask(&tidegate("p/0", 2)), Some(OK));
+    let mut peer = daemon.greeted_as(&tidegate("p/0", 2));
     assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
     daemon.wait_loaded();
     assert_eq!(site.stored().len(), 4);
@@ -187,13 +183,10 @@ fn a_pipe_that_was_set_up_anew_ends_all_its_earlier_lanes_and_no_other_pipe() {
 fn an_older_connection_of_a_stream_is_gone_before_the_new_one_is_answered() {
     let site = Site::new(&[]);
     let daemon = site.start();
-    let mut old = daemon.connect();
-    assert_eq!(old.ask(&tidegate("p/0", 1)), Some(OK));
+    let mut old = daemon.greeted_as(&tidegate("p/0", 1));
     assert_eq!(old.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(OK));
-    let mut other = daemon.connect();
-    assert_eq!(other.ask(&tidegate("q/0", 1)), Some(OK));
-    let mut new = daemon.connect();
-    assert_eq!(new.ask(&tidegate("p/0", 2)), Some(OK));
+    let mut other = daemon.greeted_as(&tidegate("q/0", 1));
+    let mut new = daemon.greeted_as(&tidegate("p/0", 2));
     assert_eq!(old.end(), End::Reset);
     assert_eq!(other.ask(&config_plan()), Some(OK), "another stream is left alone");
     // what the gateway delivers late is refused, also after a restart

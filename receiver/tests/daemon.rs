@@ -240,8 +240,7 @@ fn a_manifest_that_cannot_be_synced_ends_the_daemon_and_keeps_the_file_for_the_n
     std::fs::rename(site.path("manifest.1"), &manifest).unwrap();
     let daemon = site.start();
     daemon.wait_loaded();
-    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["a.tsfile", "b.tsfile"]);
+    assert_eq!(site.stored_names(), ["a.tsfile", "b.tsfile"]);
 }
 
 /// A target that was unmounted was once made anew below its mount point, and filled there.
@@ -279,8 +278,7 @@ fn a_target_that_goes_away_is_waited_for_and_never_made_anew() {
     std::fs::rename(site.path("elsewhere"), site.path("files")).unwrap();
     daemon.wait_loaded();
     daemon.wait_status(|status| status["loader"]["is_target_away"] == false);
-    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["a.tsfile", "b.tsfile", "c.tsfile"]);
+    assert_eq!(site.stored_names(), ["a.tsfile", "b.tsfile", "c.tsfile"]);
 }
 
 #[test]
@@ -327,8 +325,7 @@ fn files_wait_while_the_target_is_away() {
     std::fs::rename(site.path("away"), site.path("files")).unwrap();
     daemon.wait_loaded();
     daemon.log.wait("target goes on");
-    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["a.tsfile", "b.tsfile"]);
+    assert_eq!(site.stored_names(), ["a.tsfile", "b.tsfile"]);
 }
 
 #[test]
@@ -379,10 +376,7 @@ fn files_of_a_damaged_record_are_put_aside_and_not_removed() {
     assert_eq!(daemon.gaps().as_array().unwrap().len(), 1, "{:#}", daemon.gaps());
     let stored: Vec<_> = site.stored().into_iter().map(|file| file.bytes).collect();
     assert_eq!(stored, [contents[1].clone()]);
-    let unclaimed = std::fs::read_dir(site.path("state/unclaimed")).unwrap();
-    let unclaimed: Vec<_> =
-        unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-    assert_eq!(unclaimed, [contents[0].clone()]);
+    assert_eq!(site.unclaimed(), [contents[0].clone()]);
 }
 
 /// They were removed at the next start, when the position stood behind the damage.
@@ -403,10 +397,7 @@ fn files_of_a_record_found_damaged_while_running_are_kept_by_the_next_start() {
     daemon.kill();
     let daemon = site.start();
     daemon.log.wait("kept a file that no readable record speaks of");
-    let unclaimed = std::fs::read_dir(site.path("state/unclaimed")).unwrap();
-    let unclaimed: Vec<_> =
-        unclaimed.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-    assert_eq!(unclaimed, [content]);
+    assert_eq!(site.unclaimed(), [content]);
 }
 
 fn damage_record_of_first(site: &Site) {
@@ -432,8 +423,7 @@ fn a_manifest_that_was_moved_away_is_begun_anew() {
     std::fs::rename(&manifest, site.path("manifest.1")).unwrap();
     assert_eq!(peer.file("b.tsfile", &ts_file(100, 2), 100), Some(OK));
     daemon.wait_loaded();
-    let names: Vec<_> = site.stored().into_iter().map(|file| file.name).collect();
-    assert_eq!(names, ["b.tsfile"]);
+    assert_eq!(site.stored_names(), ["b.tsfile"]);
 }
 
 #[test]
@@ -443,8 +433,7 @@ fn there_may_be_more_origins_than_descriptors() {
     daemon.limit_descriptors(300);
     let content = ts_file(100, 1);
     for n in 0..400 {
-        let mut peer = daemon.connect();
-        assert_eq!(peer.ask(&common::handshake(&[("clusterID", &n.to_string())])), Some(OK));
+        let mut peer = daemon.greeted_as(&common::handshake(&[("clusterID", &n.to_string())]));
         assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
     }
     daemon.wait_loaded();
@@ -461,8 +450,7 @@ fn a_batch_of_more_origins_than_descriptors_is_placed() {
         std::fs::rename(site.path("files"), site.path("away")).unwrap();
         let content = ts_file(100, 1);
         for n in 0..256 {
-            let mut peer = daemon.connect();
-            assert_eq!(peer.ask(&common::handshake(&[("clusterID", &n.to_string())])), Some(OK));
+            let mut peer = daemon.greeted_as(&common::handshake(&[("clusterID", &n.to_string())]));
             assert_eq!(peer.file("a.tsfile", &content, 100), Some(OK));
         }
         daemon.wait_status(|status| status["edge"]["connections"].as_array().unwrap().is_empty());
@@ -481,8 +469,7 @@ fn what_stands_before_a_record_that_waits_is_in_the_manifest() {
     let daemon = site.start();
     std::fs::rename(site.path("files"), site.path("away")).unwrap();
     for (origin, seed) in [("first", 1), ("second", 2)] {
-        let mut peer = daemon.connect();
-        assert_eq!(peer.ask(&common::handshake(&[("clusterID", origin)])), Some(OK));
+        let mut peer = daemon.greeted_as(&common::handshake(&[("clusterID", origin)]));
         assert_eq!(peer.file("a.tsfile", &ts_file(100, seed), 100), Some(OK));
     }
     daemon.log.wait("target stalled");

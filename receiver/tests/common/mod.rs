@@ -115,6 +115,17 @@ impl Site {
         found.sort_by_key(|file| file.sequence);
         found
     }
+
+    /// Their original names, in order of arrival.
+    pub fn stored_names(&self) -> Vec<String> {
+        self.stored().into_iter().map(|file| file.name).collect()
+    }
+
+    /// Contents of the files that no record speaks of.
+    pub fn unclaimed(&self) -> Vec<Vec<u8>> {
+        let entries = fs::read_dir(self.path("state/unclaimed")).unwrap();
+        entries.map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
+    }
 }
 
 /// A line of a manifest and the file it speaks of.
@@ -167,9 +178,16 @@ impl Daemon {
     }
 
     /// A connection that has greeted as a stock 1.3 sender.
+    #[track_caller]
     pub fn greeted(&self) -> Peer {
+        self.greeted_as(&handshake(&[]))
+    }
+
+    /// A connection on which this handshake was accepted.
+    #[track_caller]
+    pub fn greeted_as(&self, handshake: &[u8]) -> Peer {
         let mut peer = self.connect();
-        assert_eq!(peer.ask(&handshake(&[])), Some(OK));
+        assert_eq!(peer.ask(handshake), Some(OK));
         peer
     }
 
