@@ -1,5 +1,6 @@
 //! The keeper on a disk that fails or loses its power at every single operation.
 
+use std::ops::Range;
 use std::sync::mpsc::channel;
 use std::sync::mpsc::sync_channel;
 
@@ -112,6 +113,18 @@ fn workload() -> Vec<KeeperOp> {
     ops
 }
 
+/// The changes to a disk that the workload makes, behind those of opening it.
+fn changes_of_workload() -> Range<u64> {
+    let whole = SimStorage::new();
+    let mut site = Site::open(&whole).unwrap();
+    let first = whole.changes();
+    workload().into_iter().try_for_each(|op| site.go(op)).unwrap();
+    assert_eq!(site.accepted(), (0..24).collect::<Vec<_>>());
+    let changes = first..whole.changes();
+    assert!(changes.end - changes.start > 40, "{changes:?}");
+    changes
+}
+
 /// Tokens of greetings, of which nothing is kept.
 fn is_greeting(token: u64) -> bool {
     token.is_multiple_of(6)
@@ -146,15 +159,8 @@ fn check_kept(disk: &SimStorage, accepted: &[u64], context: &str) {
 
 #[test]
 fn a_disk_that_fails_at_any_operation_ends_the_keeper_before_a_false_ok() {
-    let whole = SimStorage::new();
-    let mut site = Site::open(&whole).unwrap();
-    let first = whole.changes();
-    workload().into_iter().try_for_each(|op| site.go(op)).unwrap();
-    assert_eq!(site.accepted(), (0..24).collect::<Vec<_>>());
-    let n_changes = whole.changes();
-    assert!(n_changes - first > 40, "{first} to {n_changes}");
     for fault in [SimFault::Io, SimFault::PowerCut] {
-        for at in first..n_changes {
+        for at in changes_of_workload() {
             let context = format!("{fault:?} at {at}");
             let disk = SimStorage::new().with_fault(at, fault);
             let mut site = Site::open(&disk).unwrap();
@@ -172,12 +178,8 @@ fn a_disk_that_fails_at_any_operation_ends_the_keeper_before_a_false_ok() {
 
 #[test]
 fn a_disk_that_is_full_at_any_operation_holds_up_and_loses_nothing() {
-    let whole = SimStorage::new();
-    let mut site = Site::open(&whole).unwrap();
-    let first = whole.changes();
-    workload().into_iter().try_for_each(|op| site.go(op)).unwrap();
     let mut n_survived = 0;
-    for at in first..whole.changes() {
+    for at in changes_of_workload() {
         let context = format!("full at {at}");
         let disk = SimStorage::new().with_fault(at, SimFault::DiskFull);
         let mut site = Site::open(&disk).unwrap();
