@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 
 use tidegate_tests::workspace;
 use tidegate_tests::workspace::Metadata;
@@ -93,12 +94,7 @@ fn pure_crates_name_no_socket_file_thread_or_clock() {
     for member in metadata.members().filter(|member| PURE.contains(&member.name.as_str())) {
         n_crates += 1;
         let source = member.manifest_path.with_file_name("src");
-        for path in workspace::rust_files(&source).expect("source files") {
-            if is_test_file(&source, &path) {
-                continue;
-            }
-            let text = fs::read_to_string(&path).expect("a source file");
-            let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display();
+        for (shown, text) in product_files(&source) {
             found.extend(impurities(&text).into_iter().map(|what| format!("{shown}: {what}")));
         }
     }
@@ -120,14 +116,8 @@ const DIRECTORY_MAKERS: &[&str] = &[
 fn directories_are_made_only_where_their_entries_are_synced() {
     let mut makers = Vec::new();
     for source in ["common/durable/src", "common/daemon/src", "receiver/src", "sender/src"] {
-        let source = workspace::root().join(source);
-        for path in workspace::rust_files(&source).expect("source files") {
-            let text = fs::read_to_string(&path).expect("a source file");
-            if !is_test_file(&source, &path) && makes_directories(&text) {
-                let shown = path.strip_prefix(workspace::root()).unwrap_or(&path);
-                makers.push(shown.display().to_string());
-            }
-        }
+        let files = product_files(&workspace::root().join(source)).into_iter();
+        makers.extend(files.filter(|(_, text)| makes_directories(text)).map(|(shown, _)| shown));
     }
     let is_known = |maker: &String| DIRECTORY_MAKERS.contains(&maker.as_str());
     assert!(makers.iter().all(is_known), "{makers:?}");
@@ -172,6 +162,17 @@ fn misplaced(metadata: &Metadata) -> Vec<String> {
         }
     }
     found
+}
+
+/// The files below a folder that are no tests, by their paths in the workspace, with their text.
+fn product_files(source: &Path) -> Vec<(String, String)> {
+    let mut files = workspace::rust_files(source).expect("source files");
+    files.retain(|path| !is_test_file(source, path));
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a source file");
+        (path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string(), text)
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// Whether a file holds nothing but tests, by its name: `tests.rs`, `…_tests.rs`, `tests/…`.
