@@ -100,7 +100,7 @@ impl SourceTree {
 }
 
 /// A `.resource` as IoTDB 1.2 writes it, of one device.
-pub fn resource(device: &str, start: i64, end: i64) -> Vec<u8> {
+fn resource(device: &str, start: i64, end: i64) -> Vec<u8> {
     let length = i32::try_from(device.len()).expect("a short name");
     let mut bytes = vec![1, 1]; // version; time index by device path
     bytes.extend(1i32.to_be_bytes());

@@ -194,12 +194,21 @@ fn frame_ends(numbers: &[u64]) -> Vec<usize> {
 
 const SMALL: [u64; 5] = [0, 4, 7, 12, 5];
 
-/// A small journal; closed, rewritten, or left as after `kill -9`.
-fn small(how: &str) -> (SimStorage, Vec<u8>) {
+/// How a small journal was written and left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    Closed,
+    Rewritten,
+    /// As after `kill -9`.
+    Killed,
+}
+
+/// A small journal's disk, and its bytes.
+fn small(left: Left) -> (SimStorage, Vec<u8>) {
     let storage = SimStorage::new();
     let (mut journal, _) = open(&storage).unwrap();
     let records: Vec<(u8, Vec<u8>)> = SMALL.iter().map(|n| record(*n)).collect();
-    if how == "rewritten" {
+    if left == Left::Rewritten {
         journal.rewrite(records.iter().map(|(kind, bytes)| (*kind, bytes.as_slice()))).unwrap();
     } else {
         for (kind, bytes) in &records {
@@ -207,7 +216,7 @@ fn small(how: &str) -> (SimStorage, Vec<u8>) {
             journal.sync().unwrap();
         }
     }
-    if how == "closed" {
+    if left == Left::Closed {
         journal.close().unwrap();
     }
     let bytes = storage.content(&name("sent.journal")).unwrap();
@@ -217,15 +226,15 @@ fn small(how: &str) -> (SimStorage, Vec<u8>) {
 #[test]
 fn a_flipped_bit_costs_the_record_it_is_in_and_is_reported() {
     let mut flips = 0_u64;
-    for how in ["closed", "rewritten", "killed"] {
-        let (storage, whole) = small(how);
+    for left in [Left::Closed, Left::Rewritten, Left::Killed] {
+        let (storage, whole) = small(left);
         let ends = frame_ends(&SMALL);
         for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
                 storage.set_content(&name("sent.journal"), bytes);
-                let context = format!("{how}: bit {bit} of byte {at}");
+                let context = format!("{left:?}: bit {bit} of byte {at}");
                 let (_, recovery) = open(&storage).unwrap_or_else(|e| panic!("{context}: {e}"));
                 let hit = ends.iter().position(|end| at < *end);
                 let is_head = at < 1024;
@@ -236,7 +245,7 @@ fn a_flipped_bit_costs_the_record_it_is_in_and_is_reported() {
                     recovery.records.iter().map(|r| (r.kind, r.bytes.clone())).collect();
                 assert_eq!(found, expected, "{context}");
                 assert_eq!(recovery.is_header_copy_damaged, is_head, "{context}");
-                let is_in_doubt = how == "killed" && lost == Some(SMALL.len() - 1);
+                let is_in_doubt = left == Left::Killed && lost == Some(SMALL.len() - 1);
                 // A rewrite and a close end in a mark of their own.
                 let is_mark = lost.is_none() && !is_head;
                 if is_in_doubt || is_mark {
@@ -308,11 +317,11 @@ fn what_was_found_behind_damage_is_found_again() {
 
 #[test]
 fn a_journal_cut_anywhere_keeps_the_records_before_and_takes_new_ones() {
-    for how in ["closed", "killed"] {
-        let (storage, whole) = small(how);
+    for left in [Left::Closed, Left::Killed] {
+        let (storage, whole) = small(left);
         for len in 0..whole.len() {
             storage.set_content(&name("sent.journal"), whole[..len].to_vec());
-            let context = format!("{how}: cut to {len}");
+            let context = format!("{left:?}: cut to {len}");
             let (mut journal, recovery) = match open(&storage) {
                 Ok(opened) => opened,
                 Err(OpenError::HeaderDamaged { .. }) => {
@@ -340,7 +349,7 @@ fn a_journal_cut_anywhere_keeps_the_records_before_and_takes_new_ones() {
 
 #[test]
 fn a_record_that_carries_a_journal_is_never_read_as_one() {
-    let (_, inner) = small("closed");
+    let (_, inner) = small(Left::Closed);
     let open = |storage: &SimStorage| {
         Journal::open(storage.clone(), name("sent.journal"), SALT + 1).unwrap()
     };

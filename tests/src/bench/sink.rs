@@ -16,9 +16,8 @@ use anyhow::anyhow;
 use tidegate_wire::frame::FrameDecoder;
 use tidegate_wire::frame::FrameEvent;
 use tidegate_wire::frame::FrameLimits;
+use tidegate_wire::request::RequestType;
 
-/// Types of the seals of files, see `tidegate_wire::request::RequestType`.
-const SEALS: [i16; 2] = [5, 9];
 const READ_BYTES: usize = 256 * 1024;
 
 /// A frame that came.
@@ -73,6 +72,15 @@ impl FrameSink {
     }
 }
 
+/// Whether a request that begins so ends a file: behind its version stands its type.
+fn is_seal(head: &[u8]) -> bool {
+    let &[_, high, low] = head else { return false };
+    matches!(
+        RequestType::from_code(i16::from_be_bytes([high, low])),
+        Some(RequestType::TransferTsFileSeal | RequestType::TransferTsFileSealWithMod)
+    )
+}
+
 /// Answers one connection until it ends, for whatever reason: the sender will say what is wrong.
 fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Came>>) -> Result<()> {
     stream.set_nodelay(true)?;
@@ -94,8 +102,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Came>>) -> Result<()> {
                 }
                 FrameEvent::End => {
                     let at = Instant::now();
-                    let is_seal = matches!(*head, [_, high, low] if SEALS.contains(&i16::from_be_bytes([high, low])));
-                    let came = Came { at, is_seal };
+                    let came = Came { at, is_seal: is_seal(&head) };
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(came);
                     stream.write_all(&[0])?;
                 }
