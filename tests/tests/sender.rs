@@ -1,5 +1,6 @@
 //! The real sender at the edges: signals, reloads, gateways that misbehave, sources that are odd.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,6 +21,9 @@ use tidegate_tests::source::SourceTree;
 
 /// Whatever is waited for comes within this, the longest pauses between calls included, or not at all.
 const WITHIN: Duration = Duration::from_secs(90);
+
+/// What lies at a source, by its names on the wire.
+type Files = BTreeMap<String, arrival::Content>;
 
 /// A source, a receiver, and a sender that is not started yet.
 struct Site {
@@ -89,14 +93,32 @@ impl Site {
         self.wait(sender, "all files to be acknowledged", |status| {
             status["pipes"][0]["sent_files"].as_u64() == Some(n_ts_files)
         });
+        self.in_place(sender, &files)
+    }
+
+    /// Waits until all of these files are in their place, and compares both sides.
+    fn in_place(&self, sender: &mut Daemon, files: &Files) -> arrival::Comparison {
         let compared = harness::poll(WITHIN, "all files to be in their place", || {
+            sender.ensure_running()?;
             let arrived = arrival::arrived(&self.receiver_setup.files())?;
-            let comparison = arrival::compare(&files, &arrived);
+            let comparison = arrival::compare(files, &arrived);
             Ok((comparison.n_equal == files.len()).then_some(comparison))
         });
         let comparison = compared.unwrap_or_else(|error| panic!("{:#}", sender.with_log(&error)));
         assert_eq!(comparison.faults, [""; 0]);
         comparison
+    }
+
+    /// Runs a command that must be refused; what it says.
+    fn refusal(&self, command: &str) -> String {
+        let output = std::process::Command::new(self.binaries.path("tidegate-sender"))
+            .args([command, "--conf"])
+            .arg(self.setup.conf())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{said}");
+        said
     }
 }
 
@@ -129,14 +151,8 @@ fn sigterm_ends_the_sender_in_mid_transfer_within_5_seconds_and_a_start_goes_on(
 fn a_second_sender_on_the_same_state_is_refused_by_name() {
     let site = Site::new(&[]);
     let _sender = site.start();
-    let second = std::process::Command::new(site.binaries.path("tidegate-sender"))
-        .args(["run", "--conf"])
-        .arg(site.setup.conf())
-        .output()
-        .expect("it runs");
-    assert!(!second.status.success());
-    let text = String::from_utf8_lossy(&second.stderr);
-    assert!(text.contains("in use by process"), "{text}");
+    let said = site.refusal("run");
+    assert!(said.contains("in use by process"), "{said}");
 }
 
 #[test]
@@ -201,13 +217,8 @@ fn what_this_release_does_not_have_is_refused_by_name() {
              \"connector\" = \"iotdb-air-gap-connector\"\n\"connector.node-urls\" = \"h:1\"\n"
         );
         fs::write(site.pipe_path("p"), text).expect("a pipe");
-        let checked = std::process::Command::new(site.binaries.path("tidegate-sender"))
-            .args(["check-conf", "--conf"])
-            .arg(site.setup.conf())
-            .output()
-            .expect("it runs");
-        let said = String::from_utf8_lossy(&checked.stderr);
-        assert!(!checked.status.success() && said.contains(key), "{key}: {said}");
+        let said = site.refusal("check-conf");
+        assert!(said.contains(key), "{key}: {said}");
     }
 }
 
@@ -421,13 +432,7 @@ fn something_that_is_no_data_directory_is_named_at_start() {
         &format!("dn_data_dirs={}", wrong.display()),
     );
     fs::write(&conf, text).expect("a configuration");
-    let output = std::process::Command::new(site.binaries.path("tidegate-sender"))
-        .args(["run", "--conf"])
-        .arg(&conf)
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
+    let said = site.refusal("run");
     assert!(said.contains("expected sequence/ or unsequence/"), "{said}");
     assert!(said.contains(&*Path::new(&wrong).to_string_lossy()), "{said}");
 }
@@ -583,12 +588,8 @@ fn files_of_several_data_directories_arrive_also_when_iotdbs_own_conf_names_them
         });
         let mut files = arrival::sealed_files(&site.tree.data_dir()).expect("the source");
         files.extend(arrival::sealed_files(&second.data_dir()).expect("the source"));
-        let compared = harness::poll(WITHIN, "all files to be in their place", || {
-            let arrived = arrival::arrived(&site.receiver_setup.files())?;
-            let comparison = arrival::compare(&files, &arrived);
-            Ok((comparison.n_equal == 4).then_some(comparison))
-        });
-        assert_eq!(compared.expect("all arrive").faults, [""; 0], "by conf: {through_conf}");
+        assert_eq!(files.len(), 4, "by conf: {through_conf}");
+        site.in_place(&mut sender, &files);
     }
 }
 
@@ -615,13 +616,7 @@ fn deletions_for_a_peer_of_1_2_stay_behind_and_are_a_gap() {
 #[test]
 fn a_unit_of_time_stamps_that_contradicts_the_source_is_refused_at_start() {
     let site = Site::new(&["sender_timestamp_precision=us"]);
-    let output = std::process::Command::new(site.binaries.path("tidegate-sender"))
-        .args(["run", "--conf"])
-        .arg(site.setup.conf())
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
+    let said = site.refusal("run");
     assert!(said.contains("sender_timestamp_precision=us") && said.contains("ms"), "{said}");
 }
 
@@ -685,13 +680,7 @@ fn a_file_that_is_cut_short_on_its_way_is_a_gap_and_one_that_is_removed_arrives_
         } else {
             fs::remove_file(&path).expect("gone");
             fs::remove_file(path.with_extension("tsfile.resource")).expect("gone");
-            let compared = harness::poll(WITHIN, "the file to be in its place", || {
-                sender.ensure_running()?;
-                let arrived = arrival::arrived(&site.receiver_setup.files())?;
-                let comparison = arrival::compare(&files, &arrived);
-                Ok((comparison.n_equal == 1).then_some(comparison))
-            });
-            assert_eq!(compared.expect("it arrives").faults, [""; 0]);
+            assert_eq!(site.in_place(&mut sender, &files).n_equal, 1);
             assert_eq!(site.status()["pipes"][0]["gaps"], 0);
         }
     }
