@@ -75,7 +75,17 @@ pub fn check_interrupted() -> Result<()> {
 /// # Errors
 ///
 /// What `ask` fails with, at once; or that `what` did not come about in time.
-pub fn poll<T>(
+pub fn poll<T>(within: Duration, what: &str, ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    poll_every(POLL_PAUSE, within, what, ask)
+}
+
+/// The same with a pause of the caller's choice, for what does not last.
+///
+/// # Errors
+///
+/// As [`poll`].
+pub fn poll_every<T>(
+    pause: Duration,
     within: Duration,
     what: &str,
     mut ask: impl FnMut() -> Result<Option<T>>,
@@ -89,7 +99,7 @@ pub fn poll<T>(
         if Instant::now() >= deadline {
             bail!("waited {} s in vain for {what}", within.as_secs());
         }
-        thread::sleep(POLL_PAUSE);
+        thread::sleep(pause);
     }
 }
 

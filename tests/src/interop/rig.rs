@@ -6,9 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
-use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -25,8 +23,8 @@ use crate::harness::Daemon;
 use crate::harness::Gateway;
 use crate::harness::SenderSetup;
 use crate::harness::SourceDirs;
-use crate::harness::check_interrupted;
 use crate::harness::poll;
+use crate::harness::poll_every;
 use crate::workspace;
 
 /// Everything that a case sends has arrived within this.
@@ -36,6 +34,8 @@ const PING_TIME_MAX_MS: u32 = 60_000;
 
 /// What is waited for in a command that runs comes within this, or the command is over.
 const MOMENT_TIME_MAX: Duration = Duration::from_secs(20);
+/// Such a moment does not last.
+const MOMENT_PAUSE: Duration = Duration::from_millis(1);
 
 /// What the IoTDB that writes is given besides the defaults: the number of its files must not
 /// change while they are counted.
@@ -229,7 +229,7 @@ impl Rig {
         &mut self,
         role: Role,
         command: &str,
-        is_middle: impl FnMut() -> Result<bool>,
+        mut is_middle: impl FnMut() -> Result<bool>,
     ) -> Result<()> {
         let at = self.server(role)?.rpc;
         self.drive(at)?;
@@ -237,7 +237,9 @@ impl Rig {
             bail!("{role:?} was started and is gone");
         };
         drive.run_while(at, command, || {
-            watch_closely(is_middle).with_context(|| format!("in the middle of {command:?}"))?;
+            let ask = || Ok(is_middle()?.then_some(()));
+            poll_every(MOMENT_PAUSE, MOMENT_TIME_MAX, "the moment", ask)
+                .with_context(|| format!("in the middle of {command:?}"))?;
             server.kill_data_node()
         })?;
         self.kill_and_restart(role)
@@ -370,19 +372,6 @@ impl Rig {
             none => Ok(none.insert(Drive::start(at, &self.work.join("drive.log"))?)),
         }
     }
-}
-
-/// Waits for a moment that does not last.
-fn watch_closely(mut is_there: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + MOMENT_TIME_MAX;
-    while !is_there()? {
-        check_interrupted()?;
-        if Instant::now() >= deadline {
-            bail!("waited {} s in vain for the moment", MOMENT_TIME_MAX.as_secs());
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }
 
 /// The TsFiles that are sealed below the data directory of a source.
