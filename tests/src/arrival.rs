@@ -28,6 +28,21 @@ pub struct Content {
 /// What a receiver's directory target holds: for each name the copies, in order of arrival.
 pub type Arrived = BTreeMap<String, Vec<Content>>;
 
+/// A line of a manifest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Listed {
+    /// Its place in the arrival sequence, which a TsFile shares with its deletions.
+    pub(crate) sequence: u64,
+    /// The name on the wire.
+    pub(crate) name: String,
+    pub(crate) length_bytes: u64,
+    pub(crate) sha256: String,
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// The database of the table model.
+    pub(crate) database: Option<String>,
+}
+
 /// How source and far side compare.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs)] // read field by field
@@ -77,6 +92,20 @@ pub fn sealed_files(data_dir: &Path) -> Result<BTreeMap<String, Content>> {
 /// Everything that the manifests of a receiver's directory list, checked against the files.
 pub fn arrived(directory: &Path) -> Result<Arrived> {
     let mut found = Arrived::new();
+    for Listed { name, path, length_bytes, sha256, .. } in manifests(directory)? {
+        let content = content(&path)?;
+        ensure!(
+            (content.length_bytes, &content.sha256) == (length_bytes, &sha256),
+            "{name} is not what its manifest says: {content:?}, {length_bytes} {sha256}"
+        );
+        found.entry(name).or_default().push(content);
+    }
+    Ok(found)
+}
+
+/// All lines of the manifests of a receiver's directory.
+pub(crate) fn manifests(directory: &Path) -> Result<Vec<Listed>> {
+    let mut found = Vec::new();
     for origin in children(directory)?.into_iter().filter(|path| path.is_dir()) {
         let manifest = origin.join("manifest.tsv");
         let text = match fs::read_to_string(&manifest) {
@@ -90,16 +119,17 @@ pub fn arrived(directory: &Path) -> Result<Arrived> {
         // A line that is being written does not count yet.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [_, _, name, length, _, sha256, _, stored, _] = fields[..] else {
+            let [sequence, _, name, length, _, sha256, _, stored, database] = fields[..] else {
                 anyhow::bail!("{}: expected 9 fields, found {line:?}", manifest.display());
             };
-            let content = content(&origin.join(stored))?;
-            let listed = (length.parse()?, sha256.to_owned());
-            ensure!(
-                (content.length_bytes, content.sha256.clone()) == listed,
-                "{stored} is not what its manifest says: {content:?}, {listed:?}"
-            );
-            found.entry(name.to_owned()).or_default().push(content);
+            found.push(Listed {
+                sequence: sequence.parse()?,
+                name: name.to_owned(),
+                length_bytes: length.parse()?,
+                sha256: sha256.to_owned(),
+                path: origin.join(stored),
+                database: (database != "-").then(|| database.to_owned()),
+            });
         }
     }
     Ok(found)

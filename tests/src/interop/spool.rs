@@ -25,6 +25,8 @@ use tidegate_wire::request::Request;
 use super::rig::CROSSING_TIME_MAX;
 use super::rig::Rig;
 use super::rig::Role;
+use crate::arrival;
+use crate::arrival::Listed;
 use crate::harness::Daemon;
 use crate::harness::ReceiverSetup;
 use crate::harness::poll;
@@ -139,10 +141,10 @@ impl Batch {
 /// Everything that came, by its place in the arrival sequence.
 fn arrivals(setup: &ReceiverSetup, tags: Tags<'_>) -> Result<BTreeMap<u64, Arrival>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(setup.files())? {
-        let origin = entry?.path();
-        if origin.is_dir() {
-            add_files(&origin, &mut found)?;
+    for Listed { sequence, path, database, .. } in arrival::manifests(&setup.files())? {
+        let arrival = Arrival::Files { paths: Vec::new(), database };
+        if let Arrival::Files { paths, .. } = found.entry(sequence).or_insert(arrival) {
+            paths.push(path);
         }
     }
     for record in records(&setup.state().join("spool"))? {
@@ -159,23 +161,6 @@ fn arrivals(setup: &ReceiverSetup, tags: Tags<'_>) -> Result<BTreeMap<u64, Arriv
         }
     }
     Ok(found)
-}
-
-fn add_files(origin: &Path, found: &mut BTreeMap<u64, Arrival>) -> Result<()> {
-    let manifest = origin.join("manifest.tsv");
-    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let [sequence, _, _, _, _, _, _, stored, database] = fields[..] else {
-            bail!("{}: expected nine fields, found {line:?}", manifest.display());
-        };
-        let database = (database != "-").then(|| database.to_owned());
-        let arrival = Arrival::Files { paths: Vec::new(), database };
-        if let Arrival::Files { paths, .. } = found.entry(sequence.parse()?).or_insert(arrival) {
-            paths.push(origin.join(stored));
-        }
-    }
-    Ok(())
 }
 
 /// Every record that is kept.

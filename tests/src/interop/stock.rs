@@ -21,6 +21,8 @@ use super::rig::Route;
 use super::rig::Shown;
 use super::rig::sealed_files;
 use super::rig::stop_uncut;
+use crate::arrival;
+use crate::arrival::Listed;
 use crate::harness::Daemon;
 use crate::harness::ReceiverSetup;
 use crate::harness::SourceDirs;
@@ -171,24 +173,9 @@ pub(super) fn load_into_target(rig: &mut Rig, setup: &ReceiverSetup, command: &s
 
 /// SHA-256 of the TsFiles that arrived, in order, as the manifests of all origins list them.
 fn arrivals(setup: &ReceiverSetup) -> Result<Vec<String>> {
-    let mut arrived = Vec::new();
-    let Ok(origins) = fs::read_dir(setup.files()) else { return Ok(arrived) };
-    for origin in origins {
-        let manifest = origin?.path().join("manifest.tsv");
-        let Ok(text) = fs::read_to_string(&manifest) else { continue };
-        // A line still being written has no end.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        for line in whole.lines() {
-            let fields: Vec<&str> = line.split('\t').collect();
-            let [_, _, name, _, _, sha256, ..] = fields[..] else {
-                bail!("{}: expected eight fields, found {line:?}", manifest.display());
-            };
-            if Path::new(name).extension().is_some_and(|it| it == "tsfile") {
-                arrived.push(sha256.to_owned());
-            }
-        }
-    }
-    Ok(arrived)
+    let is_ts_file = |it: &Listed| Path::new(&it.name).extension().is_some_and(|it| it == "tsfile");
+    let listed = arrival::manifests(&setup.files())?.into_iter();
+    Ok(listed.filter(is_ts_file).map(|it| it.sha256).collect())
 }
 
 fn load_back(rig: &mut Rig, setup: &ReceiverSetup) -> Result<Shown> {
