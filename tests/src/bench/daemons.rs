@@ -132,10 +132,7 @@ pub(super) fn idle(bench: &mut Bench) -> Result<()> {
     let mut tree = SourceTree::new(&dir.join("source"), 6)?;
     tree.add_files(200)?;
     let pair = Pair::new(&bench.binaries, &dir.join("pair"), &SourceDirs::below(tree.root()))?;
-    let conf = std::fs::read_to_string(pair.sender.conf())?;
-    // The harness rescans far more often than a user does.
-    let usual: Vec<&str> = conf.lines().filter(|line| !line.contains("_interval_ms")).collect();
-    std::fs::write(pair.sender.conf(), usual.join("\n") + "\n")?;
+    super::use_usual_intervals(&pair.sender.conf())?;
     pair.write_pipe(None, &[])?;
     let mut sending = pair.start_sender()?;
     sending.wait_sent(200)?;

@@ -14,6 +14,7 @@ mod table;
 mod tap;
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
@@ -148,6 +149,14 @@ impl Bench {
     fn n_rounds(&self) -> usize {
         self.sized(N_ROUNDS, 1)
     }
+}
+
+/// Takes the intervals out of a sender's configuration: those of the harness are far shorter than
+/// what a user gets by default.
+fn use_usual_intervals(conf: &Path) -> Result<()> {
+    let text = fs::read_to_string(conf)?;
+    let usual: Vec<&str> = text.lines().filter(|line| !line.contains("_interval_ms")).collect();
+    Ok(fs::write(conf, usual.join("\n") + "\n")?)
 }
 
 /// Lets everything be written back that an earlier step has left, so that it disturbs no other.

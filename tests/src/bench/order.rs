@@ -80,7 +80,7 @@ fn many_files(bench: &mut Bench) -> Result<()> {
     bench.step("order: sending them to a sink");
     let sink = FrameSink::start()?;
     let source = SourceDirs::below(&tree.root);
-    let mut run = Run::start(bench, &dir, &source, &sink)?;
+    let mut run = Run::start(&prepare(bench, &dir, &source, &sink)?)?;
     let watch = Watch::start(&[run.daemon.pid()]);
     run.wait_seals(&sink, 1)?;
     let at_first = process::memory(run.daemon.pid()).unwrap_or_default().anonymous_bytes;
@@ -181,11 +181,9 @@ fn latency(bench: &mut Bench) -> Result<()> {
         tree.add()?;
     }
     let sink = FrameSink::start()?;
-    let mut run = Run::start(bench, &dir, &SourceDirs::below(&tree.root), &sink)?;
-    let conf = fs::read_to_string(run.setup.conf())?;
-    let usual: Vec<&str> = conf.lines().filter(|line| !line.contains("_interval_ms")).collect();
-    fs::write(run.setup.conf(), usual.join("\n") + "\n")?;
-    run.restart()?;
+    let setup = prepare(bench, &dir, &SourceDirs::below(&tree.root), &sink)?;
+    super::use_usual_intervals(&setup.conf())?;
+    let mut run = Run::start(&setup)?;
     run.wait_seals(&sink, 200)?;
     let mut random = fastrand::Rng::with_seed(7);
     let mut times = Vec::new();
@@ -333,31 +331,29 @@ impl SmallFiles {
     }
 }
 
+/// A sender towards the sink that is not started yet.
+fn prepare(
+    bench: &Bench,
+    dir: &Path,
+    source: &SourceDirs,
+    sink: &FrameSink,
+) -> Result<SenderSetup> {
+    let setup = SenderSetup::new(&bench.binaries, &dir.join("sender"), source, &[])?;
+    let keys = [("connector.tidegate.gateway", "plain-tcp")];
+    setup.write_pipe("bench", sink.address(), &keys)?;
+    Ok(setup)
+}
+
 /// A sender towards the sink.
 struct Run {
-    setup: SenderSetup,
     daemon: Daemon,
     socket: PathBuf,
 }
 
 impl Run {
-    fn start(bench: &Bench, dir: &Path, source: &SourceDirs, sink: &FrameSink) -> Result<Self> {
-        let dir = dir.join("sender");
-        let setup = SenderSetup::new(&bench.binaries, &dir, source, &[])?;
-        setup.write_pipe(
-            "bench",
-            sink.address(),
-            &[("connector.tidegate.gateway", "plain-tcp")],
-        )?;
-        let daemon = setup.start()?;
-        Ok(Self { setup, daemon, socket: dir.join("sender.sock") })
-    }
-
-    /// Ends it and starts it with the configuration of now.
-    fn restart(&mut self) -> Result<()> {
-        self.daemon.terminate()?;
-        self.daemon = self.setup.start()?;
-        Ok(())
+    fn start(setup: &SenderSetup) -> Result<Self> {
+        let socket = setup.conf().with_file_name("sender.sock");
+        Ok(Self { daemon: setup.start()?, socket })
     }
 
     /// Waits for the frame of that number; counted from 1.
