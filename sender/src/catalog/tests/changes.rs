@@ -57,16 +57,12 @@ fn a_resource_that_is_replaced_is_read_again() {
 #[test]
 fn a_resource_that_cannot_be_read_is_said_once_and_its_file_overlaps_everything() {
     let whole = resource(&[("root.sg.d", 1, 9), ("root.sg.e", -5, 4)]);
-    let mut state = 1u64;
-    let mut below = |n: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as usize % n
-    };
+    let mut random = fastrand::Rng::with_seed(1);
     let torn = (0..whole.len()).map(|end| whole[..end].to_vec());
     let flipped: Vec<Vec<u8>> = (0..200)
         .map(|_| {
             let mut bytes = whole.clone();
-            bytes[below(whole.len())] ^= 1 << below(8);
+            bytes[random.usize(..whole.len())] ^= 1 << random.u8(..8);
             bytes
         })
         .collect();

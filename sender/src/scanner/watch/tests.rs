@@ -8,20 +8,6 @@ use tidegate_source::Unread;
 
 use super::*;
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % n
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-}
-
 /// Folders of one partition: two data directories, two spaces, unsequence first.
 const N_FOLDERS: usize = 4;
 
@@ -29,7 +15,7 @@ type File = u64;
 
 /// One partition of an IoTDB, the kernel's watches on it, and whoever believes what is said of it.
 struct Story {
-    random: Random,
+    random: fastrand::Rng,
     watch: Watch,
     /// How much less happens in scans: one seed is hectic, another calm.
     calm: usize,
@@ -57,7 +43,7 @@ struct Story {
 impl Story {
     fn new(seed: u64) -> Self {
         Self {
-            random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            random: fastrand::Rng::with_seed(seed),
             calm: 1 + usize::try_from(seed % 20).expect("small"),
             watch: Watch::default(),
             folders: Default::default(),
@@ -91,18 +77,18 @@ impl Story {
 
     /// Something happens at the source, or to the watch.
     fn happen(&mut self) {
-        let at = self.random.below(N_FOLDERS);
-        match self.random.below(16) {
+        let at = self.random.usize(..N_FOLDERS);
+        match self.random.usize(..16) {
             0..3 => self.create(at, BTreeSet::new()),
             3..6 => self.compact(at),
             6..11 if !self.going.is_empty() => {
-                let (at, file) = self.going.swap_remove(self.random.below(self.going.len()));
+                let (at, file) = self.going.swap_remove(self.random.usize(..self.going.len()));
                 self.folders[at].as_mut().expect("it is there").remove(&file);
             }
             11..14 => {
                 let files: Vec<File> = self.folders[at].iter().flatten().copied().collect();
                 if !files.is_empty() {
-                    let file = files[self.random.below(files.len())];
+                    let file = files[self.random.usize(..files.len())];
                     *self.written.entry(file).or_default() += 1;
                     if self.watched[at] {
                         self.watch.touched(&folder(at), name(file));
@@ -116,11 +102,11 @@ impl Story {
                     self.watch.deleted(&folder(at));
                 }
             }
-            _ if self.random.one_in(8) && self.watched[at] => {
+            _ if self.random.usize(..8) == 0 && self.watched[at] => {
                 self.watched[at] = false;
                 self.watch.lost(&folder(at));
             }
-            _ if self.random.one_in(40) => self.watch.overflowed(),
+            _ if self.random.usize(..40) == 0 => self.watch.overflowed(),
             _ => (),
         }
     }
@@ -131,10 +117,10 @@ impl Story {
         let all = (0..N_FOLDERS)
             .flat_map(|at| self.folders[at].iter().flatten().map(move |&file| (at, file)));
         let all: Vec<(usize, File)> = all.filter(|it| !is_going(it)).collect();
-        let n_sources = 1 + self.random.below(3);
+        let n_sources = 1 + self.random.usize(..3);
         let mut sources: Vec<(usize, File)> = Vec::new();
         for _ in 0..n_sources.min(all.len()) {
-            sources.push(all[self.random.below(all.len())]);
+            sources.push(all[self.random.usize(..all.len())]);
         }
         sources.dedup();
         if sources.is_empty() {
@@ -148,8 +134,8 @@ impl Story {
 
     /// While a scan goes on, less happens than between two of them.
     fn happenings(&mut self) {
-        if self.random.one_in(self.calm) {
-            for _ in 0..1 + self.random.below(3) {
+        if self.random.usize(..self.calm) == 0 {
+            for _ in 0..1 + self.random.usize(..3) {
                 self.happen();
             }
         }
@@ -158,7 +144,7 @@ impl Story {
     fn scan(&mut self) {
         let mut scan = Scan::default();
         let mut now: [Option<BTreeSet<File>>; N_FOLDERS] = Default::default();
-        self.is_parent_watched = !self.random.one_in(20);
+        self.is_parent_watched = self.random.usize(..20) > 0;
         let sight = if self.is_parent_watched { Sight::Since } else { Sight::Blind };
         self.watch.enter_parent("/".into(), sight);
         for (at, now) in now.iter_mut().enumerate() {
@@ -166,7 +152,7 @@ impl Story {
             if self.folders[at].is_none() {
                 continue;
             }
-            let is_possible = !self.random.one_in(12);
+            let is_possible = self.random.usize(..12) > 0;
             let sight = match (self.watched[at], is_possible) {
                 (true, _) => Sight::Since,
                 (false, true) => Sight::FromNow,
@@ -175,7 +161,7 @@ impl Story {
             self.watched[at] = sight != Sight::Blind;
             self.watch.enter(&folder(at), &place(at), sight);
             self.happenings();
-            if self.random.one_in(25) {
+            if self.random.usize(..25) == 0 {
                 scan.unread.push(unread());
             } else if let Some(files) = &self.folders[at] {
                 *now = Some(files.clone());
@@ -184,7 +170,7 @@ impl Story {
         }
         self.happenings();
         let watched = self.watch.listed(&scan);
-        let is_read = !self.random.one_in(25);
+        let is_read = self.random.usize(..25) > 0;
         if !is_read {
             scan.unread.push(unread());
         }
@@ -203,7 +189,7 @@ impl Story {
     ) {
         for (at, files) in now.iter().enumerate() {
             for file in files.iter().flatten() {
-                if self.random.one_in(8) {
+                if self.random.usize(..8) == 0 {
                     self.happenings();
                 }
                 if !self.folders[at].as_ref().is_some_and(|it| it.contains(file)) {
@@ -299,7 +285,7 @@ fn what_is_trusted_has_been_seen_and_what_went_untouched_was_read_to_its_end() {
         let mut story = Story::new(seed);
         let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..12 {
-                for _ in 0..story.random.below(12) {
+                for _ in 0..story.random.usize(..12) {
                     story.happen();
                 }
                 story.scan();
