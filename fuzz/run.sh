@@ -36,17 +36,16 @@ RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Cllvm-args=
 # Golden payloads are the best seeds: each says one more thing about the format.
 corpus=corpus/$target
 mkdir -p "$corpus" artifacts
-if [ "$target" = request_decode ] && command -v xxd >/dev/null 2>&1; then
-    for golden in ../common/wire/tests/golden/*.hex; do
+case $target in
+    request_decode) goldens='../common/wire/tests/golden/*.hex' ;;
+    resource) goldens='../common/tsfile/tests/golden/*.resource.hex' ;;
+    mods) goldens='../common/tsfile/tests/golden/*.mods*.hex' ;;
+    *) goldens= ;;
+esac
+if command -v xxd >/dev/null 2>&1; then
+    for golden in $goldens; do
         seed=$corpus/golden-$(basename "$golden" .hex)
-        [ -f "$seed" ] || tr -d ' \n' <"$golden" | xxd -r -p >"$seed" || rm -f "$seed"
-    done
-fi
-# The kinds of mods files are told apart by the first of two bytes before the file.
-case $target in resource) seeds='*.resource.hex' ;; mods) seeds='*.mods*.hex' ;; *) seeds= ;; esac
-if [ -n "$seeds" ] && command -v xxd >/dev/null 2>&1; then
-    for golden in ../common/tsfile/tests/golden/$seeds; do
-        seed=$corpus/golden-$(basename "$golden" .hex)
+        # The kinds of mods files are told apart by the first of two bytes before the file.
         case $golden in *.mods2.hex) head=0080 ;; *.mods.hex) head=0180 ;; *) head= ;; esac
         [ -f "$seed" ] || { printf %s "$head"; tr -d ' \n' <"$golden"; } | xxd -r -p >"$seed" || rm -f "$seed"
     done
