@@ -21,6 +21,7 @@ use super::rig::Rig;
 use super::rig::Role;
 use super::rig::Route;
 use super::rig::Shown;
+use super::rig::is_sealed;
 use super::rig::sealed_files;
 
 /// Everything in short: history under compaction, late targets, deletes and rows written again,
@@ -259,10 +260,7 @@ fn hand_made(rig: &mut Rig, device: &str, start_ms: u64) -> Result<PathBuf> {
 fn must_be_open(play: &mut Play<'_>, folder: &str) -> Result<()> {
     let dirs = play.dirs()?;
     let files = super::rig::ts_files(&dirs)?;
-    let is_open = |path: &&PathBuf| {
-        path.display().to_string().contains(folder)
-            && !path.with_extension("tsfile.resource").exists()
-    };
+    let is_open = |path: &&PathBuf| path.display().to_string().contains(folder) && !is_sealed(path);
     match files.iter().find(is_open) {
         Some(_) => Ok(()),
         None => bail!("expected an open file below {folder}, found {files:?}"),

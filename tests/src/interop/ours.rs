@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
 
 use super::rig::Rig;
 use super::rig::Role;
 use super::rig::Route;
 use super::rig::Shown;
+use super::rig::end_sender;
 use super::rig::sealed_files;
 use super::rig::stop_uncut;
 use super::rig::wait_all_sent;
@@ -85,10 +85,7 @@ pub(super) fn live(rig: &mut Rig) -> Result<Shown> {
     wait_all_sent(&setup, &mut sender, &source)?;
     let n_points = rig.both_must_have(DATABASES)?;
 
-    let status = sender.terminate()?;
-    if !status.success() {
-        return Err(sender.with_log(&anyhow!("SIGTERM ended the sender with {status}")));
-    }
+    end_sender(sender)?;
     rig.run_all(Role::Source, WHILE_STOPPED)?;
     let mut sender = setup.start()?;
     wait_all_sent(&setup, &mut sender, &source)?;

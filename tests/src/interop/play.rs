@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
-use anyhow::anyhow;
 use anyhow::bail;
 use serde_json::Value;
 
@@ -18,6 +17,9 @@ use super::rig::Role;
 use super::rig::Route;
 use super::rig::Shown;
 use super::rig::all_files;
+use super::rig::end_sender;
+use super::rig::files_sent;
+use super::rig::is_sealed;
 use super::rig::sealed_files;
 use super::rig::ts_files;
 use super::spool;
@@ -242,9 +244,7 @@ impl<'a> Play<'a> {
         self.run(&format!("bulk root.o1.large false 20 1 {start_ms} 200 100 BLOB:4096"))?;
         let dirs = self.dirs()?;
         self.rig.kill_within(self.source, "sql FLUSH", || {
-            let unsealed = ts_files(&dirs)?
-                .into_iter()
-                .filter(|path| !path.with_extension("tsfile.resource").exists());
+            let unsealed = ts_files(&dirs)?.into_iter().filter(|path| !is_sealed(path));
             let lengths = unsealed.filter_map(|path| fs::metadata(path).ok());
             Ok(lengths.map(|facts| facts.len()).any(|length| length >= FLUSHED_BYTES_MIN))
         })?;
@@ -277,12 +277,7 @@ impl<'a> Play<'a> {
 
     /// Ends the sender in good order.
     pub(super) fn stop_sender(&mut self) -> Result<()> {
-        let mut sender = self.sender.take().context("the sender does not run")?;
-        let status = sender.terminate()?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(sender.with_log(&anyhow!("SIGTERM ended the sender with {status}"))),
-        }
+        end_sender(self.sender.take().context("the sender does not run")?)
     }
 
     /// Kills the sender and starts it again.
@@ -307,9 +302,7 @@ impl<'a> Play<'a> {
         let (setup, sender) = self.running()?;
         poll(CROSSING_TIME_MAX, &format!("{n_files} files to be sent"), || {
             sender.ensure_running()?;
-            let status = setup.status()?;
-            let sent = status["pipes"][0]["sent_files"].as_u64().unwrap_or(0);
-            Ok((sent >= n_files).then_some(()))
+            Ok((files_sent(setup)? >= n_files).then_some(()))
         })
         .map_err(|error| sender.with_log(&error))
     }

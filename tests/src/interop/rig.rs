@@ -376,10 +376,14 @@ impl Rig {
 
 /// The TsFiles that are sealed below the data directory of a source.
 pub(super) fn sealed_files(source: &SourceDirs) -> Result<Vec<PathBuf>> {
-    let is_sealed = |path: &PathBuf| path.with_extension("tsfile.resource").exists();
     let mut files = ts_files(source)?;
-    files.retain(is_sealed);
+    files.retain(|path| is_sealed(path));
     Ok(files)
+}
+
+/// Whether a TsFile has its `.resource`.
+pub(super) fn is_sealed(ts_file: &Path) -> bool {
+    ts_file.with_extension("tsfile.resource").exists()
 }
 
 /// The TsFiles below the data directory of a source, open ones among them.
@@ -438,6 +442,15 @@ pub(super) fn wait_all_sent(
     });
     sent.with_context(|| format!("the sender said last: {last}"))
         .map_err(|error| daemon.with_log(&error))
+}
+
+/// Ends our sender; an error if it does not end in good order.
+pub(super) fn end_sender(mut sender: Daemon) -> Result<()> {
+    let status = sender.terminate()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(sender.with_log(&anyhow!("SIGTERM ended the sender with {status}"))),
+    }
 }
 
 /// Ends a gateway; an error if it had to cut a connection.
