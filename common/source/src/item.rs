@@ -14,6 +14,7 @@ use crate::identity::RegionKey;
 use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::ModsSeen;
+use crate::pin::PinnedMods;
 
 /// One unit of delivery: acknowledged whole or not at all.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,6 +104,8 @@ pub struct FileItem {
     /// it is that file on another disk, and need not leave again:
     /// [`handle_twin`](crate::Source::handle_twin).
     pub twin: Option<u32>,
+    /// Set if it lies nowhere any more and is to be read from its pin, with these deletions.
+    pub pinned: Option<PinnedMods>,
 }
 
 impl FileItem {
@@ -114,7 +117,7 @@ impl FileItem {
         folder: Arc<str>,
         mods: Option<ModsSeen>,
     ) -> Self {
-        Self { place, name, identity, folder, mods, twin: None }
+        Self { place, name, identity, folder, mods, twin: None, pinned: None }
     }
 
     /// The name on the wire: unique over regions, partitions and spaces, which the file's own name

@@ -9,6 +9,7 @@ use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::FileFacts;
 use crate::listing::ModsMark;
+use crate::listing::ModsRead;
 use crate::record::Known;
 use crate::record::Record;
 use crate::region::Rank;
@@ -59,6 +60,13 @@ pub(crate) struct Lost {
     pub(crate) is_dropped: bool,
     /// What is known of it; nothing if it was never listed since the start.
     pub(crate) facts: Option<Arc<FileFacts>>,
+    /// The deletions beside it, as they were listed last.
+    pub(crate) mods: Option<Arc<ModsRead>>,
+    /// Whether there may have been others.
+    pub(crate) has_missed: bool,
+    /// Whether a compaction was writing it when it was last seen: should that be undone, its rows are
+    /// where they were, and so are the deletions that came meanwhile.
+    pub(crate) is_unfinished: bool,
     pub(crate) first_scan: u64,
     /// Scans since it went in which all of the region could be read.
     pub(crate) n_scans_since: u64,

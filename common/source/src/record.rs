@@ -73,6 +73,8 @@ pub enum Record {
         /// The number.
         last: u64,
     },
+    /// A file is no longer there, and no compaction took it in: it leaves from its pin.
+    Orphaned(FileIdentity),
     /// The boundary of every partition that was there when the pipe was created is taken: a
     /// partition without one is younger.
     BoundaryTaken,
@@ -134,6 +136,7 @@ const KIND_BOUNDARY: u8 = 9;
 const KIND_MARKS: u8 = 10;
 const KIND_BOUNDARY_TAKEN: u8 = 11;
 const KIND_SEQUENCE: u8 = 12;
+const KIND_ORPHANED: u8 = 13;
 /// Form of the bodies below; a journal of a later form is refused, not guessed at.
 const FORM: u8 = 1;
 
@@ -208,6 +211,10 @@ impl Record {
                 out.i64(last.cast_signed());
                 KIND_SEQUENCE
             }
+            Self::Orphaned(identity) => {
+                identity.encode(&mut out);
+                KIND_ORPHANED
+            }
         };
         (kind, body)
     }
@@ -265,6 +272,7 @@ impl Record {
                 region: decode_region(reader)?,
                 last: reader.i64("number")?.cast_unsigned(),
             },
+            KIND_ORPHANED => Self::Orphaned(FileIdentity::decode(reader)?),
             other => return Err(RecordError::Kind(other)),
         };
         match reader.remaining() {
@@ -323,7 +331,7 @@ impl fmt::Display for RecordError {
                 "ledger record: expected form {FORM}, but found {form}: written by a later version"
             ),
             Self::Kind(kind) => {
-                write!(f, "ledger record: expected kind 1 to {KIND_SEQUENCE}, but found {kind}")
+                write!(f, "ledger record: expected kind 1 to {KIND_ORPHANED}, but found {kind}")
             }
             Self::NoMods => f.write_str("ledger record: settled deletions without a length"),
             Self::Space(space) => {

@@ -4,13 +4,16 @@ mod compaction;
 mod leave;
 mod load;
 mod mods;
+mod pins;
 mod scan;
 mod settle;
 mod vanished;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -90,6 +93,10 @@ pub struct Source {
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
     taking_in: Option<TakingIn>,
+    /// Files that the edge holds pinned.
+    pinned: Arc<HashSet<FileIdentity>>,
+    /// Files that lie nowhere any more and leave from their pins.
+    orphans: BTreeSet<FileIdentity>,
 }
 
 /// What a source must know from the start.
@@ -163,6 +170,8 @@ pub enum Without {
     UnseenDeletions,
     /// What vanished unsent leaves no record.
     VanishedUnsent,
+    /// A pinned file leaves with whatever deletions its pin has.
+    PinnedMods,
 }
 
 /// Something that must become durable.
@@ -231,6 +240,12 @@ pub struct StreamStatus {
     pub covered_files: u64,
     /// Deletions acknowledged.
     pub sent_deletions: u64,
+    /// Waiting files that are pinned: what the source drops of them leaves all the same.
+    pub pinned_files: u64,
+    /// Their bytes.
+    pub pinned_bytes: u64,
+    /// Files among them that the source has dropped.
+    pub orphaned_files: u64,
     /// Files that vanished before they could leave, each a gap record.
     pub vanished_files: u64,
     /// Files that vanished before they could leave and whose rows leave with a compaction's target.
@@ -297,6 +312,8 @@ struct Tracked {
     has_missed: bool,
     /// Whether it vanished while it was out.
     is_vanished: bool,
+    /// Whether it lies nowhere, and no compaction took it in: it leaves from its pin.
+    is_orphan: bool,
 }
 
 /// How a file's rows got to the far side.
@@ -371,6 +388,8 @@ impl Source {
             has_boundary: false,
             unread: Vec::new(),
             taking_in: None,
+            pinned: Arc::default(),
+            orphans: BTreeSet::new(),
         }
     }
 
@@ -459,6 +478,11 @@ impl Source {
             };
             *files += 1;
             *bytes += key.rank.identity.length_bytes;
+            if self.pinned.contains(&key.rank.identity) {
+                status.pinned_files += 1;
+                status.pinned_bytes += key.rank.identity.length_bytes;
+                status.orphaned_files += u64::from(self.orphans.contains(&key.rank.identity));
+            }
         }
         status
     }

@@ -244,6 +244,7 @@ impl Source {
             || file.first_scan == it.first_scan
                 && (!file.is_compaction() || counts(file) < counts(it));
         identity != target
+            && !file.is_orphan
             && it.is_compaction()
             && is_older
             && may_hold(

@@ -134,6 +134,10 @@ impl Source {
     pub fn handle_stall(&mut self, now: Time, token: Token, stall: Stall) {
         let (key, flight) = self.land(token);
         let Flight::File(file) = flight else { return };
+        if stall == Stall::Moved && self.orphans.contains(&file.rank.identity) {
+            // There is no other place to look for it.
+            return self.abandon(file.rank.identity);
+        }
         let Some(waiting) = self.requeue(file) else { return };
         let region = self.regions.entry(key).or_default();
         match stall {
@@ -222,7 +226,10 @@ impl Source {
             return false;
         }
         let extent = &tracked.facts.extent;
-        let above = (Bound::Excluded(head.rank), Bound::Unbounded);
+        // An orphan must not hide anything that the source still has: versions are given again after
+        // a start of the DataNode, so what was written since may have a lower one.
+        let from = if tracked.is_orphan { Bound::Unbounded } else { Bound::Excluded(head.rank) };
+        let above = (from, Bound::Unbounded);
         let beaten = self
             .concerned_in(key, head.partition, above, |other| other.facts.extent.overlaps(extent));
         let is_any = !beaten.is_empty();
@@ -290,7 +297,7 @@ impl Source {
     }
 
     fn begin_file(&mut self, key: &RegionKey, head: OrderKey) -> Item {
-        let identity = head.rank.identity;
+        let (identity, without) = (head.rank.identity, self.config.without);
         let tracked = self.files.get_mut(&identity).expect("a queued file is tracked");
         tracked.is_attempted |= tracked.twin.is_none();
         let location = tracked.locations.first().unwrap_or(&tracked.last);
@@ -299,6 +306,7 @@ impl Source {
         let mods = tracked.mods.as_ref().map(|mods| mods.seen());
         let mut file = FileItem::new(place, name, identity, folder, mods);
         file.twin = tracked.twin;
+        file.pinned = tracked.is_orphan.then(|| tracked.pinned_mods(without));
         let extent = tracked.facts.extent.clone();
         let precedence = Some(Precedence { space: file.place.space, name });
         let region = self.regions.entry(key.clone()).or_default();
@@ -362,6 +370,10 @@ impl Source {
             self.end_vanished(identity);
             return None;
         }
+        if tracked.is_orphan && !self.is_pinned(identity) {
+            self.abandon(identity);
+            return None;
+        }
         // It may have been linked under another name while it was out.
         let rank = self.rank(&tracked.last, identity);
         let waiting = OrderKey { rank, partition: tracked.last.place.partition, ..file };
@@ -410,6 +422,8 @@ impl Source {
         tracked.state = State::Rests;
         let (file, first_scan) = (tracked.known(identity), tracked.first_scan);
         let is_hit = std::mem::take(&mut tracked.is_hit_in_flight);
+        // It lies nowhere, and is not needed any more.
+        tracked.is_vanished |= tracked.is_orphan;
         let location = tracked.last.clone();
         let rank = self.rank(&location, identity);
         self.note_live(identity);
@@ -420,6 +434,7 @@ impl Source {
             self.beat(key, vec![rank], None);
         }
         self.raise_watermark(key);
+        self.set_orphan(identity, false);
         self.end_vanished(identity);
     }
 

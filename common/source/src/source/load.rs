@@ -23,8 +23,10 @@ impl Source {
             Record::Seen(known, mods) => {
                 let identity = known.identity;
                 self.remember(&known);
+                self.set_orphan(identity, false);
                 self.set_settled(identity, mods);
             }
+            Record::Orphaned(identity) => self.set_orphan(identity, true),
             Record::Sent(sent) => {
                 let identity = sent.file.identity;
                 self.remember(&sent.file);
@@ -46,6 +48,7 @@ impl Source {
                 }
             }
             Record::Gone(identity) => {
+                self.set_orphan(identity, false);
                 self.files.remove(&identity);
             }
             Record::ModsSettled { identity, mods } => self.set_settled(identity, Some(mods)),
@@ -100,6 +103,7 @@ impl Source {
             // Nobody has watched.
             has_missed: true,
             is_vanished: false,
+            is_orphan: false,
         });
     }
 
@@ -108,6 +112,7 @@ impl Source {
             tracked.state = State::Rests;
             tracked.left = Some(left);
         }
+        self.set_orphan(identity, false);
     }
 
     fn set_settled(&mut self, identity: FileIdentity, mods: Option<ModsMark>) {
@@ -156,6 +161,7 @@ impl Source {
                 left => {
                     records.push(Record::Seen(known, mods));
                     records.extend(left.map(|_| Record::Covered(*identity)));
+                    records.extend(tracked.is_orphan.then_some(Record::Orphaned(*identity)));
                 }
             }
             if tracked.state != State::Rests && (tracked.left.is_some() || tracked.is_beaten) {

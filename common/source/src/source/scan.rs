@@ -205,6 +205,7 @@ impl Source {
                 twin,
                 has_missed: false,
                 is_vanished: false,
+                is_orphan: false,
             },
         );
         taking_in.fresh.push(identity);

@@ -56,11 +56,16 @@ impl Source {
         let unreadable = scan.unreadable();
         for identity in vanished {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
+            let is_orphan = tracked.is_orphan;
             let region = self.regions.entry(tracked.region.clone()).or_default();
             if !region.is_seen || unreadable.covers(&tracked.region) {
                 // It may be in the part that could not be read, and be written to there.
                 tracked.has_missed = true;
                 region.limbo.push(identity);
+                continue;
+            }
+            if is_orphan {
+                self.take_up_orphan(identity);
                 continue;
             }
             calm.remove(&tracked.region);
@@ -224,7 +229,7 @@ impl Source {
         tracked.has_missed = false;
         let live = tracked.live();
         // One that is out may have been missed by a scan.
-        let was_missed = std::mem::take(&mut tracked.is_vanished);
+        let was_missed = std::mem::take(&mut tracked.is_vanished) || tracked.is_orphan;
         let before = std::mem::replace(&mut tracked.last, location.clone());
         if old == new && before.place == location.place && !was_missed {
             return false;
@@ -243,6 +248,7 @@ impl Source {
                 region.queue.insert(moved);
             }
         }
+        self.return_orphan(identity);
         self.settle_rank(identity, old, new);
         false
     }

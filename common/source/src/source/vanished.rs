@@ -88,6 +88,7 @@ impl Source {
             waited: tracked.state != State::Rests,
         };
         let is_unsent = tracked.state != State::Rests && !is_covered;
+        let is_unfinished = tracked.is_compaction() && tracked.settles_at.is_none();
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
         let is_dropped = may_have_left && !tracked.has_missed && follows_drops;
         if !is_unsent && !is_dropped {
@@ -103,6 +104,10 @@ impl Source {
             is_unsent,
             is_dropped,
             facts: tracked.is_found.then_some(tracked.facts),
+            mods: tracked.mods,
+            // Unless it has just been said.
+            has_missed: tracked.has_missed && !may_have_left,
+            is_unfinished,
             first_scan: tracked.first_scan,
             n_scans_since: 0,
             is_taken: false,
@@ -203,6 +208,10 @@ impl Source {
             }
         }
         for lost in settled {
+            if lost.is_unsent && !lost.is_taken && self.may_rescue(&lost) {
+                self.rescue(lost);
+                continue;
+            }
             let region = self.regions.entry(lost.gone.file.place.region.clone()).or_default();
             match (lost.is_unsent, lost.is_taken) {
                 (true, true) => region.counts.superseded += 1,

@@ -17,6 +17,7 @@ use tidegate_source::ReadRule;
 use tidegate_source::Without;
 
 use crate::iotdb::Consensus;
+use crate::run::Pins;
 use crate::run::Run;
 use crate::run::Setup;
 use crate::run::Step;
@@ -30,7 +31,9 @@ fn setup(rng: &mut fastrand::Rng, without: Without) -> Setup {
     };
     let consensus = if rng.u8(0..3) > 0 { Consensus::Iot } else { Consensus::Ratis };
     let drop_policy = if rng.u8(0..3) > 0 { DropPolicy::Keep } else { DropPolicy::Delete };
-    Setup { rule, consensus, takes_deletions, has_devices: rng.u8(0..4) > 0, drop_policy, without }
+    let has_devices = rng.u8(0..4) > 0;
+    let pins = [Pins::Nowhere, Pins::Held, Pins::Linked][rng.usize(0..3)];
+    Setup { rule, consensus, takes_deletions, has_devices, drop_policy, pins, without }
 }
 
 /// What stories are told with.
@@ -41,6 +44,7 @@ fn plain(without: Without) -> Setup {
         takes_deletions: true,
         has_devices: true,
         drop_policy: DropPolicy::Keep,
+        pins: Pins::Nowhere,
         without,
     }
 }
@@ -70,6 +74,7 @@ fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
             39 if has_crashes && rng.u8(0..3) == 0 => {
                 Step::CrashSender { n_lost: rng.u8(0..10), arrives: rng.bool() }
             }
+            _ if has_drops && rng.u8(0..60) == 0 => Step::LosePins { pick: rng.u8(..) },
             _ if has_crashes && rng.u8(0..60) == 0 => Step::Restart,
             _ if has_pauses && rng.u8(0..16) == 0 => Step::Pause { seconds: rng.u8(..) },
             26..=27 => Step::Drain,
@@ -100,16 +105,23 @@ fn change(rng: &mut fastrand::Rng, has_drops: bool, n_times: u8) -> Step {
     }
 }
 
+/// Files that left in a run, and those among them that left from their pins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    sent: u64,
+    rescued: u64,
+}
+
 /// Runs the steps; what is wrong at the end, and the story if it is wanted.
-fn run(setup: Setup, steps: &[Step], tells: bool) -> (Result<u64, String>, String) {
+fn run(setup: Setup, steps: &[Step], tells: bool) -> (Result<Count, String>, String) {
     let mut run = Run::new(setup, tells);
     let result = catch_unwind(AssertUnwindSafe(|| {
         steps.iter().for_each(|step| run.step(step));
         run.finish()
     }));
-    let n_sent = run.n_sent;
+    let count = Count { sent: run.n_sent, rescued: run.n_rescued };
     let result = match result {
-        Ok(result) => result.map(|()| n_sent),
+        Ok(result) => result.map(|()| count),
         Err(panic) => Err(match panic.downcast_ref::<String>() {
             Some(text) => format!("panic: {text}"),
             None => "panic".to_owned(),
@@ -164,15 +176,18 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn whatever_happens_the_far_side_reads_what_the_source_reads() {
-    let mut n_sent = 0;
+    let mut count = Count::default();
     for seed in seeds() {
         let (setup, steps) = of_seed(seed, Without::Nothing);
         match run(setup, &steps, false).0 {
-            Ok(n_files) => n_sent += n_files,
+            Ok(Count { sent, rescued }) => {
+                count = Count { sent: count.sent + sent, rescued: count.rescued + rescued };
+            }
             Err(_) => panic!("{}", failure(seed, Without::Nothing)),
         }
     }
-    println!("{n_sent} files sent");
+    println!("{count:?}");
+    assert!(count.rescued > 0 || seeds().count() < 1000, "no pin was of any use");
 }
 
 /// Every rule without which values would go wrong. The unsequence barrier is none of them: it saves
@@ -195,6 +210,7 @@ const RULES: &[Without] = &[
     Without::ReadRule,
     Without::UnseenDeletions,
     Without::VanishedUnsent,
+    Without::PinnedMods,
 ];
 
 #[test]
@@ -230,7 +246,7 @@ fn each_story_ends_well_and_ends_badly_without_its_rule() {
 fn an_unsequence_file_leaves_once_behind_the_sequence_file_that_was_open() {
     let n_sent = |without| {
         let (result, story) = run(plain(without), &stories::sealed_the_other_way_round(), true);
-        result.unwrap_or_else(|error| panic!("{error}\n{story}"))
+        result.unwrap_or_else(|error| panic!("{error}\n{story}")).sent
     };
     assert_eq!(n_sent(Without::Nothing), 2);
     assert_eq!(n_sent(Without::Barrier), 3, "it would have to leave once more");

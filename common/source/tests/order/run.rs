@@ -16,12 +16,14 @@ use tidegate_source::DropPolicy;
 use tidegate_source::Effect;
 use tidegate_source::Extent;
 use tidegate_source::FileFacts;
+use tidegate_source::FileIdentity;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
 use tidegate_source::Listing;
 use tidegate_source::ModsRead;
 use tidegate_source::ModsSeen;
 use tidegate_source::Outcome;
+use tidegate_source::PinnedMods;
 use tidegate_source::Place;
 use tidegate_source::ReadRule;
 use tidegate_source::Record;
@@ -69,7 +71,18 @@ pub(crate) struct Setup {
     pub(crate) has_devices: bool,
     /// Whether the far side follows drops.
     pub(crate) drop_policy: DropPolicy,
+    pub(crate) pins: Pins,
     pub(crate) without: Without,
+}
+
+/// Which waiting files the edge keeps from being lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pins {
+    Nowhere,
+    /// Until the sender is killed.
+    Held,
+    /// Over that, too.
+    Linked,
 }
 
 /// One step. Numbers stand for choices, so that a run can be shortened and told.
@@ -130,6 +143,10 @@ pub(crate) enum Step {
         n_lost: u8,
         arrives: bool,
     },
+    /// Some pins are let go, for want of room.
+    LosePins {
+        pick: u8,
+    },
 }
 
 #[derive(Debug)]
@@ -152,8 +169,12 @@ pub(crate) struct Run {
     /// Files that appeared and were not in the listing of their scan.
     carried: Vec<(Place, TsFileName)>,
     was_watched: bool,
+    /// Pinned files, each with the deletions that stood beside it when it was last looked at.
+    pins: BTreeMap<FileIdentity, File>,
     story: Option<String>,
     pub(crate) n_sent: u64,
+    /// Files that left from their pins.
+    pub(crate) n_rescued: u64,
 }
 
 impl Run {
@@ -170,8 +191,10 @@ impl Run {
             listings: BTreeMap::new(),
             carried: Vec::new(),
             was_watched: false,
+            pins: BTreeMap::new(),
             story: tells.then(String::new),
             n_sent: 0,
+            n_rescued: 0,
         }
     }
 
@@ -198,6 +221,14 @@ impl Run {
                 self.source.begin_scan(self.now, Arc::new(scan));
                 while self.source.take_in(2) {}
                 self.collect();
+                self.pin(2 + race.len());
+            }
+            Step::LosePins { pick } => {
+                let kept = |at: usize| !(at + usize::from(*pick)).is_multiple_of(3);
+                let pins = std::mem::take(&mut self.pins).into_iter().enumerate();
+                self.pins = pins.filter(|(at, _)| kept(*at)).map(|(_, pin)| pin).collect();
+                self.tell(|| "some pins are let go".to_owned());
+                self.tell_pins();
             }
             Step::Send { pick } => self.send(*pick),
             Step::Outcome { fate } => self.end_flight(*fate),
@@ -445,7 +476,11 @@ impl Run {
         let Some(item) = item else { return };
         match &item.kind {
             ItemKind::File(wanted) => {
-                let found = self.iotdb.find(wanted.identity).cloned();
+                let found = match wanted.pinned {
+                    Some(mods) => self.pinned(wanted.identity, mods),
+                    None => self.iotdb.find(wanted.identity).cloned(),
+                };
+                self.n_rescued += u64::from(wanted.pinned.is_some() && found.is_some());
                 self.tell(|| {
                     let gone = if found.is_none() { ", but it is gone" } else { "" };
                     let Place { region, partition, space } = &wanted.place;
@@ -468,6 +503,47 @@ impl Run {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Pins what waits, at most so many files, and lets go what is not needed any more.
+    fn pin(&mut self, n_files_max: usize) {
+        if self.setup.pins == Pins::Nowhere {
+            return;
+        }
+        for wanted in self.source.pins_wanted(n_files_max) {
+            let Some(found) = self.iotdb.find(wanted.identity).cloned() else { continue };
+            // More may stand there by now; what was listed is the beginning of it.
+            let same_list = wanted.mods.is_none_or(|mods| mods.inode == found.mods.inode);
+            if same_list {
+                let name = found.name;
+                if self.pins.insert(wanted.identity, found).is_none() {
+                    self.tell(|| format!("{name} is pinned"));
+                }
+            }
+        }
+        for identity in self.source.needless_pins() {
+            self.pins.remove(&identity);
+        }
+        self.tell_pins();
+    }
+
+    fn tell_pins(&mut self) {
+        self.source.handle_pins(Arc::new(self.pins.keys().copied().collect()));
+        self.collect();
+    }
+
+    /// A file as its pin has it, if the deletions are those that belong to it.
+    fn pinned(&self, identity: FileIdentity, mods: PinnedMods) -> Option<File> {
+        let mut found = self.pins.get(&identity)?.clone();
+        if let PinnedMods::Exactly(mods) = mods {
+            let n_entries = mods.map_or(0, |mods| mods.seen.length_bytes / 10) as usize;
+            let same_list = mods.is_none_or(|mods| mods.inode == found.mods.inode);
+            if !same_list || found.mods.entries.len() < n_entries {
+                return None;
+            }
+            found.mods.entries.truncate(n_entries);
+        }
+        Some(found)
     }
 
     /// Has the item arrive at the far side.
@@ -555,6 +631,10 @@ impl Run {
         self.listings.clear();
         self.carried.clear();
         self.was_watched = false;
+        if self.setup.pins == Pins::Held {
+            self.pins.clear();
+        }
+        self.tell_pins();
     }
 
     fn restored(&self) -> Source {
@@ -583,6 +663,7 @@ impl Run {
             let scan = self.scan(true, &[]);
             self.source.handle_scan(self.now, &scan);
             self.collect();
+            self.pin(5);
             self.now = self.now + Duration::from_secs(100);
             self.iotdb.now_ns += 100_000_000_000;
             for _ in 0..200 {

@@ -5,5 +5,6 @@ mod deletions;
 mod files;
 mod holding;
 mod order;
+mod pins;
 mod runs;
 mod tree;

@@ -1,0 +1,225 @@
+//! Files that the source drops before they could leave, and that leave all the same: from their
+//! pins.
+//!
+//! A pin changes nothing as long as its file lies where it was listed. When a file has vanished, and
+//! every compaction's target that may hold it was seen and none does, the pin is all that is left of
+//! it: the file is an orphan, and leaves in its order like any other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::DropPolicy;
+use super::Location;
+use super::ModsTaken;
+use super::Origin;
+use super::Source;
+use super::State;
+use super::Tracked;
+use super::Without;
+use crate::gap::GapReason;
+use crate::identity::FileIdentity;
+use crate::partition::Gone;
+use crate::partition::Lost;
+use crate::partition::Partition;
+use crate::pin::PinWanted;
+use crate::pin::PinnedMods;
+use crate::record::Known;
+use crate::record::Record;
+use crate::region::Flight;
+use crate::region::OrderKey;
+use crate::region::Region;
+
+impl Source {
+    /// The files that the edge holds pinned, all of them. What is not among them any more can leave
+    /// from nowhere but its place.
+    pub fn handle_pins(&mut self, pinned: Arc<HashSet<FileIdentity>>) {
+        self.pinned = pinned;
+        let orphans = self.orphans.iter().copied();
+        // Those that are known from the journal only are looked at in the first scan.
+        let is_abandoned = |identity: &FileIdentity| {
+            !self.is_pinned(*identity)
+                && self.files.get(identity).is_some_and(|it| {
+                    let State::Waiting(key) = it.state else { return false };
+                    let region = self.regions.get(&it.region);
+                    let flight = region.and_then(|region| region.in_flight);
+                    flight.is_none_or(|(_, flight)| flight != Flight::File(key))
+                })
+        };
+        let abandoned: Vec<FileIdentity> = orphans.filter(is_abandoned).collect();
+        abandoned.into_iter().for_each(|identity| self.abandon(identity));
+    }
+
+    /// Waiting files that are worth a pin, at most so many: those that leave first come first, and
+    /// no region before the others. Files that were new in the last scan are not among them: most
+    /// leave at once.
+    pub fn pins_wanted(&self, n_files_max: usize) -> Vec<PinWanted> {
+        if self.config.drop_policy == DropPolicy::Delete {
+            return Vec::new();
+        }
+        let mut wanted = Vec::new();
+        let mut regions: Vec<_> =
+            self.regions.values().map(|region| self.pinnable(region)).collect();
+        while wanted.len() < n_files_max && !regions.is_empty() {
+            regions.retain_mut(|files| match files.next() {
+                Some(file) if wanted.len() < n_files_max => {
+                    wanted.push(file);
+                    true
+                }
+                Some(_) | None => false,
+            });
+        }
+        wanted
+    }
+
+    fn pinnable(&self, region: &Region) -> impl Iterator<Item = PinWanted> {
+        let out = region.in_flight.and_then(|(_, flight)| match flight {
+            Flight::File(key) => Some(key.rank.identity),
+            Flight::Deletion => None,
+        });
+        let queued = region.queue.iter().map(|key: &OrderKey| key.rank.identity);
+        let held = region.held.keys().copied();
+        let aside = region.aside.keys().map(|key| key.rank.identity);
+        out.into_iter().chain(queued).chain(held).chain(aside).filter_map(|identity| {
+            let tracked = self.files.get(&identity)?;
+            let Location { folder, name, .. } = tracked.locations.first()?;
+            (tracked.first_scan < self.n_scans).then(|| PinWanted {
+                identity,
+                folder: Arc::clone(folder),
+                name: *name,
+                mods: tracked.mods.as_ref().map(|mods| mods.mark()),
+            })
+        })
+    }
+
+    /// Pinned files that need no pin here: they have left, or are not known.
+    pub fn needless_pins(&self) -> Vec<FileIdentity> {
+        let partitions = self.regions.values().flat_map(|region| region.partitions.values());
+        let lost = partitions.flat_map(|it| &it.lost).filter(|it| it.is_unsent);
+        let lost: HashSet<FileIdentity> = lost.map(|it| it.gone.file.identity).collect();
+        let is_needed = |identity: &FileIdentity| {
+            lost.contains(identity)
+                || self.files.get(identity).is_some_and(|it| it.state != State::Rests)
+        };
+        self.pinned.iter().filter(|it| !is_needed(it)).copied().collect()
+    }
+
+    /// Whether a file that vanished may leave from its pin: not if it is there again, and not if it is
+    /// what a compaction that was undone has made of others.
+    pub(super) fn may_rescue(&self, lost: &Lost) -> bool {
+        let Known { place, name, identity } = &lost.gone.file;
+        if !self.is_pinned(*identity) || self.files.contains_key(identity) || lost.is_unfinished {
+            return false;
+        }
+        // Of a target that was not seen since the start, only this can tell.
+        let partition = self.partition(&place.region, place.partition);
+        let is_undone = |it: &Partition| it.is_unfinished(self.read_rule(), place.space, *name);
+        !name.is_of_compaction() || !partition.is_some_and(is_undone)
+    }
+
+    pub(super) fn is_pinned(&self, identity: FileIdentity) -> bool {
+        self.pinned.contains(&identity)
+    }
+
+    /// A file that vanished is in no compaction's target: it leaves from its pin.
+    pub(super) fn rescue(&mut self, lost: Lost) {
+        let Lost { gone, facts, mods, has_missed, first_scan, .. } = lost;
+        let Gone { file, mods: mods_settled, .. } = gone;
+        let identity = file.identity;
+        let last = Location { place: file.place, folder: "".into(), name: file.name };
+        let tracked = Tracked {
+            region: last.place.region.clone(),
+            locations: Vec::new(),
+            last,
+            is_found: facts.is_some(),
+            facts: facts.unwrap_or_default(),
+            mods_taken: mods.clone().map_or(ModsTaken::Nothing, ModsTaken::List),
+            mods,
+            mods_settled,
+            mods_uncarried: None,
+            first_scan,
+            is_young: false,
+            origin: Origin::Rows,
+            state: State::Remembered,
+            left: None,
+            settles_at: None,
+            is_attempted: true,
+            is_beaten: false,
+            is_hit_in_flight: false,
+            twin: None,
+            has_missed,
+            is_vanished: false,
+            is_orphan: false,
+        };
+        self.files.insert(identity, tracked);
+        self.record(Record::Orphaned(identity));
+        self.set_orphan(identity, true);
+        self.take_up_orphan(identity);
+    }
+
+    /// An orphan begins to wait, if it is still pinned.
+    pub(super) fn take_up_orphan(&mut self, identity: FileIdentity) {
+        if !self.is_pinned(identity) {
+            return self.abandon(identity);
+        }
+        let Some(tracked) = self.files.get(&identity) else { return };
+        if tracked.state != State::Remembered {
+            return;
+        }
+        let key = self.order_key(&tracked.last, identity, false);
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        tracked.state = State::Waiting(key);
+        let region = self.regions.entry(tracked.region.clone()).or_default();
+        region.count_waiting(tracked.first_scan, true);
+        region.queue.insert(key);
+    }
+
+    /// An orphan lost its pin, too.
+    pub(super) fn abandon(&mut self, identity: FileIdentity) {
+        self.set_orphan(identity, false);
+        let Some(tracked) = self.files.remove(&identity) else { return };
+        let region = self.regions.entry(tracked.region.clone()).or_default();
+        if let State::Waiting(key) = tracked.state {
+            region.take_out(key);
+            region.count_waiting(tracked.first_scan, false);
+        }
+        region.settling.remove(&identity);
+        region.is_stirred = true;
+        region.counts.vanished += 1;
+        let file = tracked.known(identity);
+        let times = tracked.facts.extent.bounds();
+        self.gap(GapReason::VanishedUnsent, file.clone(), 1, (0, identity.length_bytes), times);
+        let mods = tracked.mods_settled;
+        self.forget(Gone { file, mods, has_left: false, waited: true });
+    }
+
+    /// An orphan lies somewhere again: it is a file like any other.
+    pub(super) fn return_orphan(&mut self, identity: FileIdentity) {
+        if !self.orphans.contains(&identity) {
+            return;
+        }
+        self.set_orphan(identity, false);
+        if let Some(tracked) = self.files.get(&identity) {
+            let (known, mods) = (tracked.known(identity), tracked.mods_settled);
+            self.record(Record::Seen(known, mods));
+        }
+    }
+
+    pub(super) fn set_orphan(&mut self, identity: FileIdentity, is_orphan: bool) {
+        if let Some(tracked) = self.files.get_mut(&identity) {
+            tracked.is_orphan = is_orphan;
+        }
+        match is_orphan {
+            true => self.orphans.insert(identity),
+            false => self.orphans.remove(&identity),
+        };
+    }
+}
+
+impl Tracked {
+    pub(super) fn pinned_mods(&self, without: Without) -> PinnedMods {
+        match self.is_found && without != Without::PinnedMods {
+            true => PinnedMods::Exactly(self.mods.as_ref().map(|mods| mods.mark())),
+            false => PinnedMods::Any,
+        }
+    }
+}
