@@ -35,6 +35,8 @@ use crate::manager::Manage;
 use crate::manager::Places;
 use crate::message::Message;
 use crate::message::Outbox;
+use crate::pinning::Pins;
+use crate::pins::Pinner;
 use crate::pipes::Identity;
 use crate::resolver::CallIds;
 use crate::resolver::Resolver;
@@ -84,6 +86,10 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     });
     let scanner =
         Scanner::new(catalog, config.rescan_interval_ms, hints).context("starting the scanner")?;
+    let mut pinner =
+        Pinner::open(settings::pin_config(&config)).context("opening sender_pin_dirs")?;
+    let pins = Pins::new(&mut pinner);
+    let (pin, pin_inbox) = channel();
     let (ledger, ledger_inbox) = channel();
     let (manager, manager_inbox) = channel();
     let places = Places {
@@ -96,6 +102,11 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     let to = outbox.clone();
     supervisor
         .spawn("scanner", move || scanner.run(|scan| to.send(Message::Scanned(Arc::new(scan)))))?;
+    let to = outbox.clone();
+    supervisor.spawn("pinner", move || {
+        pinner.run(&pin_inbox, |report| to.send(Message::Pinned(report)));
+        Ok::<(), String>(())
+    })?;
     let to = outbox.clone();
     let ledger_thread = supervisor.spawn("ledger", move || {
         ledger::run(&ledger_inbox, |report| to.send(Message::Ledger(report)));
@@ -134,6 +145,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         calls: CallIds::default(),
         resolver: Resolver::default(),
         releasing: BTreeMap::new(),
+        pins,
         setting_up: BTreeMap::new(),
         last_scan: None,
         rate: config.all_sinks_rate_limit_bytes_per_second.map(RateLimit::new),
@@ -157,6 +169,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         scanner: scanner_handle,
         ledger,
         manager,
+        pin,
         state,
     };
     let result = edge.run();

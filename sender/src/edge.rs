@@ -43,6 +43,8 @@ use crate::manager::Manage;
 use crate::message::Message;
 use crate::message::NotReady;
 use crate::message::Outbox;
+use crate::pinning::Pins;
+use crate::pins::PinRequest;
 use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipe::Pipe;
 use crate::pipe::REWRITE_BYTES_MIN;
@@ -75,6 +77,7 @@ pub(crate) struct Edge {
     pub(crate) scanner: ScannerHandle,
     pub(crate) ledger: Sender<LedgerRequest>,
     pub(crate) manager: Sender<Manage>,
+    pub(crate) pin: Sender<PinRequest>,
     pub(crate) state: State,
 }
 
@@ -96,6 +99,7 @@ pub(crate) struct State {
     /// Pipes being set up, by name.
     pub(crate) setting_up: BTreeMap<String, SettingUp>,
     pub(crate) last_scan: Option<Arc<Scan>>,
+    pub(crate) pins: Pins,
     pub(crate) rate: Option<RateLimit>,
     pub(crate) disk_full: Option<String>,
     pub(crate) is_stopping: bool,
@@ -242,6 +246,7 @@ impl Edge {
                 Message::Definitions(read) => self.handle_definitions(read),
                 Message::Ledger(report) => self.handle_ledger(report)?,
                 Message::LookedUp(found) => self.handle_resolved(found),
+                Message::Pinned(report) => self.handle_pinned(report),
                 Message::PipeReady(result) => self.handle_pipe_ready(result)?,
                 Message::Read { lane, pipe, report } => self.handle_read(lane, pipe, report),
                 Message::Reloaded(loaded) => self.handle_reloaded(loaded),
@@ -268,6 +273,7 @@ impl Edge {
             pipe.source.begin_scan(now, Arc::clone(&scan));
         }
         self.state.last_scan = Some(scan);
+        self.state.pins.handle_scan();
         self.set_up_broken();
         self.sweep_log();
     }
@@ -275,10 +281,12 @@ impl Edge {
     /// Lets each source take in a part of its scan; a large one takes many turns of the loop.
     fn take_in_scans(&mut self) {
         let ids: Vec<u64> = self.state.pipes.keys().copied().collect();
+        let mut are_all_in = true;
         for id in ids {
             let pipe = self.state.pipes.get_mut(&id);
             let more = pipe.is_some_and(|pipe| pipe.source.take_in(FILES_PER_TURN));
             if more {
+                are_all_in = false;
                 self.outbox.wake();
             }
             self.persist(id);
@@ -289,6 +297,9 @@ impl Edge {
                 pipe.scan_wanted_at = pipe.source.n_scans();
                 self.scanner.scan_soon();
             }
+        }
+        if are_all_in {
+            self.ask_for_pins();
         }
     }
 
@@ -381,6 +392,7 @@ impl Edge {
         for exposed in &found.exposed {
             tracing::warn!("{exposed}");
         }
+        self.state.pins.knows_all_pipes = found.faults.is_empty();
         self.state.definition_faults = found.faults;
         self.state.broken_pipes.clear();
         let ids: Vec<u64> = self.state.pipes.keys().copied().collect();
@@ -488,6 +500,7 @@ impl Edge {
         for note in &setup.definition.notes {
             tracing::warn!(pipe = %name, "{note}");
         }
+        setup.source.handle_pins(Arc::clone(&self.state.pins.pinned));
         if let Some(scan) = &self.state.last_scan {
             setup.source.begin_scan(self.now(), Arc::clone(scan));
         }
@@ -544,9 +557,10 @@ impl Edge {
         });
         let (reader, requests) = std::sync::mpsc::channel();
         let outbox = self.outbox.clone();
+        let pins = Arc::clone(&self.state.pins.store);
         let thread = format!("read-{}-{number}", name.escaped());
         let spawned = self.supervisor.spawn(&thread, move || {
-            reader::run(&requests, |report| {
+            reader::run(&requests, &pins, |report| {
                 outbox.send(Message::Read { lane: at, pipe: pipe_id, report });
             });
             Ok::<(), String>(())

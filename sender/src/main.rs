@@ -13,6 +13,8 @@ mod ledger;
 mod line;
 mod manager;
 mod message;
+mod pinning;
+mod pins;
 mod pipe;
 mod pipes;
 mod reader;

@@ -12,6 +12,7 @@ use tidegate_daemon::signals::Signal;
 use tidegate_source::Scan;
 
 use crate::ledger::LedgerReport;
+use crate::pins::PinReport;
 use crate::pipes::Definitions;
 use crate::pipes::PipeSetup;
 use crate::reader::ReadReport;
@@ -28,6 +29,8 @@ pub(crate) enum Message {
     Ledger(LedgerReport),
     /// A name was looked up.
     LookedUp(Resolved),
+    /// Files were pinned, or let go.
+    Pinned(PinReport),
     /// A pipe can run, or why it cannot.
     PipeReady(Result<Box<PipeSetup>, NotReady>),
     /// A reader got somewhere. A lane's place may have been given to another pipe meanwhile.

@@ -7,22 +7,26 @@ use std::fmt;
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvError;
 
 use tidegate_daemon::files::open_regular;
 use tidegate_model::Dialect;
+use tidegate_source::FileIdentity;
 use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
+use tidegate_source::PinnedMods;
 use tidegate_source::Stall;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::catalog;
+use crate::pins::OpenedPin;
+use crate::pins::PinStore;
 
 /// What the loop asks of a reader.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub(crate) struct PieceData {
     pub(crate) file_crc32: u32,
 }
 
+/// Bytes read at once of a file of deletions.
+const MODS_READ_BYTES: usize = 64 * 1024;
 /// Bytes read at once when a file is compared.
 const COMPARE_BYTES: usize = 256 * 1024;
 /// Pieces read ahead of the wire: one being sent, one waiting.
@@ -95,6 +101,8 @@ struct Reading {
     mods: Option<Vec<u8>>,
     ts_file: File,
     item: FileItem,
+    /// What the open file must still be; of a copy, it is the copy's.
+    identity: FileIdentity,
     piece_bytes: u32,
     in_mods: bool,
     offset: u64,
@@ -103,7 +111,11 @@ struct Reading {
 }
 
 /// Runs a reader until it is told to stop or the loop is gone.
-pub(crate) fn run(requests: &Receiver<ReadRequest>, mut report: impl FnMut(ReadReport)) {
+pub(crate) fn run(
+    requests: &Receiver<ReadRequest>,
+    pins: &Arc<PinStore>,
+    mut report: impl FnMut(ReadReport),
+) {
     let mut reading: Option<Reading> = None;
     let mut spare: Vec<Vec<u8>> = Vec::new();
     let mut n_held = 0usize;
@@ -125,7 +137,7 @@ pub(crate) fn run(requests: &Receiver<ReadRequest>, mut report: impl FnMut(ReadR
             }
             Some(ReadRequest::Open(request)) => {
                 let token = request.token;
-                match open(request) {
+                match open(request, pins) {
                     Ok((opened, mods_seen)) => {
                         let mods_bytes = opened.mods.as_ref().map(|mods| mods.len() as u64);
                         report(ReadReport::Opened { token, mods_bytes, mods_seen });
@@ -164,11 +176,15 @@ fn wait(requests: &Receiver<ReadRequest>) -> Option<ReadRequest> {
     }
 }
 
-fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
+fn open(request: OpenFile, pins: &PinStore) -> Result<(Reading, Option<ModsSeen>), Stall> {
     let OpenFile { token, file: item, dialect, piece_bytes, mods_bytes_max } = request;
     let path = path_of(&item);
-    let ts_file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
-    check_unchanged(&ts_file, &item, &path)?;
+    let Source { ts_file, mods, mods_seen } = match item.pinned {
+        Some(wanted) => open_pinned(&item, wanted, pins, mods_bytes_max)?,
+        None => open_in_place(&item, mods_bytes_max)?,
+    };
+    let facts = ts_file.metadata().map_err(|error| stall(&path, "looking at", &error))?;
+    let identity = catalog::identity(&facts);
     let version = check_complete(&ts_file, &item, &path)?;
     if version == TsFileVersion::V4 && dialect < Dialect::V2_0 {
         return Err(Stall::Blocked(format!(
@@ -177,24 +193,65 @@ fn open(request: OpenFile) -> Result<(Reading, Option<ModsSeen>), Stall> {
             path.display()
         )));
     }
-    let (mods, mods_seen) = read_mods(&item, mods_bytes_max)?;
-    // IoTDB removes a file before its deletions: while it is there, so were they.
-    let named = fs::metadata(&path).map_err(|error| stall(&path, "looking at", &error))?;
-    if catalog::identity(&named) != item.identity {
-        return Err(Stall::Moved);
-    }
     let mods = mods.filter(|_| mods_seen.is_some_and(|seen| seen.travels_in(dialect)));
     let in_mods = mods.is_some();
     let crc32 = crc32fast::Hasher::new();
-    let reading = Reading { token, mods, ts_file, item, piece_bytes, in_mods, offset: 0, crc32 };
+    let reading =
+        Reading { token, mods, ts_file, item, identity, piece_bytes, in_mods, offset: 0, crc32 };
     Ok((reading, mods_seen))
+}
+
+/// What a file and its deletions are read from.
+struct Source {
+    ts_file: File,
+    mods: Option<Vec<u8>>,
+    mods_seen: Option<ModsSeen>,
+}
+
+fn open_in_place(item: &FileItem, mods_bytes_max: u64) -> Result<Source, Stall> {
+    let path = path_of(item);
+    let ts_file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
+    check_unchanged(&ts_file, item.identity, &path)?;
+    let (mods, mods_seen) = read_mods(item, mods_bytes_max)?;
+    // IoTDB removes a file before its deletions: while it is there, so were they.
+    let named = fs::metadata(&path).map_err(|error| stall(&path, "looking at", &error))?;
+    match catalog::identity(&named) == item.identity {
+        true => Ok(Source { ts_file, mods, mods_seen }),
+        false => Err(Stall::Moved),
+    }
+}
+
+/// Of a file that the source has removed, what is pinned.
+fn open_pinned(
+    item: &FileItem,
+    wanted: PinnedMods,
+    pins: &PinStore,
+    mods_bytes_max: u64,
+) -> Result<Source, Stall> {
+    let path = path_of(item);
+    let opened = pins.open(item.identity, wanted);
+    let opened = opened.map_err(|error| stall(&path, "opening the pin of", &error))?;
+    let Some(OpenedPin { file: ts_file, mods }) = opened else { return Err(Stall::Moved) };
+    let Some((kind, list, length_bytes)) = mods else {
+        return Ok(Source { ts_file, mods: None, mods_seen: None });
+    };
+    let path = path_of_mods(item, kind);
+    let bytes = read_from_start(&list, &path, length_bytes.unwrap_or(u64::MAX), mods_bytes_max)?;
+    let is_whole = length_bytes.is_none_or(|it| it == bytes.len() as u64);
+    let (mods, mods_seen) = whole_entries(bytes, kind, &path)?;
+    // Anything less would bring deleted rows back.
+    match is_whole && length_bytes.is_none_or(|it| mods_seen.is_some_and(|s| s.length_bytes == it))
+    {
+        true => Ok(Source { ts_file, mods, mods_seen }),
+        false => Err(Stall::Moved),
+    }
 }
 
 /// Whether a file has the checksum of its [twin](FileItem::twin).
 fn compare(item: &FileItem) -> Result<bool, Stall> {
     let path = path_of(item);
     let file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
-    check_unchanged(&file, item, &path)?;
+    check_unchanged(&file, item.identity, &path)?;
     let mut crc32 = crc32fast::Hasher::new();
     let mut buffer = vec![0; COMPARE_BYTES];
     let mut offset = 0;
@@ -207,7 +264,7 @@ fn compare(item: &FileItem) -> Result<bool, Stall> {
         crc32.update(&buffer[..n_bytes]);
         offset += n_bytes as u64;
     }
-    check_unchanged(&file, item, &path)?;
+    check_unchanged(&file, item.identity, &path)?;
     Ok(offset == item.identity.length_bytes && Some(crc32.finalize()) == item.twin)
 }
 
@@ -246,7 +303,7 @@ impl Reading {
         self.offset += n_bytes as u64;
         if self.offset == self.item.identity.length_bytes {
             // What was read belongs together only if nothing changed meanwhile.
-            check_unchanged(&self.ts_file, &self.item, &path)?;
+            check_unchanged(&self.ts_file, self.identity, &path)?;
         }
         Ok(Some(self.piece(false, offset, buffer)))
     }
@@ -274,9 +331,19 @@ fn path_of(item: &FileItem) -> PathBuf {
     PathBuf::from(&*item.folder).join(item.name.to_string())
 }
 
-fn check_unchanged(file: &File, item: &FileItem, path: &std::path::Path) -> Result<(), Stall> {
+fn path_of_mods(item: &FileItem, kind: ModsKind) -> PathBuf {
+    let mut path = path_of(item).into_os_string();
+    path.push(kind.suffix());
+    path.into()
+}
+
+fn check_unchanged(
+    file: &File,
+    identity: FileIdentity,
+    path: &std::path::Path,
+) -> Result<(), Stall> {
     let facts = file.metadata().map_err(|error| stall(path, "looking at", &error))?;
-    if catalog::identity(&facts) == item.identity { Ok(()) } else { Err(Stall::Moved) }
+    if catalog::identity(&facts) == identity { Ok(()) } else { Err(Stall::Moved) }
 }
 
 fn check_complete(
@@ -305,41 +372,71 @@ fn read_mods(
 ) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
     // As the catalog does; what was listed may have given way to the other kind since.
     for kind in [ModsKind::Binary, ModsKind::Text] {
-        let mut path = path_of(item).into_os_string();
-        path.push(kind.suffix());
-        let path = PathBuf::from(path);
+        let path = path_of_mods(item, kind);
         let file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(stall(&path, "opening", &error)),
         };
-        let mut bytes = Vec::new();
-        let bounded = file.take(mods_bytes_max.saturating_add(1)).read_to_end(&mut bytes);
-        bounded.map_err(|error| stall(&path, "reading", &error))?;
-        if bytes.len() as u64 > mods_bytes_max {
-            return Err(Stall::Blocked(format!(
-                "{}: more deletions than sender_mods_max_bytes ({mods_bytes_max}) allows; raise it",
-                path.display()
-            )));
-        }
+        let bytes = read_from_start(&file, &path, u64::MAX, mods_bytes_max)?;
         if bytes.is_empty() {
             continue;
         }
-        let mut walk = kind.entries(&bytes, 0);
-        while walk.next().is_some() {}
-        let whole_bytes = walk.whole_bytes();
-        if let Ending::Damaged(error) = walk.into_ending() {
-            return Err(Stall::Blocked(format!(
-                "{}: {error}; without its deletions the file would bring deleted rows back: mend \
-                 or remove the file of deletions",
-                path.display()
-            )));
-        }
-        bytes.truncate(whole_bytes);
-        let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
-        return Ok(if bytes.is_empty() { (None, None) } else { (Some(bytes), Some(seen)) });
+        return whole_entries(bytes, kind, &path);
     }
     Ok((None, None))
+}
+
+/// The first bytes of a file of deletions, all of them if it has fewer.
+fn read_from_start(
+    file: &File,
+    path: &std::path::Path,
+    length_bytes: u64,
+    mods_bytes_max: u64,
+) -> Result<Vec<u8>, Stall> {
+    let bytes_max = length_bytes.min(mods_bytes_max.saturating_add(1));
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; MODS_READ_BYTES];
+    while (bytes.len() as u64) < bytes_max {
+        let left = usize::try_from(bytes_max - bytes.len() as u64).unwrap_or(usize::MAX);
+        let n_wanted = left.min(buffer.len());
+        // With its offset: a pin's descriptor is shared by all who read it.
+        let n_read = file
+            .read_at(&mut buffer[..n_wanted], bytes.len() as u64)
+            .map_err(|error| stall(path, "reading", &error))?;
+        if n_read == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..n_read]);
+    }
+    if bytes.len() as u64 > mods_bytes_max {
+        return Err(Stall::Blocked(format!(
+            "{}: more deletions than sender_mods_max_bytes ({mods_bytes_max}) allows; raise it",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The whole entries of a list of deletions.
+fn whole_entries(
+    mut bytes: Vec<u8>,
+    kind: ModsKind,
+    path: &std::path::Path,
+) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
+    let mut walk = kind.entries(&bytes, 0);
+    while walk.next().is_some() {}
+    let whole_bytes = walk.whole_bytes();
+    if let Ending::Damaged(error) = walk.into_ending() {
+        return Err(Stall::Blocked(format!(
+            "{}: {error}; without its deletions the file would bring deleted rows back: mend \
+             or remove the file of deletions",
+            path.display()
+        )));
+    }
+    bytes.truncate(whole_bytes);
+    let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
+    Ok(if bytes.is_empty() { (None, None) } else { (Some(bytes), Some(seen)) })
 }
 
 fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
@@ -384,7 +481,10 @@ mod tests {
         fn new() -> Self {
             let (requests, inbox) = channel();
             let (outbox, reports) = channel();
-            std::thread::spawn(move || run(&inbox, |report| outbox.send(report).expect("a test")));
+            let pins = Arc::default();
+            std::thread::spawn(move || {
+                run(&inbox, &pins, |report| outbox.send(report).expect("a test"));
+            });
             Self { dir: tempfile::tempdir().expect("a directory"), requests, reports }
         }
 

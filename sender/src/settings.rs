@@ -23,6 +23,7 @@ use tidegate_source::ReadRule;
 use tidegate_source::SourceConfig;
 
 use crate::catalog::Catalog;
+use crate::pins::PinConfig;
 use replicas::Replicas;
 
 /// What is known of the source before anything is read from it.
@@ -96,6 +97,17 @@ pub(crate) fn survey(config: &SenderConfig) -> Result<SourceFacts> {
         },
         notices: notices.into_iter().collect(),
     })
+}
+
+/// How files that wait are kept.
+pub(crate) fn pin_config(config: &SenderConfig) -> PinConfig {
+    PinConfig {
+        mode: config.pin_mode,
+        dirs: config.pin_dirs(),
+        files_max: config.pin_files_max,
+        bytes_max: config.pin_bytes_max,
+        floor_percent: config.pin_floor_percent,
+    }
 }
 
 /// What decides the order in which things leave, in every pipe.

@@ -13,6 +13,7 @@ use crate::edge::Edge;
 use crate::edge::wall_clock_ms;
 use crate::lane_slot::LaneSlot;
 use crate::ledger::DatedGap;
+use crate::pins::PinTotals;
 use crate::pipe::Pipe;
 
 /// Answer to `status`.
@@ -45,6 +46,8 @@ struct SourceReport {
     unread: Vec<String>,
     /// Regions that are there and not sent, with the reason.
     skipped: Vec<SkippedReport>,
+    /// Waiting files that are kept from being lost.
+    pins: PinTotals,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,6 +118,11 @@ struct RegionReport {
     resent_files: u64,
     covered_files: u64,
     sent_deletions: u64,
+    /// Waiting files that are pinned.
+    pinned_files: u64,
+    pinned_bytes: u64,
+    /// Pinned files that the source has removed.
+    orphaned_files: u64,
     vanished_files: u64,
     superseded_files: u64,
     last_sequence: u64,
@@ -232,6 +240,7 @@ fn report(edge: &Edge) -> Report {
                     reason: it.reason.clone(),
                 })
                 .collect(),
+            pins: state.pins.totals.clone(),
         },
         pipes: state.pipes.values().map(|pipe| pipe_report(edge, pipe)).collect(),
         faults: state.definition_faults.iter().cloned().chain(broken).collect(),
@@ -333,6 +342,9 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
         resent_files: status.resent_files,
         covered_files: status.covered_files,
         sent_deletions: status.sent_deletions,
+        pinned_files: status.pinned_files,
+        pinned_bytes: status.pinned_bytes,
+        orphaned_files: status.orphaned_files,
         vanished_files: status.vanished_files,
         superseded_files: status.superseded_files,
         last_sequence: status.last_sequence,
@@ -371,6 +383,19 @@ pub(crate) fn render(report: &Value) -> String {
         let (region, reason) = (word(&skipped["region"]), word(&skipped["reason"]));
         out.push_str(&format!("skipped  region {region}: {reason}\n"));
     }
+    let pins = &report["source"]["pins"];
+    if number(&pins["files"]) + number(&pins["declined"]) > 0 {
+        out.push_str(&format!(
+            "pinned   {} files, {} ({} links, {} open, {} copies); {} more wait without a pin\n",
+            number(&pins["files"]),
+            bytes(number(&pins["bytes"])),
+            number(&pins["links"]),
+            number(&pins["open"]),
+            number(&pins["copies"]),
+            number(&pins["declined"]),
+        ));
+    }
+    troubles.extend(pins["trouble"].as_str().map(|it| format!("pins: {it}")));
     for pipe in list(&report["pipes"]) {
         out.push_str(&format!(
             "\npipe {}: {}, gateway {}, dialect {}\n  sent     {} files, {}\n  pending  {} files, {}\n  gaps     {}\n",
@@ -420,6 +445,14 @@ pub(crate) fn render(report: &Value) -> String {
                 out.push_str(&format!(
                     "    late deletions: {pending} pending, {sent} sent; {again} files sent again behind \
                      late ones\n"
+                ));
+            }
+            let pins = ["pinned_files", "pinned_bytes", "orphaned_files"];
+            let [pinned, pinned_bytes, orphaned] = pins.map(|key| number(&region[key]));
+            if pinned > 0 {
+                out.push_str(&format!(
+                    "    pinned: {pinned} files, {}; {orphaned} of them are gone at the source\n",
+                    bytes(pinned_bytes),
                 ));
             }
             if region["awaits_scan"].as_bool() == Some(true) {

@@ -54,6 +54,7 @@ pub use receiver::ReceiverConfig;
 pub use receiver::Target;
 pub use secret::Secret;
 pub use sender::DropPolicy;
+pub use sender::PinMode;
 pub use sender::SENDER_TABLE;
 pub use sender::SenderConfig;
 pub use sender::SourceLocation;

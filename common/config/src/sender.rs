@@ -67,8 +67,38 @@ impl Setting for DropPolicy {
     }
 }
 
+/// How files that wait are kept from being lost when the source drops them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // every way there is
+pub enum PinMode {
+    /// By links, and where that cannot be, by holding them open.
+    Auto,
+    /// By links.
+    Link,
+    /// By holding them open.
+    Hold,
+    /// By copies.
+    Copy,
+    /// Not at all.
+    Off,
+}
+
+impl Setting for PinMode {
+    fn read(_: &Kind, text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "link" => Some(Self::Link),
+            "hold" => Some(Self::Hold),
+            "copy" => Some(Self::Copy),
+            "off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
 
 config_table! {
     /// Values of `sender.properties`.
@@ -178,6 +208,36 @@ config_table! {
     compaction_end_ms: u64 = "sender_compaction_end_ms",
     "120000", Kind::Millis { min: 1_000, max: 3_600_000 }, Restart, Used;
 
+    section "Pins";
+
+    /// How files that wait are kept, so that they leave even if the source removes them first (TTL,
+    /// DROP DATABASE, by hand): link gives them a second name, hold keeps them open until the sender
+    /// ends, copy copies them. auto links where the system allows it and holds where it does not:
+    /// links need the same file system, and the files' owner or write permission. What is not pinned
+    /// and goes too early becomes a gap record. With sender_drop_policy=delete nothing is pinned.
+    pin_mode: PinMode = "sender_pin_mode",
+    "auto", Kind::Choice(&["auto", "link", "hold", "copy", "off"]), Restart, Used;
+
+    /// Where links and copies go: a directory on each file system that data directories are on, with
+    /// commas between them. Nothing means the directory pins in the state directory.
+    pin_dirs: DirTiers = "sender_pin_dirs",
+    "", Kind::DirTiers, Restart, Used;
+
+    /// Files that are pinned at once; those that leave next come first. As many may be held open.
+    pin_files_max: usize = "sender_pin_files_max",
+    "1000", Kind::Integer { min: 1, max: 65_536 }, Restart, Used;
+
+    /// Bytes of the files that are pinned at once. A link or an open file takes room only once the
+    /// source has removed it, a copy always does.
+    pin_bytes_max: u64 = "sender_pin_max_bytes",
+    "16GiB", Kind::Bytes { min: 0, max: 1024 * TIB }, Restart, Used;
+
+    /// Free space, in percent of a file system, below which pins that take room are let go and none
+    /// are made. IoTDB itself stops writing below its disk_space_warning_threshold, 5 percent by
+    /// default.
+    pin_floor_percent: u64 = "sender_pin_floor_percent",
+    "10", Kind::Integer { min: 0, max: 100 }, Restart, Used;
+
     section "Daemon";
 
     /// Where the sender keeps what it must not forget.
@@ -220,6 +280,14 @@ impl SenderConfig {
     /// Directory of the pipe definitions.
     pub fn pipe_dir(&self) -> PathBuf {
         self.pipe_dir.clone().unwrap_or_else(|| self.state_dir.join("pipes"))
+    }
+
+    /// Directories of links and copies.
+    pub fn pin_dirs(&self) -> Vec<PathBuf> {
+        match self.pin_dirs.is_empty() {
+            true => vec![self.state_dir.join("pins")],
+            false => self.pin_dirs.dirs().cloned().collect(),
+        }
     }
 
     /// Joins the properties with IoTDB's own configuration, which the caller reads if
@@ -277,8 +345,9 @@ fn check(config: &SenderConfig, reading: &mut Reading) {
         ("sender_pipe_dir", &pipe_dir),
         ("sender_control_socket", &config.control_socket),
     ];
+    let pin_dirs = config.pin_dirs.dirs().map(|dir| ("sender_pin_dirs", dir));
     let inside = |path: &PathBuf| config.dn_data_dirs.dirs().any(|dir| path.starts_with(dir));
-    if let Some((key, _)) = own.into_iter().find(|(_, path)| inside(path)) {
+    if let Some((key, _)) = own.into_iter().chain(pin_dirs).find(|(_, path)| inside(path)) {
         let message = format!("{key} lies inside dn_data_dirs, and the source is never written to");
         reading.fault(reading.line(key), Reason::Contradiction { message });
     }

@@ -5,6 +5,7 @@ mod compaction;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tidegate_model::path;
 use tidegate_source::FileIdentity;
@@ -17,6 +18,8 @@ use tidegate_tsfile::Deletion;
 use tidegate_tsfile::ProgressIndex;
 use tidegate_tsfile::SimpleProgress;
 use tidegate_tsfile::Target;
+
+const SOURCES_GO_WITHIN: Duration = Duration::from_secs(50);
 
 /// A cell: device and time; each device has one measurement, `s`.
 pub(crate) type Cell = (usize, i64);
@@ -124,8 +127,8 @@ struct Compaction {
     /// Deletions that came since it began.
     mods: Vec<Deletion>,
     stage: Stage,
-    /// Steps since queries read the target.
-    n_steps: u32,
+    /// Time since queries read the target.
+    swapped_for: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -410,16 +413,16 @@ impl Iotdb {
         known.working.values().chain(&known.flushing).map(|memory| (memory.space, memory.name))
     }
 
-    /// Half a second passes. Sources that no query reads any more go within a minute.
-    pub(crate) fn pass_time(&mut self) {
-        self.now_ns += 500_000_000;
+    /// Sources that no query reads any more go within a minute.
+    pub(crate) fn pass_time(&mut self, time: Duration) {
+        self.now_ns += i64::try_from(time.as_nanos()).expect("a short time");
         let mut due = Vec::new();
         for (key, region) in &mut self.regions {
             for (&partition, known) in &mut region.partitions {
                 if let Some(it) = known.compaction.as_mut().filter(|it| it.stage == Stage::Swapped)
                 {
-                    it.n_steps += 1;
-                    if it.n_steps > 100 {
+                    it.swapped_for += time;
+                    if it.swapped_for > SOURCES_GO_WITHIN {
                         due.push((key.clone(), partition));
                     }
                 }
@@ -482,7 +485,7 @@ impl Iotdb {
         let identity = file.identity;
         let shown = shown.map(|(_, value)| (value, (region.clone(), partition, identity)));
         self.dropped_values.extend(shown);
-        self.ever_dropped.extend(file.rows.keys());
+        self.ever_dropped.extend(file.visible().keys());
     }
 
     /// The DataNode is killed and started again: rows in memory come back from the log as files.

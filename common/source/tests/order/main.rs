@@ -234,10 +234,12 @@ fn each_rule_switched_off_is_noticed() {
 #[test]
 fn each_story_ends_well_and_ends_badly_without_its_rule() {
     for (name, without, steps) in stories::ALL {
+        let is_of_pins = *without == Without::PinnedMods;
+        let pins = if is_of_pins { Pins::Linked } else { Pins::Nowhere };
         let steps = steps();
-        let (result, story) = run(plain(Without::Nothing), &steps, true);
+        let (result, story) = run(Setup { pins, ..plain(Without::Nothing) }, &steps, true);
         assert!(result.is_ok(), "{name}: {result:?}\n{story}");
-        let (result, story) = run(plain(*without), &steps, true);
+        let (result, story) = run(Setup { pins, ..plain(*without) }, &steps, true);
         assert!(result.is_err(), "{name} without {without:?} ends well\n{story}");
     }
 }

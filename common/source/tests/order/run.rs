@@ -209,8 +209,7 @@ impl Run {
     }
 
     pub(crate) fn step(&mut self, step: &Step) {
-        self.now = self.now + Duration::from_millis(500);
-        self.iotdb.pass_time();
+        self.pass_time(Duration::from_millis(500));
         match step {
             Step::Scan { is_watched, race } => {
                 self.tell(|| {
@@ -246,12 +245,16 @@ impl Run {
             Step::Persist { n_effects } => self.persist(usize::from(*n_effects)),
             Step::Pause { seconds } => {
                 self.tell(|| format!("{seconds} seconds pass"));
-                self.now = self.now + Duration::from_secs(u64::from(*seconds));
-                self.iotdb.now_ns += i64::from(*seconds) * 1_000_000_000;
+                self.pass_time(Duration::from_secs(u64::from(*seconds)));
             }
             Step::CrashSender { n_lost, arrives } => self.crash(usize::from(*n_lost), *arrives),
             other => self.change(other),
         }
+    }
+
+    fn pass_time(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.iotdb.pass_time(time);
     }
 
     fn change(&mut self, step: &Step) {

@@ -19,6 +19,16 @@ pub(crate) const ALL: &[Story] = &[
         Without::ClosureFirst,
         killed_behind_a_late_file,
     ),
+    (
+        "what a target may hold does not leave behind a deletion that stands beside the target",
+        Without::Obsolete,
+        deleted_in_a_target,
+    ),
+    (
+        "a dropped file does not leave without the deletions that left before it",
+        Without::PinnedMods,
+        dropped_after_a_deletion,
+    ),
 ];
 
 const SCAN: Step = Step::Scan { is_watched: true, race: Vec::new() };
@@ -89,6 +99,37 @@ fn killed_behind_a_late_file() -> Vec<Step> {
     steps.push(Step::CrashSender { n_lost: 8, arrives: true });
     steps.push(Step::Drop { pick: 1 });
     steps.extend(sent());
+    steps
+}
+
+fn deleted_in_a_target() -> Vec<Step> {
+    let mut steps = vec![insert(0, 2)];
+    steps.extend(sealed(0));
+    steps.push(insert(0, 5));
+    steps.extend(sealed(0));
+    steps.push(SCAN);
+    steps.push(Step::Compact { pick: 0, kind: 0, n_files: 0 });
+    // Queries read the target, and the files that it is made of are still there.
+    steps.extend([const { Step::GoOn { pick: 0 } }; 2]);
+    steps.push(SCAN);
+    steps.push(Step::Delete { pattern: 0, start: 2, length: 0 });
+    steps.extend(sent());
+    steps
+}
+
+fn dropped_after_a_deletion() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for time in [2, 4, 6] {
+        steps.push(insert(0, time));
+        steps.extend(sealed(0));
+    }
+    // Three are pinned, two are looked at again after the deletion.
+    let race = vec![(0, insert(1, 9))];
+    steps.extend([SCAN, Step::Scan { is_watched: true, race }]);
+    steps.push(Step::Delete { pattern: 0, start: 6, length: 0 });
+    steps.push(SCAN);
+    steps.push(Step::Drop { pick: 2 });
+    steps.extend([SCAN, SCAN, SCAN]);
     steps
 }
 

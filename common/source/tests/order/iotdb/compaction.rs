@@ -1,5 +1,7 @@
 //! Compactions of the model, step by step, so that anything can happen in between.
 
+use std::time::Duration;
+
 use tidegate_source::ReadRule;
 use tidegate_source::RegionKey;
 use tidegate_source::Space;
@@ -80,7 +82,7 @@ impl Iotdb {
             target: (!target.rows.is_empty()).then_some(target),
             mods: Vec::new(),
             stage: Stage::Writing,
-            n_steps: 0,
+            swapped_for: Duration::ZERO,
         };
         if !self.keeps_values(region, partition, &compaction) {
             return None;
@@ -106,7 +108,7 @@ impl Iotdb {
             target: None,
             mods: Vec::new(),
             stage: Stage::Swapped,
-            n_steps: 0,
+            swapped_for: Duration::ZERO,
         });
         // Of the two names the old one is out of sight from now on.
         for old in &mut known.files {
