@@ -685,3 +685,55 @@ fn a_file_that_is_cut_short_on_its_way_is_a_gap_and_one_that_is_removed_arrives_
         }
     }
 }
+
+#[test]
+fn what_the_source_drops_before_it_could_leave_arrives_from_its_pin_also_after_a_kill() {
+    let cases =
+        [("auto", true, "unsequence"), ("copy", true, "sequence"), ("hold", false, "sequence")];
+    for (mode, is_killed, space) in cases {
+        let mut site = Site::new(&[&format!("sender_pin_mode={mode}")]);
+        let mods = "DELETION,root.plant.**,9223372036854775807,3,5\n";
+        let mut dropped = Vec::new();
+        for mods in [None, Some(mods), None] {
+            let path = site.tree.add_file(&format!("{space}/root.plant/1/0"), 5000, mods);
+            dropped.push(path.expect("a file"));
+        }
+        site.tree.add_file("sequence/root.plant/1/0", 5000, None).expect("a file that stays");
+        let files = arrival::sealed_files(&site.tree.data_dir()).expect("the source");
+        site.receiver.kill9().expect("nobody listens");
+        site.write_pipe("p", site.receiver_setup.address(), &[]);
+        let mut sender = site.start();
+        let region = |status: &Value| status["pipes"][0]["regions"][0].clone();
+        site.wait(&mut sender, "all to be pinned", |status| region(status)["pinned_files"] == 4);
+        for path in dropped {
+            for end in ["tsfile", "tsfile.resource", "tsfile.mods"] {
+                let gone = fs::remove_file(path.with_extension(end));
+                assert!(gone.is_ok() || end == "tsfile.mods", "{gone:?}");
+            }
+        }
+        let is_told = |status: &Value| region(status)["orphaned_files"] == 3;
+        let status = site.wait(&mut sender, "them to be missed", is_told);
+        assert_eq!(status["pipes"][0]["gaps"], 0, "{mode}");
+        if is_killed {
+            sender.kill9().expect("it is killed");
+            sender = site.start();
+            site.wait(&mut sender, "them to be known again", is_told);
+        }
+        site.receiver = site.receiver_setup.start().expect("a receiver");
+        site.in_place(&mut sender, &files);
+        let status = site.wait(&mut sender, "nothing to be pinned", |status| {
+            status["source"]["pins"]["files"] == 0 && status["pipes"][0]["pending_files"] == 0
+        });
+        let gaps = site.setup.gaps().expect("gaps");
+        let gaps: Vec<&str> = gaps
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|it| it["reason"].as_str())
+            .collect();
+        // Nobody saw the last moments of files that went while the sender did not watch; here they
+        // had gone before, but that is not remembered of each.
+        assert!(gaps.iter().all(|reason| *reason == "deletions-unseen"), "{gaps:?}");
+        assert_eq!(gaps.is_empty(), !is_killed, "{mode}: {gaps:?} {status}");
+    }
+}

@@ -18,6 +18,7 @@ use super::Tracked;
 use super::Without;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
+use crate::listing::Unreadable;
 use crate::partition::Gone;
 use crate::partition::Lost;
 use crate::partition::Partition;
@@ -125,6 +126,8 @@ impl Source {
         let Lost { gone, facts, mods, has_missed, first_scan, .. } = lost;
         let Gone { file, mods: mods_settled, .. } = gone;
         let identity = file.identity;
+        // It may have gone while it was young, and is not in the ledger then.
+        self.record(Record::Seen(file.clone(), mods_settled));
         let last = Location { place: file.place, folder: "".into(), name: file.name };
         let tracked = Tracked {
             region: last.place.region.clone(),
@@ -156,15 +159,26 @@ impl Source {
         self.take_up_orphan(identity);
     }
 
+    /// Orphans of an earlier run begin to wait. That they lie nowhere is known, also where nothing of
+    /// their region is left.
+    pub(super) fn take_up_orphans(&mut self, unreadable: &Unreadable<'_>) {
+        let is_due = |identity: &FileIdentity| {
+            self.files.get(identity).is_some_and(|it| {
+                it.state == State::Remembered
+                    && it.locations.is_empty()
+                    && !unreadable.covers(&it.region)
+            })
+        };
+        let due: Vec<FileIdentity> = self.orphans.iter().copied().filter(is_due).collect();
+        due.into_iter().for_each(|identity| self.take_up_orphan(identity));
+    }
+
     /// An orphan begins to wait, if it is still pinned.
     pub(super) fn take_up_orphan(&mut self, identity: FileIdentity) {
         if !self.is_pinned(identity) {
             return self.abandon(identity);
         }
         let Some(tracked) = self.files.get(&identity) else { return };
-        if tracked.state != State::Remembered {
-            return;
-        }
         let key = self.order_key(&tracked.last, identity, false);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         tracked.state = State::Waiting(key);

@@ -65,13 +65,13 @@ impl Source {
                 continue;
             }
             if is_orphan {
-                self.take_up_orphan(identity);
                 continue;
             }
             calm.remove(&tracked.region);
             self.handle_vanished(identity, &mut outcome);
         }
         self.note_vanished(outcome);
+        self.take_up_orphans(&unreadable);
         for identity in with_mods {
             self.take_deletions(identity);
         }

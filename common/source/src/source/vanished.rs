@@ -106,7 +106,7 @@ impl Source {
             facts: tracked.is_found.then_some(tracked.facts),
             mods: tracked.mods,
             // Unless it has just been said.
-            has_missed: tracked.has_missed && !may_have_left,
+            has_missed: (tracked.has_missed && !may_have_left) || tracked.is_young,
             is_unfinished,
             first_scan: tracked.first_scan,
             n_scans_since: 0,

@@ -187,6 +187,28 @@ fn what_leaves_from_a_pin_hides_nothing_that_the_source_has() {
     assert_eq!(site.reasons(), []);
 }
 
+/// What IoTDB's LOAD puts into place is young until its deletions are surely there.
+#[test]
+fn a_file_that_went_while_it_was_young_is_remembered_like_any_other() {
+    let (mut site, mut pins) = (Site::new(SourceConfig::default()), HashSet::new());
+    let file = site.tree.add(&unsequence(1), 1);
+    site.tree.add(&sequence(1), 2);
+    site.tree.file(&file).is_young = true;
+    for _ in 0..2 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    site.tree.remove(&file);
+    settle(&mut site, &mut pins);
+    site.restart();
+    site.source.handle_pins(Arc::new(pins.clone()));
+    let mut left = site.turn();
+    left.sort();
+    left.dedup();
+    assert_eq!(left, ["s2", "u1"]);
+    assert_eq!(site.reasons(), [GapReason::DeletionsUnseen], "they may have been on their way");
+}
+
 #[test]
 fn what_went_into_a_target_leaves_with_it_and_not_from_its_pin() {
     let (mut site, mut pins) = dropped();
