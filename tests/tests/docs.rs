@@ -319,7 +319,8 @@ fn shape(word: &str) -> Option<Shape> {
             (!word.contains('.')).then_some(Shape::Property)
         }
         "connector" | "extractor" | "processor" | "sink" | "source"
-            if word[head.len()..].starts_with('.') && word != "source.unread" =>
+            if word[head.len()..].starts_with('.')
+                && !["source.pins", "source.unread"].contains(&word) =>
         {
             Some(Shape::Pipe)
         }
