@@ -5,16 +5,15 @@
 //! says whose pin it is.
 
 use std::fs;
-use std::fs::DirBuilder;
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use tidegate_durable::make_directory;
 use tidegate_source::FileIdentity;
 use tidegate_tsfile::ModsKind;
 
@@ -49,7 +48,7 @@ impl PinDir {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(DIR_MODE).create(path).map_err(named)?;
+        make_directory(path, DIR_MODE).map_err(named)?;
         let device = fs::metadata(path).map_err(named)?.dev();
         Ok(Self { path: path.to_owned(), device })
     }
