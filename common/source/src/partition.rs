@@ -147,6 +147,27 @@ impl Partition {
             .map(|(rank, _)| rank.identity)
     }
 
+    /// A file that went together with a target that may hold it is missed in the target's name:
+    /// deletions may have been made beside that one alone.
+    pub(crate) fn take_lost_in_lost(&mut self) {
+        let counts = |lost: &Lost| (lost.gone.file.name.inner, lost.gone.file.name.cross);
+        for at in 0..self.lost.len() {
+            let lost = &self.lost[at];
+            let space = lost.gone.file.place.space;
+            let is_in = |target: &Lost| {
+                let of_target = (target.gone.file.place.space, target.gone.file.name);
+                let may_hold = |facts| may_hold(of_target, facts, space, lost.facts.as_deref());
+                target.is_unsent
+                    && target.first_scan >= lost.first_scan
+                    && counts(target) > counts(lost)
+                    && target.facts.as_deref().is_none_or(may_hold)
+            };
+            if lost.is_unsent && self.lost.iter().any(is_in) {
+                self.lost[at].is_taken = true;
+            }
+        }
+    }
+
     /// Whether an open file went before it was seen sealed: a compaction may have taken it in.
     pub(crate) fn has_lost_open_file(&self, rule: ReadRule) -> bool {
         self.open_before.iter().any(|&(space, name)| {

@@ -59,6 +59,8 @@ impl Source {
         }
         let tracked = self.files.remove(&identity).expect("it was just looked at");
         let file = tracked.known(identity);
+        let held = region.held.get(&identity);
+        let had_target = held.is_some_and(|held| !held.targets.is_empty());
         if let State::Waiting(key) = tracked.state {
             region.take_out(key);
         }
@@ -110,7 +112,8 @@ impl Source {
             is_unfinished,
             first_scan: tracked.first_scan,
             n_scans_since: 0,
-            is_taken: false,
+            // Should that one go unsent, it is missed in its own name.
+            is_taken: is_unsent && had_target,
         });
     }
 
@@ -155,6 +158,7 @@ impl Source {
         let mut uncovered = Vec::new();
         for region in self.regions.values_mut() {
             for partition in region.partitions.values_mut() {
+                partition.take_lost_in_lost();
                 for lost in &mut partition.lost {
                     let space = lost.gone.file.place.space;
                     for (&Rank { name, space: target_space, identity, .. }, live) in &partition.live

@@ -228,6 +228,37 @@ fn what_went_into_a_target_leaves_with_it_and_not_from_its_pin() {
     assert!(pins.is_empty(), "{pins:?}");
 }
 
+/// Deletions may stand beside the target alone, and have left: rows of the files that it is made of
+/// would come back.
+#[test]
+fn what_goes_together_with_its_target_is_missed_in_the_name_of_that() {
+    for restarts in [false, true] {
+        let (mut site, mut pins) = (Site::new(SourceConfig::default()), HashSet::new());
+        let sources = [1, 2].map(|version| site.tree.add(&sequence(1), version));
+        for _ in 0..2 {
+            site.scan();
+            pin(&mut site, &mut pins);
+        }
+        let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
+        Arc::make_mut(&mut site.tree.file(&target).facts).progress =
+            Some(tidegate_tsfile::ProgressIndex::iot(1, 2));
+        site.scan();
+        sources.iter().chain([&target]).for_each(|file| drop(site.tree.remove(file)));
+        site.tree.add(&sequence(1), 3);
+        if restarts {
+            site.restart();
+            site.source.handle_pins(Arc::new(pins.clone()));
+        }
+        settle(&mut site, &mut pins);
+        assert_eq!(site.drain(), ["s3"], "{restarts}");
+        let reasons = [GapReason::DeletionsUnseen, GapReason::VanishedUnsent];
+        let expected = if restarts { &reasons[..] } else { &reasons[1..] };
+        assert_eq!(site.reasons(), expected, "{restarts}: nobody watched meanwhile");
+        assert_eq!(site.gaps.last().map(|gap| gap.name), Some(compacted(1)), "{restarts}");
+        assert_eq!(site.status(1).superseded_files, 2, "{restarts}");
+    }
+}
+
 #[test]
 fn a_pin_comes_with_the_deletions_that_were_listed() {
     let (mut site, mut pins) = (Site::new(SourceConfig::default()), HashSet::new());
