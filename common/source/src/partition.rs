@@ -64,9 +64,10 @@ pub(crate) struct Lost {
     pub(crate) mods: Option<Arc<ModsRead>>,
     /// Whether there may have been others.
     pub(crate) has_missed: bool,
-    /// Whether a compaction was writing it when it was last seen: should that be undone, its rows are
-    /// where they were, and so are the deletions that came meanwhile.
-    pub(crate) is_unfinished: bool,
+    /// Whether rows of it may have been deleted by what stood, or stands, beside another file: beside
+    /// a target that it was in and that went too, or beside the files that a compaction was making it
+    /// of when it was last seen.
+    pub(crate) is_doubtful: bool,
     pub(crate) first_scan: u64,
     /// Scans since it went in which all of the region could be read.
     pub(crate) n_scans_since: u64,
@@ -147,9 +148,9 @@ impl Partition {
             .map(|(rank, _)| rank.identity)
     }
 
-    /// A file that went together with a target that may hold it is missed in the target's name:
-    /// deletions may have been made beside that one alone.
-    pub(crate) fn take_lost_in_lost(&mut self) {
+    /// Beside a target deletions may have been made that a file which may be in it, and went too, does
+    /// not have.
+    pub(crate) fn doubt_lost_in_lost(&mut self) {
         let counts = |lost: &Lost| (lost.gone.file.name.inner, lost.gone.file.name.cross);
         for at in 0..self.lost.len() {
             let lost = &self.lost[at];
@@ -163,7 +164,7 @@ impl Partition {
                     && target.facts.as_deref().is_none_or(may_hold)
             };
             if lost.is_unsent && self.lost.iter().any(is_in) {
-                self.lost[at].is_taken = true;
+                self.lost[at].is_doubtful = true;
             }
         }
     }

@@ -310,6 +310,8 @@ struct Tracked {
     twin: Option<u32>,
     /// Whether there may be deletions beside it that nobody has seen, once it lies nowhere.
     has_missed: bool,
+    /// Whether a target that may hold it was there and went.
+    has_lost_target: bool,
     /// Whether it vanished while it was out.
     is_vanished: bool,
     /// Whether it lies nowhere, and no compaction took it in: it leaves from its pin.

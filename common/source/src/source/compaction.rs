@@ -176,6 +176,11 @@ impl Source {
         }
         let Some(mut held) = region.held.remove(&identity) else { return };
         held.open.retain(|name| partition.open.contains(&(Space::Sequence, *name)));
+        if held.targets.iter().any(|it| !self.files.contains_key(it))
+            && let Some(tracked) = self.files.get_mut(&identity)
+        {
+            tracked.has_lost_target = true;
+        }
         held.targets.retain(|it| {
             let target = self.files.get(it).filter(|target| target.is_in_the_way(now));
             let settles_at = target.filter(|it| it.left.is_some()).and_then(|it| it.settles_at);

@@ -102,6 +102,7 @@ impl Source {
             twin: None,
             // Nobody has watched.
             has_missed: true,
+            has_lost_target: false,
             is_vanished: false,
             is_orphan: false,
         });

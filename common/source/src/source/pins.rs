@@ -104,11 +104,11 @@ impl Source {
         self.pinned.iter().filter(|it| !is_needed(it)).copied().collect()
     }
 
-    /// Whether a file that vanished may leave from its pin: not if it is there again, and not if it is
-    /// what a compaction that was undone has made of others.
+    /// Whether a file that vanished may leave from its pin: not if it is there again, and not if
+    /// deletions may have been made that concern it and that it does not have.
     pub(super) fn may_rescue(&self, lost: &Lost) -> bool {
         let Known { place, name, identity } = &lost.gone.file;
-        if !self.is_pinned(*identity) || self.files.contains_key(identity) || lost.is_unfinished {
+        if !self.is_pinned(*identity) || self.files.contains_key(identity) || lost.is_doubtful {
             return false;
         }
         // Of a target that was not seen since the start, only this can tell.
@@ -150,6 +150,7 @@ impl Source {
             is_hit_in_flight: false,
             twin: None,
             has_missed,
+            has_lost_target: false,
             is_vanished: false,
             is_orphan: false,
         };

@@ -204,6 +204,7 @@ impl Source {
                 is_hit_in_flight: false,
                 twin,
                 has_missed: false,
+                has_lost_target: false,
                 is_vanished: false,
                 is_orphan: false,
             },

@@ -91,6 +91,7 @@ impl Source {
         };
         let is_unsent = tracked.state != State::Rests && !is_covered;
         let is_unfinished = tracked.is_compaction() && tracked.settles_at.is_none();
+        let is_doubtful = is_unfinished || had_target || tracked.has_lost_target;
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
         let is_dropped = may_have_left && !tracked.has_missed && follows_drops;
         if !is_unsent && !is_dropped {
@@ -109,11 +110,10 @@ impl Source {
             mods: tracked.mods,
             // Unless it has just been said.
             has_missed: (tracked.has_missed && !may_have_left) || tracked.is_young,
-            is_unfinished,
+            is_doubtful,
             first_scan: tracked.first_scan,
             n_scans_since: 0,
-            // Should that one go unsent, it is missed in its own name.
-            is_taken: is_unsent && had_target,
+            is_taken: false,
         });
     }
 
@@ -158,7 +158,7 @@ impl Source {
         let mut uncovered = Vec::new();
         for region in self.regions.values_mut() {
             for partition in region.partitions.values_mut() {
-                partition.take_lost_in_lost();
+                partition.doubt_lost_in_lost();
                 for lost in &mut partition.lost {
                     let space = lost.gone.file.place.space;
                     for (&Rank { name, space: target_space, identity, .. }, live) in &partition.live
