@@ -119,9 +119,8 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let (supervisor, fatals) = Supervisor::new(Grace::ExitAfter(FATAL_TIME_MAX), move || {
         let _ = waker.wake();
     });
-    let guarded = vec![config.state_dir.clone(), target.directory().to_owned()];
     let (floor_bytes, policy) = (config.disk_floor_bytes, config.disk_full_policy);
-    let guard = Arc::new(DiskGuard::new(guarded, floor_bytes, policy));
+    let guard = Arc::new(DiskGuard::new(config.state_dir.clone(), floor_bytes, policy));
     let report = Arc::new(Mutex::new(LoaderReport {
         target: target.directory().display().to_string(),
         position: opened.directory.position().get(),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -10,21 +11,26 @@ use std::sync::atomic::Ordering;
 use tidegate_config::DiskFullPolicy;
 
 /// Shared by the threads that write; asked by the edge without touching the file system.
+///
+/// Everybody may ask the state's file system. The target's may be a mount that hangs, so only the
+/// loader asks it, and the others go by what it found.
 #[derive(Debug)]
 pub(crate) struct DiskGuard {
-    directories: Vec<PathBuf>,
+    state_dir: PathBuf,
     floor_bytes: AtomicU64,
-    free_bytes: AtomicU64,
+    state_free_bytes: AtomicU64,
+    target_free_bytes: AtomicU64,
     refuses: AtomicBool,
 }
 
 impl DiskGuard {
-    /// Guards the file systems of `directories`.
-    pub(crate) fn new(directories: Vec<PathBuf>, floor_bytes: u64, policy: DiskFullPolicy) -> Self {
+    /// Guards the file system of `state_dir`, and that of the target once it is asked.
+    pub(crate) fn new(state_dir: PathBuf, floor_bytes: u64, policy: DiskFullPolicy) -> Self {
         let guard = Self {
-            directories,
+            state_dir,
             floor_bytes: AtomicU64::new(floor_bytes),
-            free_bytes: AtomicU64::new(u64::MAX),
+            state_free_bytes: AtomicU64::new(u64::MAX),
+            target_free_bytes: AtomicU64::new(u64::MAX),
             refuses: AtomicBool::new(policy == DiskFullPolicy::Refuse),
         };
         guard.look();
@@ -37,14 +43,15 @@ impl DiskGuard {
         self.refuses.store(policy == DiskFullPolicy::Refuse, Ordering::Relaxed);
     }
 
-    /// Asks the file system, and says whether there is room for new data.
+    /// Asks the state's file system, and says whether there is room for new data.
     pub(crate) fn look(&self) -> bool {
-        // without an answer there is no reason to hold anyone up: writes will tell
-        let free =
-            |directory: &PathBuf| tidegate_durable::free_bytes(directory).unwrap_or(u64::MAX);
-        let free_bytes = self.directories.iter().map(free).min().unwrap_or(u64::MAX);
-        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+        self.state_free_bytes.store(free_bytes(&self.state_dir), Ordering::Relaxed);
         self.has_room()
+    }
+
+    /// Asks the file system of the target, which may block.
+    pub(crate) fn look_at_target(&self, target: &Path) {
+        self.target_free_bytes.store(free_bytes(target), Ordering::Relaxed);
     }
 
     /// Whether there was room at the last look.
@@ -59,7 +66,8 @@ impl DiskGuard {
 
     /// Free bytes at the last look, where there is least.
     pub(crate) fn free_bytes(&self) -> u64 {
-        self.free_bytes.load(Ordering::Relaxed)
+        let state = self.state_free_bytes.load(Ordering::Relaxed);
+        state.min(self.target_free_bytes.load(Ordering::Relaxed))
     }
 
     /// What to do without room.
@@ -78,6 +86,11 @@ impl DiskGuard {
             self.floor_bytes()
         )
     }
+}
+
+/// Without an answer there is no reason to hold anyone up: writes will tell.
+fn free_bytes(directory: &Path) -> u64 {
+    tidegate_durable::free_bytes(directory).unwrap_or(u64::MAX)
 }
 
 /// Whether an error says that there is no room or no descriptor, which passes; anything else does
@@ -106,4 +119,30 @@ pub(crate) fn may_pass(error: &io::Error) -> bool {
         ErrorKind::ReadOnlyFilesystem,
     ];
     is_full(error) || known.contains(&error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writer, keeper and control once asked the target too: a mount that hung held up what the
+    /// state directory had room for, and with it the answer to `status`.
+    #[test]
+    fn whoever_asks_for_room_goes_by_what_the_loader_found_at_the_target() {
+        let root = tempfile::tempdir().unwrap();
+        let (state, target) = (root.path().join("state"), root.path().join("target"));
+        std::fs::create_dir(&state).unwrap();
+        let guard = DiskGuard::new(state.clone(), 1, DiskFullPolicy::Withhold);
+        assert!(guard.look() && guard.free_bytes() < u64::MAX);
+        // what cannot be asked has room; what can be has never enough from now on
+        std::fs::rename(&state, &target).unwrap();
+        guard.set(u64::MAX, DiskFullPolicy::Withhold);
+        assert!(guard.look(), "nobody has asked the target");
+        guard.look_at_target(&target);
+        assert!(!guard.look(), "the loader's word counts");
+        std::fs::remove_dir(&target).unwrap();
+        assert!(!guard.look(), "and holds until it asks again");
+        guard.look_at_target(&target);
+        assert!(guard.look());
+    }
 }

@@ -29,6 +29,7 @@ use tidegate_durable::SpoolReader;
 use tidegate_durable::Storage;
 
 use crate::disk;
+use crate::disk::DiskGuard;
 use crate::keeper::KeeperOp;
 use crate::manifest::Line;
 use crate::manifest::Manifest;
@@ -57,6 +58,10 @@ const BATCH_BYTES: u64 = 256 << 20;
 /// Pause before another try while the target is away or full; doubled up to the longest while full.
 const ROOM_POLL: Duration = Duration::from_secs(1);
 const ROOM_POLL_MAX: Duration = Duration::from_secs(16);
+
+/// How often the target is asked for its free space while there is no news: nobody else asks it, and
+/// below the floor no news comes.
+const TARGET_POLL: Duration = Duration::from_secs(1);
 
 /// After the first news the loader waits this long, so that small files share their syncs and
 /// leave the disk to those that arrive.
@@ -88,6 +93,7 @@ pub(crate) struct Loader<S: Storage> {
     pub(crate) consumer: Consumer<S>,
     pub(crate) reader: SpoolReader<S>,
     pub(crate) places: LoaderPlaces,
+    pub(crate) guard: Arc<DiskGuard>,
     pub(crate) report: Arc<Mutex<LoaderReport>>,
     pub(crate) manifests: BTreeMap<String, PlacedManifest>,
     /// Fewer than [`MANIFESTS_OPEN_MAX`] after descriptors have run out.
@@ -131,6 +137,7 @@ impl Touched {
 impl<S: Storage> Loader<S> {
     /// Runs until it is told to stop or a disk fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        self.look_at_target();
         self.remove_orphans()?;
         let mut stalled: Option<String> = None;
         let mut pause = ROOM_POLL;
@@ -175,12 +182,16 @@ impl<S: Storage> Loader<S> {
 
     /// Waits for news, and then a moment for more of them; `true` when the daemon ends.
     fn is_stopped(&self, pause: Option<Duration>) -> bool {
-        let first = match pause {
-            None => self.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(pause) => self.ops.recv_timeout(pause),
+        let again = pause.map(|pause| Instant::now() + pause);
+        let mut op = loop {
+            self.look_at_target();
+            let left = again.map(|again| again.saturating_duration_since(Instant::now()));
+            match self.ops.recv_timeout(left.unwrap_or(TARGET_POLL).min(TARGET_POLL)) {
+                Err(RecvTimeoutError::Timeout) if again.is_none_or(|it| it > Instant::now()) => {}
+                op => break op,
+            }
         };
         let until = Instant::now() + BATCH_PAUSE;
-        let mut op = first;
         loop {
             match op {
                 Ok(LoaderOp::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
@@ -189,6 +200,10 @@ impl<S: Storage> Loader<S> {
             }
             op = self.ops.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
+    }
+
+    fn look_at_target(&self) {
+        self.guard.look_at_target(self.places.target.directory());
     }
 
     /// Everything durable in the spool, batch by batch.
@@ -234,7 +249,10 @@ impl<S: Storage> Loader<S> {
                     self.keep_unclaimed()?;
                     touched.gaps.push(lost_gap(range));
                 }
-                Entry::Record(record) => self.load(record, touched)?,
+                Entry::Record(record) => {
+                    self.load(record, touched)?;
+                    self.look_at_target();
+                }
             }
             touched.last = Some(entry.last_seq());
         }

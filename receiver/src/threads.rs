@@ -105,6 +105,7 @@ impl Threads {
                 target: places.target,
                 run: places.run,
             },
+            guard: Arc::clone(guard),
             report: Arc::clone(common.report),
             manifests: BTreeMap::new(),
             manifests_max: MANIFESTS_OPEN_MAX,

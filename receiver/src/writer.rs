@@ -450,7 +450,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let guarded = root.path().join("not-there-yet");
         // what cannot be asked has room; from now on it can be, and never has enough
-        let guard = DiskGuard::new(vec![guarded.clone()], u64::MAX, DiskFullPolicy::Withhold);
+        let guard = DiskGuard::new(guarded.clone(), u64::MAX, DiskFullPolicy::Withhold);
         assert!(guard.look());
         std::fs::create_dir(&guarded).unwrap();
 

@@ -141,6 +141,31 @@ fn below_the_floor_answers_wait_and_come_when_there_is_room() {
     assert!(daemon.log.wait("configuration reread").contains("receiver_disk_floor_bytes"));
 }
 
+/// Only the loader asks the target's file system; what it finds holds for all.
+#[test]
+fn a_target_below_the_floor_holds_answers_up_like_the_state() {
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else { return };
+    let directory = other.path().join("files").display().to_string();
+    let directory = ("receiver_directory", directory.as_str());
+    let site = Site::new(&[directory]);
+    let free = |path: &std::path::Path| tidegate_durable::free_bytes(path).unwrap();
+    let (target, state) = (free(other.path()), free(&site.path(".")));
+    // others write there meanwhile
+    let Some(between) = state.checked_sub(target).filter(|it| *it > 1 << 30) else { return };
+    let floor = (target + between / 2).to_string();
+    site.configure(&[directory, ("receiver_disk_floor_bytes", &floor)]);
+    let daemon = site.start();
+    daemon.wait_status(|status| status["disk_free_bytes"].as_u64() < floor.parse().ok());
+    let mut peer = daemon.greeted();
+    peer.send(&piece(4, "a.tsfile", 0, &ts_file(100, 1)));
+    daemon.wait_status(|status| status["edge"]["connections"][0]["withheld"].is_string());
+    site.configure(&[directory]);
+    daemon.signal(Signal::HUP);
+    assert_eq!(peer.reply(), Some(OK));
+    assert_eq!(peer.ask(&seal("a.tsfile", 100)), Some(OK));
+    daemon.wait_loaded();
+}
+
 #[test]
 fn an_answer_withheld_too_long_becomes_a_reset() {
     let site = Site::new(&[

@@ -37,8 +37,8 @@ impl Site {
         let outcomes_in: OutcomeSink = Arc::new(move |it| drop(outcomes_in.send(it)));
         let (_ops, ops) = channel();
         let ports = KeeperPorts { ops, outcomes: outcomes_in, loader };
-        let guard = Arc::new(DiskGuard::new(Vec::new(), 0, DiskFullPolicy::Withhold));
-        let keeper = Keeper::new(ports, guard, opened.state, None);
+        let guard = DiskGuard::new(staging.path().to_owned(), 0, DiskFullPolicy::Withhold);
+        let keeper = Keeper::new(ports, Arc::new(guard), opened.state, None);
         Ok(Self { keeper, outcomes, _loader: loader_ops, _staging: staging })
     }
 
