@@ -52,8 +52,8 @@ impl<'f, F: StorageFile> Scanner<'f, F> {
                 Ok(Scanned::Frame { offset_bytes: at, header })
             }
             Check::Broken { resume_bytes } => {
-                self.offset_bytes = self.find_frame(resume_bytes)?;
-                assert!(self.offset_bytes > at, "a search always goes forward");
+                // A search always goes forward, also where the file has been cut before it.
+                self.offset_bytes = self.find_frame(resume_bytes)?.max(at + 1);
                 Ok(Scanned::Bad { from_bytes: at, to_bytes: self.offset_bytes })
             }
             Check::End => Ok(Scanned::End),
@@ -84,9 +84,10 @@ impl<'f, F: StorageFile> Scanner<'f, F> {
         self.offset_bytes
     }
 
-    /// The length that the file had when the scan began.
+    /// The length that the file had when the scan began; if it was cut meanwhile less, but no less
+    /// than the scan has been through.
     pub(crate) fn len_bytes(&self) -> u64 {
-        self.window.len_bytes
+        self.window.len_bytes.max(self.offset_bytes)
     }
 
     fn header_at(&mut self, at: u64) -> io::Result<Option<FrameHeader>> {
@@ -96,9 +97,18 @@ impl<'f, F: StorageFile> Scanner<'f, F> {
     }
 
     fn frame_at(&mut self, at: u64) -> io::Result<Check> {
-        if at >= self.window.len_bytes {
-            return Ok(Check::End);
-        }
+        let found = match at < self.window.len_bytes {
+            true => self.frame_before_end(at)?,
+            false => Check::End,
+        };
+        // Reading may have found the file shorter than it was.
+        Ok(match found {
+            Check::Broken { .. } if at >= self.window.len_bytes => Check::End,
+            found => found,
+        })
+    }
+
+    fn frame_before_end(&mut self, at: u64) -> io::Result<Check> {
         let Some(header) = self.header_at(at)? else {
             return Ok(Check::Broken { resume_bytes: at + 1 });
         };
@@ -140,6 +150,8 @@ enum Check {
 #[derive(Debug)]
 struct Window<'f, F> {
     file: &'f F,
+    /// Of the file when the scan began. Beside a reader the writer may take back what it has not
+    /// synced, so it is lowered where less is found.
     len_bytes: u64,
     start_bytes: u64,
     buffer: Vec<u8>,
@@ -164,9 +176,10 @@ impl<F: StorageFile> Window<'_, F> {
         // `wanted` is at most what the file holds, so no field decides an allocation.
         self.buffer.resize(wanted, 0);
         self.start_bytes = at;
-        if read_full(self.file, &mut self.buffer, at)? < wanted {
-            self.buffer.clear();
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let found = read_full(self.file, &mut self.buffer, at)?;
+        if found < wanted {
+            self.buffer.truncate(found);
+            self.len_bytes = at + found as u64;
         }
         Ok(())
     }
@@ -180,7 +193,8 @@ impl<F: StorageFile> Window<'_, F> {
             let usable = at >= self.start_bytes && loaded >= FRAME_MAGIC.len() as u64;
             let reach = if usable { loaded } else { WINDOW_BYTES as u64 };
             let count = (self.len_bytes - at).min(reach) as usize;
-            let Some(bytes) = self.slice(at, count)? else { return Ok(None) };
+            // Less is there than was: once more up to the new end.
+            let Some(bytes) = self.slice(at, count)? else { continue };
             let place = bytes.windows(FRAME_MAGIC.len()).position(|window| window == FRAME_MAGIC);
             if let Some(place) = place {
                 return Ok(Some(at + place as u64));
@@ -188,5 +202,101 @@ impl<F: StorageFile> Window<'_, F> {
             at += (count - FRAME_MAGIC.len() + 1) as u64;
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::frame::append_frame;
+
+    const SALT: u32 = 7;
+
+    /// A file that somebody cuts to `cut_bytes` before its read number `at`.
+    #[derive(Debug)]
+    struct Shrinking {
+        bytes: Vec<u8>,
+        cut_bytes: usize,
+        at: usize,
+        reads: AtomicUsize,
+    }
+
+    impl Shrinking {
+        fn there(&self) -> &[u8] {
+            match self.reads.load(Ordering::Relaxed) > self.at {
+                true => &self.bytes[..self.cut_bytes],
+                false => &self.bytes,
+            }
+        }
+    }
+
+    impl StorageFile for Shrinking {
+        fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            let rest = self.there().get(offset_bytes as usize..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+
+        fn write_at(&mut self, _bytes: &[u8], _offset_bytes: u64) -> io::Result<()> {
+            unreachable!("a scan only reads")
+        }
+
+        fn len_bytes(&self) -> io::Result<u64> {
+            Ok(self.there().len() as u64)
+        }
+
+        fn truncate(&mut self, _len_bytes: u64) -> io::Result<()> {
+            unreachable!("a scan only reads")
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            unreachable!("a scan only reads")
+        }
+    }
+
+    /// On a full disk the writer takes back what it had not synced. A reader that had seen the longer
+    /// file took its end for a failed read, and the receiver ended instead of waiting for room.
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_ends_where_it_was_cut() {
+        let mut whole = vec![0; FILE_HEADER_BYTES as usize];
+        let mut ends = Vec::new();
+        for seq in 1..=40_u64 {
+            let body = |out: &mut Vec<u8>| out.resize(out.len() + 5_000, seq as u8);
+            append_frame(&mut whole, SALT, seq, seq - 1, body);
+            ends.push(whole.len());
+        }
+        let middle = ends[19];
+        let cuts = ends.iter().flat_map(|end| [end - 5_010, end - 1, *end]);
+        for (cut_bytes, at) in cuts.flat_map(|cut| (0..6).map(move |at| (cut, at))) {
+            for is_damaged in [false, true] {
+                let mut bytes = whole.clone();
+                bytes[middle + 40] ^= u8::from(is_damaged);
+                let file = Shrinking { bytes, cut_bytes, at, reads: AtomicUsize::new(0) };
+                let mut scanner = Scanner::new(&file, SALT, FILE_HEADER_BYTES, 1).unwrap();
+                let mut found = Vec::new();
+                let context = format!("cut to {cut_bytes} at read {at}, {is_damaged}");
+                loop {
+                    match scanner.next().unwrap_or_else(|error| panic!("{context}: {error}")) {
+                        Scanned::Bad { .. } => {}
+                        Scanned::End => break,
+                        Scanned::Frame { offset_bytes, header } => {
+                            let body = scanner.body(offset_bytes, &header);
+                            assert!(body.iter().all(|byte| u64::from(*byte) == header.seq));
+                            found.push(header.seq);
+                        }
+                    }
+                }
+                let is_intact = |seq: &u64| !is_damaged || *seq != 21;
+                let n_whole = ends.iter().filter(|end| **end <= cut_bytes).count() as u64;
+                let sure: Vec<u64> = (1..=n_whole).filter(is_intact).collect();
+                assert!(found.starts_with(&sure), "{context}: {found:?}");
+                assert!(found.len() <= 40 && found.is_sorted(), "{context}: {found:?}");
+            }
+        }
     }
 }
