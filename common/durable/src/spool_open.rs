@@ -271,10 +271,11 @@ fn least_synced<F>(last: &Found<F>) -> u64 {
     if last.head.is_some() {
         return last.first_seq - 1;
     }
-    // Nobody knows how many records it held. No more than fit, so numbers go on behind those.
+    // Nobody knows how many records it held. No more than fit, so numbers go on behind those; and
+    // behind its own first one in any case, which the segment that follows must not have.
     let frame_bytes_min = (FRAME_HEADER_BYTES + BODY_FIXED_BYTES) as u64;
     let records_max = last.bytes.saturating_sub(FILE_HEADER_BYTES) / frame_bytes_min;
-    last.first_seq - 1 + records_max
+    last.first_seq - 1 + records_max.max(1)
 }
 
 /// Finds what is lost before the last segment.

@@ -268,6 +268,33 @@ fn a_segment_without_any_header_is_lost_whole_and_its_numbers_stay_taken() {
     }
 }
 
+/// With less behind its header than a record, it was taken to hold none: the next segment was to get
+/// its name, and the spool never opened again.
+#[test]
+fn a_last_segment_of_any_length_without_any_header_is_stepped_over() {
+    for is_closed in [true, false] {
+        let storage = small(is_closed);
+        let (file, first, whole) = segments(&storage).pop().unwrap();
+        for len in 0..whole.len() {
+            let mut bytes = whole[..len].to_vec();
+            for at in [17, 512 + 40] {
+                bytes.get_mut(at).into_iter().for_each(|byte| *byte = !*byte);
+            }
+            let context = format!("closed {is_closed}, {len} bytes");
+            let copy = with(&storage, &file, bytes);
+            let (mut spool, _, lost) = open_and_account(&copy, &context);
+            let next = spool.append(draft(3, &body(3))).unwrap();
+            let is_taken = if is_closed { RECORDS } else { first - 1 };
+            assert!(next.get() > is_taken, "{context}: {next}");
+            assert!(lost.iter().all(|range| range.first.get() == first), "{context}: {lost:?}");
+            spool.sync().unwrap();
+            drop(spool);
+            let (spool, _) = Spool::open(copy, options()).unwrap();
+            assert_eq!(spool.durable_seq(), next, "{context}: also at the next start");
+        }
+    }
+}
+
 #[test]
 fn small_files_gone_bad_bring_records_again_and_never_lose_one() {
     let storage = small(true);
