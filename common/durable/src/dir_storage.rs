@@ -73,6 +73,10 @@ impl Storage for DirStorage {
         File::options().read(true).write(true).open(self.path_of(name)).map(|file| DirFile { file })
     }
 
+    fn open_to_read(&self, name: &FileName) -> io::Result<DirFile> {
+        File::open(self.path_of(name)).map(|file| DirFile { file })
+    }
+
     fn list(&self) -> io::Result<Vec<FileName>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.directory.as_path())? {

@@ -106,7 +106,7 @@ impl<S: Storage> Journal<S> {
     /// What `name` holds, judged as by [`Journal::open`] but changing nothing: for looking at a
     /// journal that may be in use. `None` when it is absent.
     pub fn inspect(storage: &S, name: &FileName) -> Result<Option<JournalRecovery>, OpenError> {
-        match storage.open(name) {
+        match storage.open_to_read(name) {
             Ok(file) => judge(&file, name).map(|(_, _, recovery)| Some(recovery)),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Failure::new(Operation::Open, name, cause).into()),

@@ -300,6 +300,10 @@ impl Storage for SimStorage {
         Ok(SimFile { state: Arc::clone(&self.state), inode, name: name.clone() })
     }
 
+    fn open_to_read(&self, name: &FileName) -> io::Result<SimFile> {
+        self.open(name)
+    }
+
     fn list(&self) -> io::Result<Vec<FileName>> {
         let mut state = self.lock();
         state.read()?;

@@ -197,7 +197,7 @@ impl<S: Storage> SpoolReader<S> {
         let name = segment_name(first);
         let name = &name;
         let failure = |operation| move |cause| Failure::new(operation, name, cause);
-        let file = self.storage.open(name).map_err(failure(Operation::Open))?;
+        let file = self.storage.open_to_read(name).map_err(failure(Operation::Open))?;
         let read = FileHeader::read(&file, FileKind::Segment);
         let head = match read.map_err(failure(Operation::Read))? {
             FoundHeader::Intact { header, .. } if header.first_seq == first => Some(header),

@@ -19,6 +19,10 @@ pub trait Storage: Clone + Debug + Send + Sync + 'static {
     /// Opens `name` for reading and writing; [`io::ErrorKind::NotFound`] when it is absent.
     fn open(&self, name: &FileName) -> io::Result<Self::File>;
 
+    /// Opens `name` for reading only, which needs no right to write; [`io::ErrorKind::NotFound`]
+    /// when it is absent.
+    fn open_to_read(&self, name: &FileName) -> io::Result<Self::File>;
+
     /// Names of all regular files whose name is a [`FileName`], in order.
     fn list(&self) -> io::Result<Vec<FileName>>;
 

@@ -93,7 +93,7 @@ impl<S: Storage> TwoSlot<S> {
 
     /// What `name` holds, changing nothing: for looking at a record that may be in use.
     pub fn inspect(storage: &S, name: &FileName) -> Result<TwoSlotContent, OpenError> {
-        match storage.open(name) {
+        match storage.open_to_read(name) {
             Ok(file) => {
                 let (_, payload, is_other_slot_damaged) = newest_slot(&file, name)?;
                 Ok(TwoSlotContent { payload: Some(payload), is_other_slot_damaged })

@@ -1,5 +1,6 @@
 //! The same types on a real directory, and a reader on another thread than the writer.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
 use std::thread;
 
@@ -11,6 +12,7 @@ use tidegate_durable::RecordDraft;
 use tidegate_durable::Seq;
 use tidegate_durable::Spool;
 use tidegate_durable::SpoolOptions;
+use tidegate_durable::SpoolReader;
 use tidegate_durable::Storage;
 use tidegate_durable::StorageFile;
 use tidegate_durable::TwoSlot;
@@ -87,6 +89,42 @@ fn everything_survives_a_restart_on_a_real_directory() {
         assert_eq!(spool.append(draft(&[round])).unwrap(), Seq::new(u64::from(round)));
         spool.sync().unwrap();
     }
+}
+
+/// `gaps` of a receiver that does not run wanted to write where it only looks.
+#[test]
+fn whoever_may_only_read_may_look() {
+    let temporary = tempfile::tempdir().unwrap();
+    let storage = DirStorage::open(temporary.path()).unwrap();
+    let (mut journal, _) = Journal::open(storage.clone(), name("journal"), 1).unwrap();
+    journal.append(1, b"record").unwrap();
+    journal.close().unwrap();
+    TwoSlot::open(storage.clone(), name("slot")).unwrap().0.write(b"value").unwrap();
+    let (mut spool, _) = Spool::open(storage.clone(), SpoolOptions::default()).unwrap();
+    spool.append(draft(b"payload")).unwrap();
+    spool.close().unwrap();
+    for entry in std::fs::read_dir(temporary.path()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    }
+    let looking = thread::spawn(move || {
+        obey_file_modes();
+        assert!(storage.open(&name("journal")).is_err(), "it may not write");
+        let found = Journal::inspect(&storage, &name("journal")).unwrap().unwrap();
+        assert_eq!(found.records.len(), 1);
+        let found = TwoSlot::inspect(&storage, &name("slot")).unwrap();
+        assert_eq!(found.payload.as_deref(), Some(&b"value"[..]));
+        let mut reader = SpoolReader::inspect(storage).unwrap();
+        assert_eq!(reader.read(Seq::new(1), 1024, 10).unwrap().len(), 1);
+    });
+    looking.join().unwrap();
+}
+
+/// Takes from this thread what lets root write to everything.
+fn obey_file_modes() {
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective.remove(rustix::thread::CapabilitySet::DAC_OVERRIDE);
+    rustix::thread::set_capabilities(None, sets).unwrap();
 }
 
 #[test]
