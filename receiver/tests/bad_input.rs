@@ -255,3 +255,21 @@ fn strangers_who_trickle_bytes_keep_no_sender_out() {
     daemon.log.wait("connection without a handshake ended to make room");
     assert_eq!(at_work.ask(&common::config_plan()), Some(OK), "who has greeted stays");
 }
+
+/// After a damaged frame a connection lingers, so that its answer is read. Peers that sent nothing but
+/// such frames once kept every sender out.
+#[test]
+fn peers_who_send_damage_keep_no_sender_out() {
+    let site = Site::new(&[("receiver_connections_max", "3")]);
+    let daemon = site.start();
+    let mut at_work = daemon.greeted();
+    let mut lingering = Vec::new();
+    for n in 0..6 {
+        let mut peer = daemon.greeted();
+        peer.send(&[0; 8]);
+        assert_eq!((peer.reply(), peer.end()), (Some(FAIL), End::InOrder), "peer {n}");
+        lingering.push(peer);
+    }
+    daemon.log.wait("closing connection ended to make room");
+    assert_eq!(at_work.ask(&common::config_plan()), Some(OK), "who is at work stays");
+}

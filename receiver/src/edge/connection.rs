@@ -92,6 +92,8 @@ pub(crate) struct Connection {
 /// How far a connection holds on to its place; who goes first comes first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Place {
+    /// It is over, and only lingers until then so that its last reply is read.
+    Closing { until: Time },
     /// It has never greeted; numbered in the order of arrival.
     Stranger { id: u64 },
     /// It may go after this time, unless it is heard of.
@@ -164,7 +166,10 @@ impl Connection {
     /// Whether it may be ended for another that wants its place, and from when on; `None` while it is
     /// busy. Whatever strangers send does not make them busy: the first to come is the first to go.
     pub(crate) fn place(&self) -> Option<Place> {
-        let silent_since = self.session.silent_since().filter(|_| self.drain_until.is_none())?;
+        if let Some(until) = self.drain_until {
+            return Some(Place::Closing { until });
+        }
+        let silent_since = self.session.silent_since()?;
         if !self.session.has_greeted() {
             // until it was looked at once, its handshake may wait in the kernel
             let is_new = self.is_readable && self.bytes_received == 0;

@@ -95,8 +95,8 @@ impl Edge {
 }
 
 impl Edge {
-    /// Ends a connection that never greeted, or else the one that has been silent for longest; `false`
-    /// if none has been for long.
+    /// Ends a connection that is over already, or else one that never greeted, or else the one that
+    /// has been silent for longest; `false` if none has been for long.
     ///
     /// A gateway that restarts leaves connections behind of which neither side hears any more. They
     /// must not keep the sender out until they time out. One that is alive loses nothing: its
@@ -110,6 +110,12 @@ impl Edge {
         let Some(connection) = self.connections.get(key) else { return false };
         let (peer, most) = (connection.peer, self.settings.connections_max);
         match place {
+            Place::Closing { .. } => {
+                let line = format_args!(
+                    "closing connection ended to make room: peer={peer} receiver_connections_max={most}"
+                );
+                warn(&mut self.log, "crowded by closing", line);
+            }
             Place::Silent { until } if until > now => return false,
             Place::Silent { .. } => {
                 let line = format_args!(
