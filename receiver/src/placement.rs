@@ -8,7 +8,6 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use sha2::Digest;
@@ -18,7 +17,7 @@ use tidegate_daemon::files::open_regular;
 use crate::manifest::hex;
 use crate::records::StagedFile;
 use crate::sealer::sync_directory;
-use crate::writer::FILE_MODE;
+use crate::writer::create_anew;
 use crate::writer::named;
 
 /// Longest file name.
@@ -207,8 +206,7 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 
 fn copy_by_way_of(beside: &Path, from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
-    let mut copy =
-        File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(beside)?;
+    let mut copy = create_anew(beside)?;
     io::copy(&mut source, &mut copy)?;
     copy.sync_all()?;
     fs::rename(beside, to)
@@ -297,6 +295,18 @@ mod tests {
         let Ok(target) = tempfile::tempdir_in("/dev/shm") else { return };
         let staging = tempfile::tempdir().unwrap();
         check_moves(staging.path(), target.path());
+    }
+
+    /// It was opened to be written, which waits for a reader.
+    #[test]
+    fn what_is_in_the_place_of_a_copy_is_replaced_and_never_waited_for() {
+        let (staging, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (staging.path().join("a"), target.path().join("a"));
+        fs::write(&from, b"bytes").unwrap();
+        let beside = target.path().join(".incoming");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &beside, rustix::fs::Mode::RWXU).unwrap();
+        copy_file(&from, &to).unwrap();
+        assert!(fs::read(&to).unwrap() == b"bytes" && !beside.exists());
     }
 
     /// A part of a copy once stayed behind and took the room that others needed.

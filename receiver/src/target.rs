@@ -5,22 +5,21 @@
 //! remembers; whatever has no such marker is not the target, and is waited for.
 
 use std::fs;
-use std::fs::File;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
+use tidegate_daemon::files::read_at_most;
 use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
 use tidegate_durable::TwoSlot;
 
 use crate::sealer::sync_directory;
-use crate::writer::FILE_MODE;
+use crate::writer::create_anew;
 use crate::writer::named;
 
 /// The file in the target. No origin begins with a dot, so it is in nobody's way.
@@ -111,10 +110,10 @@ impl Target {
 }
 
 fn read_marker(directory: &Path) -> io::Result<String> {
-    let mut text = fs::read_to_string(directory.join(MARKER_NAME))?;
-    text.truncate(text.trim_end().len());
+    let bytes = read_at_most(&directory.join(MARKER_NAME), MARKER_BYTES_MAX)?;
+    let text = str::from_utf8(&bytes).unwrap_or_default().trim_end();
     match text.len() {
-        1..=MARKER_BYTES_MAX => Ok(text),
+        1..=MARKER_BYTES_MAX => Ok(text.to_owned()),
         _ => Err(io::Error::other(format!("{MARKER_NAME} is not one short line"))),
     }
 }
@@ -122,8 +121,7 @@ fn read_marker(directory: &Path) -> io::Result<String> {
 /// Under another name first, so that a marker is whole or not there.
 fn write_marker(directory: &Path, id: &str) -> io::Result<()> {
     let beside = directory.join(".tidegate-target.new");
-    let mut options = File::options();
-    let mut file = options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
+    let mut file = create_anew(&beside)?;
     writeln!(file, "{id}")?;
     file.sync_all()?;
     fs::rename(&beside, directory.join(MARKER_NAME))?;
@@ -161,5 +159,35 @@ mod tests {
         // what the manual says for a directory that is to be begun anew
         fs::write(directory.join(MARKER_NAME), format!("{}\n", target.id)).unwrap();
         target.check().unwrap();
+    }
+
+    /// Whoever may write to the target could stop the loader for good, or fill its memory.
+    #[test]
+    fn a_marker_that_is_no_short_file_is_neither_waited_for_nor_read_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let target = Target::open(&SimStorage::new(), root.path()).unwrap();
+        let marker = root.path().join(MARKER_NAME);
+        let refused = |found: &str| {
+            let error = target.check().expect_err(found).to_string();
+            assert!(error.contains("target away") && error.contains(found), "{error}");
+            assert!(Target::open(&SimStorage::new(), root.path()).is_err(), "{found}");
+        };
+        fs::remove_file(&marker).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &marker, rustix::fs::Mode::RWXU).unwrap();
+        refused("expected a regular file");
+        fs::remove_file(&marker).unwrap();
+        fs::File::create(&marker).unwrap().set_len(1 << 40).unwrap();
+        refused("not one short line");
+    }
+
+    /// It was opened to be written, which waits for a reader.
+    #[test]
+    fn what_an_earlier_start_has_left_beside_the_marker_is_in_nobodys_way() {
+        let root = tempfile::tempdir().unwrap();
+        let beside = root.path().join(".tidegate-target.new");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &beside, rustix::fs::Mode::RWXU).unwrap();
+        let target = Target::open(&SimStorage::new(), root.path()).unwrap();
+        target.check().unwrap();
+        assert!(!beside.exists());
     }
 }

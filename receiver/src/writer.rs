@@ -52,7 +52,7 @@ const WRITE_BACK_BYTES: u64 = 8 << 20;
 const DROP_BEHIND_BYTES: u64 = 32 << 20;
 
 /// Readable by the service's group, by nobody else.
-pub(crate) const FILE_MODE: u32 = 0o640;
+const FILE_MODE: u32 = 0o640;
 
 /// What the ingest side asks for.
 pub(crate) enum WriterOp {
@@ -419,6 +419,13 @@ impl Arriving {
 
 fn create(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Makes a file in the place of whatever has its name: a FIFO that is opened to be written waits for
+/// a reader.
+pub(crate) fn create_anew(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    create(path)
 }
 
 /// Removes a staged file; one that is not there is as good.
