@@ -343,7 +343,8 @@ impl Edge {
     }
 
     fn released(&mut self, connection: u64, bytes: usize) {
-        let was_full = self.total_in_flight_bytes >= TOTAL_IN_FLIGHT_BYTES_MAX;
+        let is_full = |in_flight_bytes| in_flight_bytes >= TOTAL_IN_FLIGHT_BYTES_MAX;
+        let was_full = is_full(self.total_in_flight_bytes);
         self.total_in_flight_bytes = self.total_in_flight_bytes.saturating_sub(bytes);
         if let Some(key) = self.by_id.get(&connection).copied() {
             if let Some(connection) = self.connections.get_mut(key) {
@@ -351,7 +352,8 @@ impl Edge {
             }
             self.ready.push_back(key);
         }
-        if was_full {
+        // only now: while there is no room, each of them would look in vain at every release
+        if was_full && !is_full(self.total_in_flight_bytes) {
             self.ready.extend(self.by_id.values().copied());
         }
     }
