@@ -14,6 +14,7 @@ use tidegate_config::Loaded;
 use tidegate_config::RECEIVER_TABLE;
 use tidegate_config::ReceiverConfig;
 use tidegate_daemon::control;
+use tidegate_daemon::control::AskError;
 use tidegate_daemon::files;
 use tidegate_durable::DirStorage;
 
@@ -123,7 +124,10 @@ fn ask(
     };
     let answer = match control::ask(&socket, &control::Request::new(command), ANSWER_TIME_MAX) {
         Ok(answer) => answer,
-        Err(error) if command == "gaps" && question.control_socket.is_none() => {
+        // not of one that runs: what it has in memory may not be there yet
+        Err(error @ AskError::NotRunning { .. })
+            if command == "gaps" && question.control_socket.is_none() =>
+        {
             match gaps_on_disk(&question.conf.conf) {
                 Ok(answer) => answer,
                 Err(reading) => return fail(EXIT_UNAVAILABLE, &format!("{error}; {reading}")),

@@ -530,3 +530,18 @@ fn gaps_of_a_receiver_that_does_not_run_are_read_and_nothing_is_changed() {
     assert_eq!(found, while_running);
     assert_eq!(journal(), before);
 }
+
+/// What a daemon has in memory may not be on disk yet.
+#[test]
+fn gaps_of_a_receiver_that_runs_and_is_busy_are_not_read_from_its_disk() {
+    let site = Site::new(&[]);
+    site.start().terminate();
+    let path = site.path("control");
+    let answer = |_| Err(String::from("the keeper is busy, try again"));
+    let busy = tidegate_daemon::control::ControlServer::spawn(&path, answer).unwrap();
+    let output = site.output("gaps", &[]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the keeper is busy"));
+    drop(busy);
+    assert!(site.output("gaps", &[]).status.success(), "it does not run");
+}
