@@ -229,7 +229,10 @@ impl Reloader {
     /// Takes over the keys that may change while running, and names the others.
     fn reload(&mut self) {
         let new = match cli::load(&self.conf) {
-            Ok(loaded) => loaded.config,
+            Ok(Loaded { config, notices }) => {
+                notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+                config
+            }
             Err(message) => {
                 tracing::error!("configuration not reread, the old one stays: {message}");
                 return;

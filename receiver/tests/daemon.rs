@@ -79,6 +79,17 @@ fn status_speaks_to_people_and_to_machines() {
 }
 
 #[test]
+fn a_configuration_that_is_reread_is_judged_as_at_the_start() {
+    let all = ("receiver_allow_list", "127.0.0.1/32,10.0.0.0/8");
+    let site = Site::new(&[all]);
+    let daemon = site.start();
+    assert_eq!(daemon.log.count("receiver_allow_list is empty"), 0);
+    site.configure(&[]);
+    daemon.signal(Signal::HUP);
+    daemon.log.wait("receiver_allow_list is empty");
+}
+
+#[test]
 fn a_configuration_with_faults_is_refused_by_line_and_key() {
     let site = Site::new(&[("receiver_colour", "blue"), ("receiver_accept_v1", "perhaps")]);
     for command in ["run", "check-conf"] {
