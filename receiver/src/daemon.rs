@@ -28,6 +28,7 @@ use tidegate_daemon::log::LogHandle;
 use tidegate_daemon::signals::Signal;
 use tidegate_daemon::signals::Signals;
 use tidegate_daemon::supervise::EXIT_FATAL;
+use tidegate_daemon::supervise::Fatal;
 use tidegate_daemon::supervise::Grace;
 use tidegate_daemon::supervise::Supervisor;
 use tidegate_link::receiving::ReceivingConfig;
@@ -174,27 +175,35 @@ impl Running {
         let outcome = edge.run();
         let until = Instant::now() + END_TIME_MAX;
         let closing = in_background(|| drop(control));
-        match outcome {
-            Ok(Ended::InOrder) => {}
-            Ok(Ended::Fatal(fatal)) => {
-                tracing::error!("{fatal}: nothing more is acknowledged, ending");
-                return ExitCode::from(EXIT_FATAL);
-            }
+        let fatals = match outcome {
+            Ok(Ended::InOrder(fatals)) => fatals,
+            Ok(Ended::Fatal(fatal)) => return end_of(&fatal),
             Err(error) => {
                 tracing::error!("event loop failed: {error}");
                 return ExitCode::from(EXIT_FATAL);
             }
-        }
+        };
         // whoever waits for a disk is waited for no longer than the deadline
         let left = |most: Duration| until.saturating_duration_since(Instant::now()).min(most);
-        match in_background(|| threads.end()).recv_timeout(left(END_TIME_MAX)) {
-            Ok(()) => tracing::info!("ended"),
-            Err(_) => tracing::warn!("ended while a disk was still busy; nothing is lost by it"),
+        let ended = in_background(|| threads.end()).recv_timeout(left(END_TIME_MAX));
+        let failed = fatals.try_iter().map(|fatal| end_of(&fatal)).last();
+        match (ended, failed) {
+            (Err(_), _) => {
+                tracing::warn!("ended while a disk was still busy; nothing is lost by it");
+            }
+            (Ok(()), None) => tracing::info!("ended"),
+            (Ok(()), Some(_)) => {}
         }
         // an answer that is under way may still get out; a client that asks nothing gets no more
         let _ = closing.recv_timeout(left(CONTROL_TIME_MAX));
-        ExitCode::SUCCESS
+        failed.unwrap_or(ExitCode::SUCCESS)
     }
+}
+
+/// Says why the daemon ends.
+fn end_of(fatal: &Fatal) -> ExitCode {
+    tracing::error!("{fatal}: nothing more is acknowledged, ending");
+    ExitCode::from(EXIT_FATAL)
 }
 
 /// Does something on a thread of its own; the receiver hears when it is done.

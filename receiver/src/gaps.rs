@@ -158,8 +158,9 @@ impl<S: Storage> Gaps<S> {
         Ok(())
     }
 
-    /// Closes in good order.
-    pub(crate) fn close(self) -> Result<(), WriteError> {
+    /// Makes everything durable and closes in good order.
+    pub(crate) fn close(mut self) -> Result<(), WriteError> {
+        self.sync()?;
         self.journal.close()
     }
 

@@ -147,8 +147,9 @@ impl<S: Storage> Registry<S> {
         Ok(())
     }
 
-    /// Closes in good order.
-    pub(crate) fn close(self) -> Result<(), WriteError> {
+    /// Makes everything durable and closes in good order.
+    pub(crate) fn close(mut self) -> Result<(), WriteError> {
+        self.sync()?;
         self.journal.close()
     }
 

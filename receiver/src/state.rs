@@ -288,14 +288,25 @@ impl<S: Storage> State<S> {
         Ok(())
     }
 
-    /// Closes in good order; the next start has nothing to read again.
+    /// Closes in good order; the next start has nothing to read again. What fails keeps nothing else
+    /// from being closed.
     pub(crate) fn close(mut self) -> Result<(), WriteError> {
-        self.checkpoint()?;
-        self.gaps.sync()?;
-        self.registry.sync()?;
-        self.gaps.close()?;
-        self.registry.close()?;
-        self.spool.close()
+        let checkpoint = self.checkpoint();
+        let Self { spool, registry, gaps, .. } = self;
+        let mut fatal = None;
+        for (part, outcome) in [
+            ("checkpoint", checkpoint),
+            ("gaps", gaps.close()),
+            ("origins", registry.close()),
+            ("spool", spool.close()),
+        ] {
+            match outcome {
+                Err(error) if error.is_fatal() && fatal.is_none() => fatal = Some(error),
+                Err(error) => tracing::error!(part, %error, "not closed in good order"),
+                Ok(()) => {}
+            }
+        }
+        fatal.map_or(Ok(()), Err)
     }
 
     /// How things stand.

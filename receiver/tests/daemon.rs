@@ -33,6 +33,22 @@ fn sigterm_ends_in_time_and_keeps_what_was_acknowledged() {
     assert_eq!(site.stored().len(), 1);
 }
 
+/// The event loop is over by then, and with it went what the threads said of their end: the daemon
+/// ended without a word and with status 0.
+#[test]
+fn a_disk_that_fails_while_the_daemon_ends_is_said_and_shows_in_its_status() {
+    let site = Site::new(&[]);
+    let daemon = site.start();
+    assert_eq!(daemon.greeted().file("a.tsfile", &ts_file(100, 1), 100), Some(OK));
+    daemon.wait_loaded();
+    // the checkpoint is first written at the end: the nearest to a broken disk without privileges
+    std::fs::remove_dir_all(site.path("state/memory")).unwrap();
+    let (status, log) = daemon.terminate();
+    assert_eq!(status.code(), Some(74), "{log:#?}");
+    let said = |line: &String| line.contains("ERROR") && line.contains("checkpoint");
+    assert!(log.iter().any(said), "{log:#?}");
+}
+
 /// Clients of the control socket that ask nothing once took their time out of the five seconds.
 #[test]
 fn a_stuck_control_client_does_not_delay_the_end() {

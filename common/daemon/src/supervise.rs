@@ -12,6 +12,7 @@ use std::panic::catch_unwind;
 use std::process::exit;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SendError;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::channel;
 use std::thread::Builder;
@@ -92,8 +93,10 @@ impl Supervisor {
 
     /// Reports what a thread that cannot return an error has met.
     pub fn report(&self, fatal: Fatal) {
-        // Nobody listens any more when the daemon is ending already.
-        let _ = self.fatals.send(fatal);
+        if let Err(SendError(fatal)) = self.fatals.send(fatal) {
+            // Nobody listens any more when the daemon is ending already.
+            tracing::error!("{fatal}");
+        }
         (self.wake)();
         if let Grace::ExitAfter(time) = self.grace {
             let waited = Builder::new().name("fatal-exit".to_owned()).spawn(move || {

@@ -107,8 +107,8 @@ pub(crate) struct EdgePorts {
 pub(crate) enum Ended {
     /// A thread failed.
     Fatal(Fatal),
-    /// It was asked to.
-    InOrder,
+    /// It was asked to; here the threads say what fails while they end.
+    InOrder(Receiver<Fatal>),
 }
 
 /// The loop's state.
@@ -262,7 +262,7 @@ impl Edge {
             }
             if self.take_messages() {
                 self.reset_all();
-                return Ok(Ended::InOrder);
+                return Ok(Ended::InOrder(self.ports.fatals));
             }
             self.take_deadlines();
             self.accept();

@@ -234,3 +234,35 @@ fn a_lost_item_is_answered_for_only_when_its_gap_record_is_durable() {
         assert_eq!(counts, [1], "{}", image.label);
     }
 }
+
+/// The first part that found no room once kept the others from being closed.
+#[test]
+fn what_is_full_or_fails_at_the_end_keeps_nothing_else_from_being_closed() {
+    let end = |disk: &SimStorage| {
+        let mut site = Site::open(disk).unwrap();
+        workload().into_iter().try_for_each(|op| site.go(op)).unwrap();
+        let before = disk.changes();
+        let outcome = site.keeper.state.close();
+        (before, outcome)
+    };
+    let whole = SimStorage::new();
+    let (before, outcome) = end(&whole);
+    outcome.unwrap();
+    let changed = |disk: &SimStorage, file: &str| {
+        let changes = disk.log().split_off(usize::try_from(before).unwrap());
+        changes.iter().any(|change| change.contains(file))
+    };
+    for (at, fault) in (before..whole.changes())
+        .flat_map(|at| [SimFault::DiskFull, SimFault::Io].map(|fault| (at, fault)))
+    {
+        let disk = SimStorage::new().with_fault(at, fault);
+        let (_, outcome) = end(&disk);
+        let context = format!("{fault:?} at {:?}", disk.log()[usize::try_from(at).unwrap()]);
+        // a full disk costs the next start some reading, and no more
+        let is_sync = context.contains(" sync ");
+        assert_eq!(outcome.is_err(), fault == SimFault::Io || is_sync, "{context}: {outcome:?}");
+        for part in ["checkpoint", "gaps", "origins", "spool.mark"] {
+            assert!(changed(&disk, part), "{context}: nothing done for {part}");
+        }
+    }
+}
