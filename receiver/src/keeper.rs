@@ -129,13 +129,15 @@ impl<S: Storage> Keeper<S> {
     /// Runs until it is told to stop or the disk fails.
     pub(crate) fn run(mut self) -> Result<(), WriteError> {
         loop {
-            let op = match self.waiting.is_empty() {
-                true => self.ports.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => {
-                    let pause = self.look_again.saturating_duration_since(Instant::now());
+            let look_again = (!self.waiting.is_empty()).then_some(self.look_again);
+            let op = match look_again.into_iter().chain(self.log.due()).min() {
+                None => self.ports.ops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => {
+                    let pause = due.saturating_duration_since(Instant::now());
                     self.ports.ops.recv_timeout(pause)
                 }
             };
+            self.tell_held_back();
             let mut batch = self.what_may_go_on();
             match op {
                 Ok(op) => batch.push(op),
@@ -154,6 +156,16 @@ impl<S: Storage> Keeper<S> {
             self.settle()?;
             if is_last {
                 return self.state.close();
+            }
+        }
+    }
+
+    /// Says which lines were held back, once their minute is over.
+    fn tell_held_back(&mut self) {
+        let now = Instant::now();
+        if self.log.due().is_some_and(|due| due <= now) {
+            for (kind, n_held_back) in self.log.sweep(now) {
+                tracing::info!(n_held_back, "more of: {kind}");
             }
         }
     }
@@ -269,11 +281,13 @@ impl<S: Storage> Keeper<S> {
         let lane = Lane::of_hello(&job.peer.hello);
         if let Some(sequence) = self.state.tail.repeated(connection, &lane, &fingerprint) {
             let name = job.files.last().map_or("", |file| file.name.as_str());
-            if self.log.admit(Instant::now(), "repeated") != LogVerdict::HoldBack {
+            let verdict = self.log.admit(Instant::now(), "repeated files");
+            if let LogVerdict::Write { n_held_back } = verdict {
                 tracing::info!(
                     sequence,
                     origin = %lane.origin,
                     file = name,
+                    more = (n_held_back > 0).then_some(n_held_back),
                     "repeated file, kept once already"
                 );
             }

@@ -42,12 +42,15 @@ struct Window {
 pub struct RateLimited {
     lines_per_minute_max: u32,
     windows: HashMap<String, Window>,
+    /// No minute in which lines were held back ends before this.
+    due: Option<Instant>,
 }
 
 impl RateLimited {
     /// At least one line a minute is admitted.
     pub fn new(lines_per_minute_max: u32) -> Self {
-        Self { lines_per_minute_max: lines_per_minute_max.max(1), windows: HashMap::new() }
+        let lines_per_minute_max = lines_per_minute_max.max(1);
+        Self { lines_per_minute_max, windows: HashMap::new(), due: None }
     }
 
     /// Judges one line of `key`, for instance the message and the peer.
@@ -67,14 +70,21 @@ impl RateLimited {
         }
         if window.n_written >= self.lines_per_minute_max {
             window.n_held_back = window.n_held_back.saturating_add(1);
+            self.due = self.due.into_iter().chain([window.end()]).min();
             return Verdict::HoldBack;
         }
         window.n_written = window.n_written.saturating_add(1);
         Verdict::Write { n_held_back: std::mem::take(&mut window.n_held_back) }
     }
 
+    /// When [`RateLimited::sweep`] may have something to say, for whoever would sleep until then.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     /// Forgets the keys whose minute is over; those that still have lines held back are returned
-    /// with their number, to be logged. To be called about once a minute.
+    /// with their number, to be logged. To be called about once a minute,
+    /// or when it is [due](RateLimited::due): until then a key that owes a count takes a place.
     pub fn sweep(&mut self, now: Instant) -> Vec<(String, u64)> {
         let mut owed: Vec<(String, u64)> = Vec::new();
         self.windows.retain(|key, window| {
@@ -86,6 +96,8 @@ impl RateLimited {
             }
             false
         });
+        let owing = self.windows.values().filter(|it| it.n_held_back > 0);
+        self.due = owing.map(Window::end).min();
         owed.sort();
         owed
     }
@@ -96,8 +108,12 @@ impl Window {
         Self { began: now, n_written: 0, n_held_back: 0 }
     }
 
+    fn end(&self) -> Instant {
+        self.began + WINDOW
+    }
+
     fn has_ended(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.began) >= WINDOW
+        now >= self.end()
     }
 }
 
@@ -135,6 +151,30 @@ mod tests {
         let owed = limit.sweep(start + WINDOW);
         let expected = 100_000 - u64::try_from(KEYS_MAX).unwrap() - 2;
         assert_eq!(owed, vec![(OTHER.to_owned(), expected)]);
+    }
+
+    /// The receiver never swept: what it held back last was never told, and once every place was taken
+    /// by a key that owed a count, all others shared one until the next start.
+    #[test]
+    fn what_was_held_back_is_told_when_its_minute_ends_and_makes_room_for_others() {
+        let start = Instant::now();
+        let mut limit = RateLimited::new(1);
+        let second = |n| start + Duration::from_secs(n);
+        assert_eq!(limit.due(), None);
+        for n in 0..KEYS_MAX as u64 {
+            let key = format!("peer {n:03}");
+            let _ = limit.admit(second(n / 8), &key);
+            assert_eq!(limit.due(), (n > 0).then_some(start + WINDOW), "nothing is owed yet");
+            assert_eq!(limit.admit(second(n / 8), &key), Verdict::HoldBack);
+        }
+        let mut n_told = 0;
+        while let Some(due) = limit.due() {
+            let told = limit.sweep(due);
+            assert!(!told.is_empty() && told.iter().all(|(_, n_held_back)| *n_held_back == 1));
+            n_told += told.len();
+            assert!(limit.due().is_none_or(|next| next > due), "whoever sleeps until then sleeps");
+        }
+        assert_eq!((n_told, limit.windows.len()), (KEYS_MAX, 0));
     }
 
     #[test]

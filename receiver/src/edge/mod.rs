@@ -265,6 +265,7 @@ impl Edge {
                 return Ok(Ended::InOrder(self.ports.fatals));
             }
             self.take_deadlines();
+            self.tell_held_back();
             self.accept();
             for _ in 0..self.ready.len() {
                 if let Some(key) = self.ready.pop_front() {
@@ -289,9 +290,11 @@ impl Edge {
             return Some(Duration::ZERO);
         }
         let first = self.deadlines.first().map(|(deadline, _)| *deadline);
-        let due = first.into_iter().chain(self.accept_again).min()?;
+        let due = first.into_iter().chain(self.accept_again).min();
+        let due = due.map(|due| due.since(self.now()));
+        let told = self.log.due().map(|due| due.saturating_duration_since(Instant::now()));
         // poll rounds down to whole milliseconds; one more keeps it from spinning before the time
-        Some(due.since(self.now()) + Duration::from_millis(1))
+        Some(due.into_iter().chain(told).min()? + Duration::from_millis(1))
     }
 
     fn take_event(&mut self, event: &mio::event::Event) {
@@ -374,6 +377,16 @@ impl Edge {
         }
     }
 
+    /// Says which lines were held back, once their minute is over.
+    fn tell_held_back(&mut self) {
+        let now = Instant::now();
+        if self.log.due().is_some_and(|due| due <= now) {
+            for (kind, n_held_back) in self.log.sweep(now) {
+                tracing::warn!(n_held_back, "more of: {kind}");
+            }
+        }
+    }
+
     fn turn(&mut self, key: usize) {
         if self.connections.contains(key) {
             let flow = self.with(key, Connection::turn);
@@ -450,8 +463,10 @@ impl Edge {
                 if let Some(connection) = self.connections.get(key) {
                     connection.reset();
                     let peer = connection.peer;
-                    if self.log.admit(Instant::now(), "older") != LogVerdict::HoldBack {
-                        tracing::info!(%peer, "older connection of the same stream dropped");
+                    let verdict = self.log.admit(Instant::now(), "older connection dropped");
+                    if let LogVerdict::Write { n_held_back } = verdict {
+                        let more = (n_held_back > 0).then_some(n_held_back);
+                        tracing::info!(%peer, more, "older connection of the same stream dropped");
                     }
                 }
                 self.remove(key, None);
