@@ -5,6 +5,7 @@
 //! by waiting and then a reset; bytes of a piece leave for the disk before their checksum is known,
 //! but count towards a seal only after it was right.
 
+use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -57,7 +58,7 @@ use request::Request;
 use slices::Slices;
 
 /// What is the same for every connection of a receiver.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReceivingConfig {
     /// Longest frame payload: a piece with its head.
     pub max_payload_bytes: u32,
@@ -81,6 +82,24 @@ pub struct ReceivingConfig {
     pub password: String,
     /// The origin of senders that do not say who they are.
     pub listener_name: String,
+}
+
+impl fmt::Debug for ReceivingConfig {
+    /// Leaves the password out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivingConfig")
+            .field("max_payload_bytes", &self.max_payload_bytes)
+            .field("max_request_bytes", &self.max_request_bytes)
+            .field("max_unfinished_files", &self.max_unfinished_files)
+            .field("withhold_tablet", &self.withhold_tablet)
+            .field("withhold_file", &self.withhold_file)
+            .field("idle_close", &self.idle_close)
+            .field("accept_v1", &self.accept_v1)
+            .field("own_cluster_id", &self.own_cluster_id)
+            .field("user", &self.user)
+            .field("listener_name", &self.listener_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One air-gap connection, seen from the receiving side.

@@ -33,6 +33,15 @@ fn nothing_is_taken_before_a_handshake_and_the_connection_stays() {
     assert!(edge.sealed.is_empty() && edge.submitted.is_empty());
 }
 
+#[test]
+fn the_password_is_in_nothing_that_is_printed() {
+    let config = Arc::new(ReceivingConfig { password: "secret".to_owned(), ..config() });
+    let session = ReceivingSession::new(Time::from_micros(1), Arc::clone(&config));
+    for printed in [format!("{config:?}"), format!("{session:#?}")] {
+        assert!(printed.contains("root") && !printed.contains("secret"), "{printed}");
+    }
+}
+
 #[track_caller]
 fn check_handshake(changes: &[(&str, &str)], expected: Result<&str, HandshakeFault>) {
     let mut edge = Edge::new(config());
