@@ -197,7 +197,7 @@ impl Lane {
 
     /// Whether a delivery can begin.
     pub fn is_ready(&self) -> bool {
-        matches!(self.state, State::Ready { .. }) && self.progress.is_none()
+        matches!(self.state, State::Ready { .. })
     }
 
     /// Whether a frame is to be written, or is being written: the bytes of an earlier
@@ -523,10 +523,6 @@ impl Lane {
                 self.fail(now, trouble.to_owned(), next);
             }
             _ => self.fail(now, answer.to_string(), NextPeer::Same),
-        }
-        if let Some(progress) = self.progress.take() {
-            let token = progress.token();
-            self.report(token, Verdict::Unknown, answer.to_string());
         }
     }
 
