@@ -187,7 +187,9 @@ impl Tail {
     fn read(file: &impl StorageFile, position: u64) -> io::Result<Self> {
         let length = file.len_bytes()?;
         let start = length.saturating_sub(TAIL_BYTES_MAX);
-        let bytes = read_from(file, start)?;
+        let mut bytes = vec![0; usize::try_from(length.saturating_sub(start)).unwrap_or(0)];
+        let n_read = file.read_full(&mut bytes, start)?;
+        bytes.truncate(n_read);
         let at_bytes = |at: usize| start.saturating_add(u64::try_from(at).unwrap_or(0));
         let mut tail =
             Self { doubtful: Vec::new(), from_bytes: start, keys: HashSet::new(), is_torn: false };
@@ -217,21 +219,6 @@ impl Tail {
     fn end_bytes(&self) -> u64 {
         self.from_bytes.saturating_add(u64::try_from(self.doubtful.len()).unwrap_or(0))
     }
-}
-
-fn read_from(file: &impl StorageFile, start: u64) -> io::Result<Vec<u8>> {
-    let length = file.len_bytes()?.saturating_sub(start);
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-    let mut n_read = 0;
-    while let Some(place) = bytes.get_mut(n_read..).filter(|place| !place.is_empty()) {
-        let at = start.saturating_add(u64::try_from(n_read).unwrap_or(0));
-        match file.read_at(place, at)? {
-            0 => break,
-            more => n_read = n_read.saturating_add(more),
-        }
-    }
-    bytes.truncate(n_read);
-    Ok(bytes)
 }
 
 /// What a line speaks of; `None` if it is not whole: cut off, or with bytes in it that a power cut

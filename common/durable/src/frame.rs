@@ -86,7 +86,7 @@ impl FileHeader {
     /// Reads the head of `file`.
     pub(crate) fn read(file: &impl StorageFile, kind: FileKind) -> io::Result<FoundHeader> {
         let mut bytes = [0; FILE_HEADER_BYTES as usize];
-        let found_bytes = read_full(file, &mut bytes, 0)?;
+        let found_bytes = file.read_full(&mut bytes, 0)?;
         let mut intact = None;
         let mut damaged_copies = 0;
         for copy in bytes.chunks(HEADER_COPY_BYTES) {
@@ -210,22 +210,6 @@ pub(crate) fn count_whole_frames(buffer: &[u8], salt: u32, first_seq: u64) -> Op
         rest = behind;
     }
     Some(count)
-}
-
-/// Fills `buffer` from `offset_bytes` as far as the file goes: how many bytes.
-pub(crate) fn read_full(
-    file: &impl StorageFile,
-    buffer: &mut [u8],
-    offset_bytes: u64,
-) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset_bytes + filled as u64)? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
 }
 
 fn salted_crc(salt: u32, bytes: &[u8]) -> u32 {

@@ -11,7 +11,6 @@ use crate::frame::FRAME_HEADER_BYTES;
 use crate::frame::FileHeader;
 use crate::frame::append_frame;
 use crate::frame::count_whole_frames;
-use crate::frame::read_full;
 
 /// Bytes are moved in pieces of this size when the tail of a file is written again.
 const REWRITE_BYTES: usize = 256 * 1024;
@@ -242,7 +241,7 @@ pub(crate) fn settle(
     while at < keep_bytes {
         let count = (keep_bytes - at).min(REWRITE_BYTES as u64) as usize;
         let piece = &mut piece[..count];
-        if read_full(file, piece, at).map_err(failure(Operation::Read))? < count {
+        if file.read_full(piece, at).map_err(failure(Operation::Read))? < count {
             return Err(failure(Operation::Read)(std::io::ErrorKind::UnexpectedEof.into()));
         }
         file.write_at(piece, at).map_err(failure(Operation::Write))?;

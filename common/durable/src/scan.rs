@@ -7,7 +7,6 @@ use crate::frame::FILE_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
 use crate::frame::FRAME_MAGIC;
 use crate::frame::FrameHeader;
-use crate::frame::read_full;
 
 /// Read from the file in pieces of this size, larger only for a larger frame.
 const WINDOW_BYTES: usize = 64 * 1024;
@@ -176,7 +175,7 @@ impl<F: StorageFile> Window<'_, F> {
         // `wanted` is at most what the file holds, so no field decides an allocation.
         self.buffer.resize(wanted, 0);
         self.start_bytes = at;
-        let found = read_full(self.file, &mut self.buffer, at)?;
+        let found = self.file.read_full(&mut self.buffer, at)?;
         if found < wanted {
             self.buffer.truncate(found);
             self.len_bytes = at + found as u64;

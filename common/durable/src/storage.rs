@@ -41,6 +41,18 @@ pub trait StorageFile: Debug + Send + Sync + 'static {
     /// Reads into `buffer` from `offset_bytes`: how many bytes, 0 only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
 
+    /// Fills `buffer` from `offset_bytes` as far as the file goes: how many bytes.
+    fn read_full(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read_at(rest, offset_bytes + filled as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
     /// Writes all of `bytes` at `offset_bytes`. After an error any part of them may be written.
     fn write_at(&mut self, bytes: &[u8], offset_bytes: u64) -> io::Result<()>;
 

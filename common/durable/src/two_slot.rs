@@ -15,7 +15,6 @@ use crate::bytes::u32_at;
 use crate::bytes::u64_at;
 use crate::error::Failure;
 use crate::error::Operation;
-use crate::frame::read_full;
 
 /// The largest payload, in bytes.
 pub const TWO_SLOT_PAYLOAD_BYTES_MAX: usize = 4096;
@@ -200,7 +199,8 @@ fn newest_slot(
     let mut is_any_damaged = false;
     for slot in 0..2 {
         let mut bytes = vec![0; SLOT_BYTES_MAX];
-        let found = read_full(file, &mut bytes, slot * SLOT_STRIDE_BYTES)
+        let found = file
+            .read_full(&mut bytes, slot * SLOT_STRIDE_BYTES)
             .map_err(|cause| Failure::new(Operation::Read, name, cause))?;
         bytes.truncate(found);
         match decode_slot(&bytes) {
@@ -227,7 +227,7 @@ fn newest_slot(
 fn is_empty_beside(file: &impl StorageFile, place: Place) -> bool {
     let mut head = [0; SLOT_HEADER_BYTES];
     let other = (1 - place.slot) * SLOT_STRIDE_BYTES;
-    read_full(file, &mut head, other).is_ok_and(|_| head == [0; SLOT_HEADER_BYTES])
+    file.read_full(&mut head, other).is_ok_and(|_| head == [0; SLOT_HEADER_BYTES])
 }
 
 fn encode_slot(generation: u64, payload: &[u8]) -> Vec<u8> {
