@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -21,7 +22,6 @@ use crate::edge::EdgeMessage;
 use crate::edge::Tell;
 use crate::keeper::KeeperOp;
 use crate::status::EdgeReport;
-use crate::status::KeeperReport;
 use crate::status::LoaderReport;
 use crate::status::Report;
 
@@ -49,8 +49,8 @@ impl Control {
     fn answer(&self, request: &Request) -> Answer {
         let answer = match request.command.as_str() {
             "gaps" => {
-                let report = self.ask_keeper().ok_or("the keeper is busy, try again")?;
-                serde_json::to_value(report.gaps)
+                let gaps = self.ask_keeper(KeeperOp::AskGaps);
+                serde_json::to_value(gaps.ok_or("the keeper is busy, try again")?)
             }
             "status" => serde_json::to_value(self.status()),
             other => return Err(format!("expected status or gaps, found {other}")),
@@ -61,11 +61,6 @@ impl Control {
     fn status(&self) -> Report {
         self.guard.look();
         let loader = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let keeper = self.ask_keeper().map(|mut report| {
-            // the list has a command of its own
-            report.gaps.clear();
-            report
-        });
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -75,7 +70,7 @@ impl Control {
             disk_free_bytes: self.guard.free_bytes(),
             disk_floor_bytes: self.guard.floor_bytes(),
             edge: self.ask_edge(),
-            keeper,
+            keeper: self.ask_keeper(KeeperOp::Ask),
             loader,
         }
     }
@@ -86,9 +81,9 @@ impl Control {
         answer.recv_timeout(ASK_TIME_MAX).ok()
     }
 
-    fn ask_keeper(&self) -> Option<KeeperReport> {
+    fn ask_keeper<T>(&self, question: impl FnOnce(SyncSender<T>) -> KeeperOp) -> Option<T> {
         let (reply, answer) = sync_channel(1);
-        self.keeper.send(KeeperOp::Ask(reply)).ok()?;
+        self.keeper.send(question(reply)).ok()?;
         answer.recv_timeout(ASK_TIME_MAX).ok()
     }
 }

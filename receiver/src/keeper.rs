@@ -42,6 +42,7 @@ use crate::records::RecordKind;
 use crate::records::StagedFile;
 use crate::state::Item;
 use crate::state::State;
+use crate::status::GapReport;
 use crate::status::KeeperReport;
 use crate::writer;
 
@@ -56,6 +57,8 @@ const BATCH_MAX: usize = 256;
 pub(crate) enum KeeperOp {
     /// How things stand.
     Ask(SyncSender<KeeperReport>),
+    /// The gaps one by one, which are many.
+    AskGaps(SyncSender<Vec<GapReport>>),
     /// Files are durable: make them an item.
     Commit(CommitJob),
     /// A connection is over: what of it still waits is forgotten.
@@ -189,6 +192,10 @@ impl<S: Storage> Keeper<S> {
                 let report = self.state.report(self.waiting.len());
                 // a client that has gone away needs no answer
                 let _ = reply.try_send(report);
+                Ok(())
+            }
+            KeeperOp::AskGaps(reply) => {
+                let _ = reply.try_send(self.state.gaps.list().map(GapReport::of).collect());
                 Ok(())
             }
             KeeperOp::Commit(job) => self.commit(job),

@@ -50,7 +50,8 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 7] = [
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] = [
         Self::File,
         Self::Tablet,
         Self::Delete,

@@ -326,7 +326,6 @@ impl<S: Storage> State<S> {
             unproven: self.tail.len(),
             waiting,
             origins: self.registry.origins().map(crate::status::OriginReport::of).collect(),
-            gaps: self.gaps.list().map(crate::status::GapReport::of).collect(),
             n_gaps: self.gaps.len(),
         }
     }

@@ -11,6 +11,7 @@ use tidegate_daemon::text;
 use crate::gaps::Gap;
 use crate::gaps::Times;
 use crate::manifest::rfc3339;
+use crate::records::RecordKind;
 
 /// How many, and how much.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -86,7 +87,6 @@ pub(crate) struct KeeperReport {
     /// Items that wait for room on the disk.
     pub(crate) waiting: usize,
     pub(crate) origins: Vec<OriginReport>,
-    pub(crate) gaps: Vec<GapReport>,
     pub(crate) n_gaps: usize,
 }
 
@@ -152,12 +152,6 @@ pub(crate) struct LoaderReport {
     pub(crate) is_target_away: bool,
     pub(crate) last_error: Option<String>,
 }
-
-/// Kinds that nothing here applies, so that the status lists them as kept.
-const NOT_APPLIED: [&str; 4] = ["schema-plan", "config-plan", "schema-snapshot", "config-snapshot"];
-
-/// Kinds that wait in the spool for a later consumer.
-const WAITING_FOR_CONSUMER: [&str; 2] = ["tablet", "delete"];
 
 /// The status for people.
 pub(crate) fn render(report: &Report) -> String {
@@ -245,13 +239,15 @@ fn render_keeper(keeper: &KeeperReport, out: &mut Lines) {
     if !accepted.is_empty() {
         out.line(format!("accepted:    {}", accepted.join(", ")));
     }
-    for (kinds, what) in [
-        (&WAITING_FOR_CONSUMER[..], "kept for a later consumer"),
-        (&NOT_APPLIED[..], "kept, not applied"),
-    ] {
-        let listed: Vec<String> = kinds
-            .iter()
-            .filter_map(|kind| Some((kind, keeper.accepted.get(*kind)?)))
+    for (is_not_applied, what) in
+        [(false, "kept for a later consumer"), (true, "kept, not applied")]
+    {
+        // files are placed
+        let listed: Vec<String> = RecordKind::ALL
+            .into_iter()
+            .filter(|kind| *kind != RecordKind::File && kind.is_not_applied() == is_not_applied)
+            .map(RecordKind::as_str)
+            .filter_map(|kind| Some((kind, keeper.accepted.get(kind)?)))
             .map(|(kind, tally)| format!("{kind} {}", tally.items))
             .collect();
         if !listed.is_empty() {
