@@ -39,11 +39,8 @@ pub(crate) struct Deferred {
 /// An outcome.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
-    /// Durable, or a repetition of what is; `sequence` is missing where nothing had to be kept.
-    Accepted {
-        /// Arrival sequence.
-        sequence: Option<u64>,
-    },
+    /// Durable, or a repetition of what is, or nothing that had to be kept.
+    Accepted,
     /// Refused for good.
     Refused(Fault),
     /// Not now; another verdict follows when there is room again.

@@ -248,7 +248,7 @@ impl<S: Storage> Keeper<S> {
             peer.connection,
             token,
             match greeted {
-                Ok(()) => Verdict::Accepted { sequence: None },
+                Ok(()) => Verdict::Accepted,
                 Err(fault) => Verdict::Refused(Fault::Handshake(fault)),
             },
         );
@@ -300,7 +300,7 @@ impl<S: Storage> Keeper<S> {
             }
             self.state.repeated_files = self.state.repeated_files.saturating_add(1);
             self.remove_staged(&job.files);
-            self.answer(connection, job.token, Verdict::Accepted { sequence: Some(sequence) });
+            self.answer(connection, job.token, Verdict::Accepted);
             return Ok(());
         }
         let (hello, seal) = (&job.peer.hello, &job.seal);
@@ -385,11 +385,10 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn committed(&mut self, pending: Pending) {
-        let sequence = pending.item.sequence;
         let Some((peer, token)) = asked_by(&pending.op) else { return };
         let connection = peer.connection;
         self.state.note(&pending.item, pending.lane, pending.fingerprint);
-        self.answer(connection, token, Verdict::Accepted { sequence: Some(sequence) });
+        self.answer(connection, token, Verdict::Accepted);
     }
 
     /// A connection is over; a late item of it must not be committed after its successor greeted.

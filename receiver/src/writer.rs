@@ -250,7 +250,7 @@ impl Writer {
     /// The first piece of a file, or one that arrives below the floor, is answered from here.
     fn answer_piece(&mut self, connection: u64, token: u64, name: String) {
         let verdict = match (self.guard.look(), self.guard.policy()) {
-            (true, _) => Verdict::Accepted { sequence: None },
+            (true, _) => Verdict::Accepted,
             (false, DiskFullPolicy::Withhold) => Verdict::Temporary { reason: self.guard.reason() },
             (false, DiskFullPolicy::Refuse) => {
                 Verdict::Refused(Fault::Item { item: name, reason: self.guard.reason() })
@@ -318,7 +318,7 @@ impl Writer {
         }
         if !self.held.is_empty() && self.guard.look() {
             for held in self.held.drain(..) {
-                let verdict = Verdict::Accepted { sequence: None };
+                let verdict = Verdict::Accepted;
                 (self.ports.outcomes)(Deferred { verdict, ..held });
             }
         }

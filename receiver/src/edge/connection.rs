@@ -240,7 +240,7 @@ impl Connection {
             return Flow::Idle;
         };
         let outcome = match verdict {
-            Verdict::Accepted { .. } => Outcome::Accepted,
+            Verdict::Accepted => Outcome::Accepted,
             Verdict::Refused(Fault::Handshake(fault)) => {
                 Outcome::Refused(Refusal::Handshake(fault))
             }

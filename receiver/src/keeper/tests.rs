@@ -58,7 +58,7 @@ impl Site {
 
     /// Tokens of what was accepted so far.
     fn accepted(&self) -> Vec<u64> {
-        let is_ok = |it: &Deferred| matches!(it.verdict, Verdict::Accepted { .. });
+        let is_ok = |it: &Deferred| matches!(it.verdict, Verdict::Accepted);
         self.outcomes.try_iter().filter(is_ok).map(|it| it.token).collect()
     }
 }
