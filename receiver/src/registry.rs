@@ -189,27 +189,30 @@ impl<S: Storage> Registry<S> {
         {
             return Err(HandshakeFault::EpochOld { found, expected });
         }
-        match self.has_room(known, hello) {
-            true => Ok(()),
-            false => Err(HandshakeFault::TooManyOrigins),
-        }
+        self.check_room(known, hello)
     }
 
     /// Whether origin and stream could be remembered, all of the present ones besides.
-    fn has_room(&self, known: Option<&Origin>, hello: &Hello) -> bool {
+    fn check_room(&self, known: Option<&Origin>, hello: &Hello) -> Result<(), HandshakeFault> {
         let name = hello.origin.as_str();
         let Some(known) = known else {
             let guests = self.guests.values().map(|guest| guest.origin.as_str());
             let new = guests.filter(|guest| *guest != name && !self.origins.contains_key(*guest));
             let n_new = new.collect::<BTreeSet<_>>().len();
-            return self.origins.len().saturating_add(n_new) < ORIGINS_MAX;
+            return match self.origins.len().saturating_add(n_new) < ORIGINS_MAX {
+                true => Ok(()),
+                false => Err(HandshakeFault::TooManyOrigins { most: ORIGINS_MAX }),
+            };
         };
         let is_new = |stream: &&String| !known.streams.contains_key(*stream);
-        let Some(stream) = hello.stream.as_ref().filter(is_new) else { return true };
+        let Some(stream) = hello.stream.as_ref().filter(is_new) else { return Ok(()) };
         let guests = self.guests.values().filter(|guest| guest.origin == name);
         let new = guests.filter_map(|guest| guest.stream.as_ref()).filter(is_new);
         let n_new = new.filter(|guest| *guest != stream).collect::<BTreeSet<_>>().len();
-        known.streams.len().saturating_add(n_new) < STREAMS_MAX
+        match known.streams.len().saturating_add(n_new) < STREAMS_MAX {
+            true => Ok(()),
+            false => Err(HandshakeFault::TooManyStreams { most: STREAMS_MAX }),
+        }
     }
 
     /// Whether a fact says more than is known.
@@ -323,7 +326,7 @@ mod tests {
         }
         assert_eq!(registry.greet(1, &plain("one"), None), Ok(()));
         assert_eq!(registry.greet(2, &plain("two"), None), Ok(()));
-        let full = Err(HandshakeFault::TooManyOrigins);
+        let full = Err(HandshakeFault::TooManyOrigins { most: ORIGINS_MAX });
         assert_eq!(registry.greet(3, &plain("three"), None), full);
         assert_eq!(registry.greet(3, &plain("two"), None), Ok(()), "another of those present");
         assert_eq!(registry.greet(3, &plain("7"), None), Ok(()), "known");
@@ -334,6 +337,7 @@ mod tests {
             assert_eq!(registry.greet(5, &stream(&n.to_string()), None), Ok(()), "{n}");
             registry.remember(&stream(&n.to_string())).unwrap();
         }
+        let full = Err(HandshakeFault::TooManyStreams { most: STREAMS_MAX });
         assert_eq!(registry.greet(5, &stream("more"), None), full);
         assert_eq!(registry.greet(5, &stream("7"), None), Ok(()), "known");
     }

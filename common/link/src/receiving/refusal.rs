@@ -169,8 +169,16 @@ pub enum HandshakeFault {
     PrecisionUnknown(String),
     /// `tidegate.stream` is empty, too long, or would break a line.
     StreamMalformed(String),
-    /// More origins or streams than a receiver remembers.
-    TooManyOrigins,
+    /// A new origin, where a receiver remembers as many as it can.
+    TooManyOrigins {
+        /// As many.
+        most: usize,
+    },
+    /// A new stream of an origin of which as many are remembered as can be.
+    TooManyStreams {
+        /// As many.
+        most: usize,
+    },
     /// V1 handshakes are switched off.
     V1NotAccepted,
 }
@@ -207,7 +215,16 @@ impl fmt::Display for HandshakeFault {
                 "tidegate.stream is {}, expected 1 to 255 bytes without control characters",
                 shown(text.as_bytes())
             ),
-            Self::TooManyOrigins => f.write_str("too many origins or streams for one receiver"),
+            Self::TooManyOrigins { most } => write!(
+                f,
+                "a new origin, but this receiver knows {most} already and no more: it needs a \
+                 receiver with a state directory of its own"
+            ),
+            Self::TooManyStreams { most } => write!(
+                f,
+                "a new stream, but this origin has {most} already and no more: use names of pipes \
+                 again, or give the sender another name"
+            ),
             Self::V1NotAccepted => {
                 f.write_str("a V1 handshake, which receiver_accept_v1=false refuses")
             }
