@@ -115,6 +115,13 @@ pub enum ConsumerError {
     InUse,
     /// The name is no file name.
     Name(NameError),
+    /// Its name does not fit into the spool's mark.
+    NameTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        bytes_max: usize,
+    },
     /// Its file cannot be opened.
     Open(OpenError),
     /// A spool has no more consumers than [`CONSUMERS_MAX`](crate::CONSUMERS_MAX).
@@ -128,6 +135,9 @@ impl fmt::Display for ConsumerError {
         match self {
             Self::InUse => f.write_str("consumer: its handle is in use"),
             Self::Name(error) => write!(f, "consumer: {error}"),
+            Self::NameTooLong { bytes, bytes_max } => {
+                write!(f, "consumer: expected a name of at most {bytes_max} bytes, found {bytes}")
+            }
             Self::Open(error) => write!(f, "consumer: {error}"),
             Self::TooMany => {
                 write!(f, "consumer: expected at most {} in one spool", crate::CONSUMERS_MAX)
@@ -140,7 +150,7 @@ impl fmt::Display for ConsumerError {
 impl core::error::Error for ConsumerError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::InUse | Self::TooMany => None,
+            Self::InUse | Self::NameTooLong { .. } | Self::TooMany => None,
             Self::Name(error) => Some(error),
             Self::Open(error) => Some(error),
             Self::Write(error) => Some(error),

@@ -177,7 +177,10 @@ impl<S: Storage> Spool<S> {
             if Arc::strong_count(&consumer.synced) > 1 {
                 return Err(ConsumerError::InUse);
             }
-        } else if self.consumers.len() >= CONSUMERS_MAX || name.len() > CONSUMER_NAME_BYTES_MAX {
+        } else if name.len() > CONSUMER_NAME_BYTES_MAX {
+            let (bytes, bytes_max) = (name.len(), CONSUMER_NAME_BYTES_MAX);
+            return Err(ConsumerError::NameTooLong { bytes, bytes_max });
+        } else if self.consumers.len() >= CONSUMERS_MAX {
             return Err(ConsumerError::TooMany);
         }
         let (mut slot, content) = TwoSlot::open(self.storage.clone(), file)?;

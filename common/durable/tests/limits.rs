@@ -65,7 +65,8 @@ fn a_spool_has_no_more_consumers_than_its_bound_and_no_handle_twice() {
     spool.consumer(&first).unwrap();
     spool.forget_consumer(&first).unwrap();
     spool.forget_consumer(&first).unwrap();
-    assert!(matches!(spool.consumer(&"y".repeat(65)), Err(ConsumerError::TooMany)));
+    let error = spool.consumer(&"y".repeat(65)).unwrap_err();
+    assert!(matches!(error, ConsumerError::NameTooLong { bytes: 65, bytes_max: 64 }), "{error}");
     spool.consumer("one-more").unwrap();
     drop((spool, handles));
     let (spool, recovery) = Spool::open(storage.clone(), tiny()).unwrap();
