@@ -99,7 +99,7 @@ struct Running {
 
 fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running, String> {
     let started = Instant::now();
-    let io = |error: io::Error| error.to_string();
+    let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let lock = StateLock::acquire(&config.state_dir).map_err(|error| error.to_string())?;
     let layout = Layout::of(&config.state_dir);
     let opened = State::open(&layout, config.spool_segment_bytes)?;
@@ -107,8 +107,9 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let cluster_id = config.cluster_id.clone().unwrap_or_else(|| opened.cluster_id.clone());
     let run = uuid::Uuid::new_v4();
 
-    let poll = Poll::new().map_err(io)?;
-    let waker = Arc::new(Waker::new(poll.registry(), edge::TOKEN_WAKER).map_err(io)?);
+    let poll = Poll::new().map_err(failed("event loop"))?;
+    let waker = Waker::new(poll.registry(), edge::TOKEN_WAKER).map_err(failed("event loop"))?;
+    let waker = Arc::new(waker);
     let (messages_in, messages) = channel();
     let waker_too = Arc::clone(&waker);
     let tell: Tell = Arc::new(move |message| {
@@ -129,8 +130,8 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     }));
     let common = Common { supervisor: &supervisor, tell: &tell, guard: &guard, report: &report };
     let places = Places { layout, target, run: run.simple().to_string() };
-    let (threads, ingest) =
-        Threads::start(&common, opened, places, config.timestamp_precision).map_err(io)?;
+    let (threads, ingest) = Threads::start(&common, opened, places, config.timestamp_precision)
+        .map_err(failed("threads"))?;
 
     let listener = listen(&config)?;
     let control = Control {
@@ -146,8 +147,9 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let settings = settings(&config, &cluster_id);
     let (tell_too, guard_too) = (Arc::clone(&tell), Arc::clone(&guard));
     let reloader = Reloader { conf: conf.to_owned(), config, log, cluster_id, tell, guard };
-    let signals = reloader.spawn().map_err(io)?;
-    match listener.as_ref().map(TcpListener::local_addr).transpose().map_err(io)? {
+    let signals = reloader.spawn().map_err(failed("signals"))?;
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose();
+    match address.map_err(failed("address of the listener"))? {
         Some(address) => tracing::info!("listening on {address}"),
         None => tracing::warn!("not listening: pipe_air_gap_receiver_enabled=false"),
     }
@@ -155,7 +157,8 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
         Arc::new(move |connection, bytes| tell_too(EdgeMessage::Released(connection, bytes)));
     let (pool, guard) = (Arc::new(Pool::default()), guard_too);
     let ports = EdgePorts { poll, messages, fatals, ingest, pool, released, guard };
-    let edge = Edge::new(ports, settings, listener, run.as_fields().0).map_err(io)?;
+    let edge =
+        Edge::new(ports, settings, listener, run.as_fields().0).map_err(failed("event loop"))?;
     Ok(Running { edge, threads, control, signals, _lock: lock })
 }
 

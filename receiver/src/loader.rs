@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -428,8 +430,8 @@ impl<S: Storage> Loader<S> {
             return self.put_aside(&wanted);
         }
         let mut removed = 0_u64;
-        for entry in fs::read_dir(&self.places.staging)? {
-            let name = entry?.file_name();
+        for name in names_in(&self.places.staging)? {
+            let name = name?;
             let name = name.to_string_lossy();
             if !name.starts_with(&self.places.run) && !wanted.contains(name.as_ref()) {
                 writer::remove(&self.places.staging.join(name.as_ref()))?;
@@ -454,8 +456,8 @@ impl<S: Storage> Loader<S> {
     fn put_aside(&self, wanted: &HashSet<String>) -> io::Result<()> {
         let LoaderPlaces { staging, unclaimed, .. } = &self.places;
         let mut is_moved = false;
-        for entry in fs::read_dir(staging)? {
-            let name = entry?.file_name();
+        for name in names_in(staging)? {
+            let name = name?;
             let name = name.to_string_lossy();
             if !name.starts_with(&self.places.run) && !wanted.contains(name.as_ref()) {
                 let failed = |error| named(&error, "move to unclaimed", &name);
@@ -480,6 +482,13 @@ impl<S: Storage> Loader<S> {
     fn note(&self, change: impl FnOnce(&mut LoaderReport)) {
         change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// The names in a directory.
+fn names_in(directory: &Path) -> io::Result<impl Iterator<Item = io::Result<OsString>>> {
+    let failed = |error: io::Error| named(&error, "list", &directory.display().to_string());
+    let entries = fs::read_dir(directory).map_err(failed)?;
+    Ok(entries.map(move |entry| entry.map(|it| it.file_name()).map_err(failed)))
 }
 
 /// How long to wait before another try, after the pause before.

@@ -93,22 +93,25 @@ impl<S: Storage> Manifest<S> {
     /// Opens the manifest in a directory; lines behind `position` are remembered, and durable on
     /// return like the file's name.
     pub(crate) fn open(storage: &S, position: u64, shown: String) -> io::Result<Self> {
-        let failed = |error: io::Error| named(&error, "open", &shown);
+        let failed = |what| {
+            let shown = &shown;
+            move |error: io::Error| named(&error, what, shown)
+        };
         let name = FileName::new(MANIFEST_NAME).map_err(io::Error::other)?;
         let mut file = match storage.open(&name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => storage.create(&name),
             outcome => outcome,
         }
-        .map_err(failed)?;
-        let tail = Tail::read(&file, position).map_err(failed)?;
+        .map_err(failed("open"))?;
+        let tail = Tail::read(&file, position).map_err(failed("read"))?;
         // a failed sync is of no kind that could pass
         let unsynced = |error: io::Error| io::Error::other(format!("cannot sync {shown}: {error}"));
         if !tail.doubtful.is_empty() {
             // after a failed sync the system may call pages clean that never reached the disk
-            file.write_at(&tail.doubtful, tail.from_bytes).map_err(failed)?;
+            file.write_at(&tail.doubtful, tail.from_bytes).map_err(failed("write"))?;
         }
         if tail.is_torn {
-            file.truncate(tail.end_bytes()).map_err(failed)?;
+            file.truncate(tail.end_bytes()).map_err(failed("set the length of"))?;
         }
         if tail.is_torn || !tail.doubtful.is_empty() {
             file.sync().map_err(unsynced)?;
@@ -116,7 +119,7 @@ impl<S: Storage> Manifest<S> {
         // also where the file was there: an earlier run may have made it and gone
         storage.sync_dir().map_err(|error| match disk::is_out_of_descriptors(&error) {
             // the directory could not be opened, and no sync has failed
-            true => failed(error),
+            true => failed("open the directory of")(error),
             false => unsynced(error),
         })?;
         Ok(Self { file, shown, written: tail.keys })
@@ -138,7 +141,8 @@ impl<S: Storage> Manifest<S> {
     pub(crate) fn append(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut text = String::new();
         lines.iter().for_each(|line| line.render(&mut text));
-        let before = self.file.len_bytes()?;
+        let failed = |error| named(&error, "take the length of", &self.shown);
+        let before = self.file.len_bytes().map_err(failed)?;
         self.file.write_at(text.as_bytes(), before).map_err(|error| {
             // on a full disk a part may stand there; the lines are written again later
             let _ = self.file.truncate(before);

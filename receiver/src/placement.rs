@@ -151,7 +151,8 @@ fn is_of(path: &Path, file: &StagedFile) -> io::Result<bool> {
         return Ok(false);
     }
     let mut found = open_regular(path).map_err(|error| named(&error, "open", &shown()))?;
-    if found.metadata()?.len() != file.length_bytes {
+    let failed = |error| named(&error, "take the length of", &shown());
+    if found.metadata().map_err(failed)?.len() != file.length_bytes {
         return Ok(false);
     }
     let mut sha = Sha256::new();
