@@ -13,6 +13,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
 
+use tidegate_config::DiskFullPolicy;
 use tidegate_daemon::control::Answer;
 use tidegate_daemon::control::ControlServer;
 use tidegate_daemon::control::Request;
@@ -69,6 +70,10 @@ impl Control {
             state_dir: self.state_dir.clone(),
             disk_free_bytes: self.guard.free_bytes(),
             disk_floor_bytes: self.guard.floor_bytes(),
+            disk_full_policy: match self.guard.policy() {
+                DiskFullPolicy::Refuse => String::from("refuse"),
+                DiskFullPolicy::Withhold => String::from("withhold"),
+            },
             edge: self.ask_edge(),
             keeper: self.ask_keeper(KeeperOp::Ask),
             loader,

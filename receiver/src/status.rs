@@ -13,7 +13,7 @@ use crate::gaps::Times;
 use crate::manifest::rfc3339;
 use crate::records::RecordKind;
 
-/// How many, and how much.
+/// How many.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Tally {
     /// Number of items.
@@ -30,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) state_dir: String,
     pub(crate) disk_free_bytes: u64,
     pub(crate) disk_floor_bytes: u64,
+    /// What happens below it: `withhold` or `refuse`.
+    pub(crate) disk_full_policy: String,
     /// Missing while the thread in question is busy.
     pub(crate) edge: Option<EdgeReport>,
     pub(crate) keeper: Option<KeeperReport>,
@@ -167,7 +169,11 @@ pub(crate) fn render(report: &Report) -> String {
         "disk:        {} free, floor {}{}",
         text::bytes(free),
         text::bytes(floor),
-        if free < floor { " - BELOW THE FLOOR, answers are withheld" } else { "" }
+        match (free < floor, report.disk_full_policy.as_str()) {
+            (false, _) => "",
+            (true, "refuse") => " - BELOW THE FLOOR, what arrives is refused",
+            (true, _) => " - BELOW THE FLOOR, answers are withheld",
+        }
     ));
     match &report.keeper {
         None => out.line("spool:       busy, gave no answer in time".to_owned()),

@@ -220,6 +220,8 @@ fn the_policy_to_refuse_answers_ff_and_leaves_a_gap() {
     assert_eq!(peer.ask(&piece(4, "a.tsfile", 0, &ts_file(100, 1))), Some(FAIL));
     assert_eq!(peer.ask(&config_plan()), Some(FAIL));
     daemon.wait_status(|status| status["keeper"]["n_gaps"] == 2);
+    let text = String::from_utf8(site.output("status", &[]).stdout).unwrap();
+    assert!(text.contains("BELOW THE FLOOR, what arrives is refused"), "{text}");
 }
 
 #[test]
