@@ -22,6 +22,8 @@ use tidegate_durable::Consumer;
 use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::FileName;
+use tidegate_durable::JournalRecovery;
+use tidegate_durable::OpenError;
 use tidegate_durable::Record;
 use tidegate_durable::Seq;
 use tidegate_durable::Spool;
@@ -51,6 +53,9 @@ pub(crate) const CONSUMER_DIRECTORY: &str = "directory";
 const CONSUMER_POINTS: &str = "points";
 /// Holds back what the dedup tail is rebuilt from.
 const CONSUMER_UNPROVEN: &str = "unproven";
+
+/// How far the spool is understood.
+const CHECKPOINT: &str = "checkpoint";
 
 /// Items that are kept and not applied and listed one by one; all are counted.
 const NOT_APPLIED_MAX: usize = 16;
@@ -123,6 +128,7 @@ pub(crate) struct Opened<S: Storage> {
 
 /// Paths below the state directory.
 pub(crate) struct Layout {
+    state_dir: PathBuf,
     pub(crate) spool: PathBuf,
     pub(crate) memory: PathBuf,
     pub(crate) staging: PathBuf,
@@ -133,6 +139,7 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn of(state_dir: &Path) -> Self {
         Self {
+            state_dir: state_dir.to_owned(),
             spool: state_dir.join("spool"),
             memory: state_dir.join("memory"),
             staging: state_dir.join("staging"),
@@ -156,6 +163,7 @@ impl State<DirStorage> {
         }
         let storages = Storages { spool: open(&layout.spool)?, memory: open(&layout.memory)? };
         Self::open_on(storages, &layout.staging, segment_bytes_max)
+            .map_err(|error| format!("{}: {error}", layout.state_dir.display()))
     }
 }
 
@@ -189,15 +197,13 @@ impl<S: Storage> State<S> {
         for damage in &recovery.damage {
             tracing::warn!(%damage, "spool damaged");
         }
+        recovery.damaged_slots.iter().for_each(log_damaged_slot);
         let (registry, found) =
             Registry::open(memory.clone(), salt).map_err(|e| format!("origins: {e}"))?;
-        found.damage.iter().for_each(|damage| tracing::warn!(%damage, "origins damaged"));
+        log_found("origins", &found);
         let (gaps, found) = Gaps::open(memory.clone(), salt).map_err(|e| format!("gaps: {e}"))?;
-        found.damage.iter().for_each(|damage| tracing::warn!(%damage, "gaps damaged"));
-        let (checkpoint, content) = two_slot(&memory, "checkpoint")?;
-        let remembered = content
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_else(Memory::default);
+        log_found("gaps", &found);
+        let (checkpoint, remembered) = open_checkpoint(&memory, spool.first_seq())?;
         let mut consumer =
             |name: &str| spool.consumer(name).map_err(|error| format!("spool: {error}"));
         let directory = consumer(CONSUMER_DIRECTORY)?;
@@ -404,11 +410,58 @@ pub(crate) fn lost_gap(range: &tidegate_durable::LostRange) -> Gap {
     Gap { origin: String::from("(unknown)"), item, reason: range.reason.to_string() }
 }
 
-fn two_slot<S: Storage>(storage: &S, name: &str) -> Result<(TwoSlot<S>, Option<Vec<u8>>), String> {
-    let name = FileName::new(name).map_err(|error| error.to_string())?;
+/// A small fact in the state, and what it says.
+pub(crate) fn two_slot<S: Storage>(
+    storage: &S,
+    name: &str,
+) -> Result<(TwoSlot<S>, Option<Vec<u8>>), String> {
+    let name = FileName::new(name).map_err(|error| format!("memory: {error}"))?;
     let (slot, content) =
-        TwoSlot::open(storage.clone(), name).map_err(|error| error.to_string())?;
+        TwoSlot::open(storage.clone(), name.clone()).map_err(|error| format!("memory: {error}"))?;
+    if content.is_other_slot_damaged {
+        log_damaged_slot(&name);
+    }
     Ok((slot, content.payload))
+}
+
+/// The checkpoint; one that cannot be read is made anew from the spool, which begins at `first`.
+fn open_checkpoint<S: Storage>(storage: &S, first: Seq) -> Result<(TwoSlot<S>, Memory), String> {
+    let name = FileName::new(CHECKPOINT).map_err(|error| format!("memory: {error}"))?;
+    let found = TwoSlot::inspect(storage, &name);
+    let (slot, content) = if let Err(error @ OpenError::BothSlotsDamaged { .. }) = found {
+        let failed = |error| format!("memory: cannot remove {name}: {error}");
+        storage.remove(&name).map_err(failed)?;
+        (two_slot(storage, CHECKPOINT)?.0, Some(Err(error.to_string())))
+    } else {
+        let (slot, payload) = two_slot(storage, CHECKPOINT)?;
+        let content = payload.map(|bytes| serde_json::from_slice(&bytes));
+        (slot, content.map(|memory| memory.map_err(|error| error.to_string())))
+    };
+    let memory = match content {
+        None => Memory::default(),
+        Some(Ok(memory)) => memory,
+        Some(Err(reason)) => {
+            tracing::warn!(reason, "checkpoint damaged: items are counted from record {first} on");
+            Memory { counted_to: first.get().saturating_sub(1), ..Memory::default() }
+        }
+    };
+    Ok((slot, memory))
+}
+
+fn log_damaged_slot(file: &FileName) {
+    tracing::warn!(%file, "one slot is damaged, the other one serves");
+}
+
+/// What opening a journal has found.
+fn log_found(file: &str, found: &JournalRecovery) {
+    let JournalRecovery { damage, torn_bytes, is_header_copy_damaged, .. } = found;
+    damage.iter().for_each(|damage| tracing::warn!(%damage, "{file} damaged"));
+    if *is_header_copy_damaged {
+        tracing::warn!(file, "one copy of the header is damaged, the other one serves");
+    }
+    if *torn_bytes > 0 {
+        tracing::info!(file, bytes = torn_bytes, "cut off what was never acknowledged");
+    }
 }
 
 /// The id this receiver was given at its first start.
@@ -418,6 +471,6 @@ fn cluster_id(storage: &impl Storage) -> Result<String, String> {
         return Ok(id);
     }
     let id = uuid::Uuid::new_v4().to_string();
-    slot.write(id.as_bytes()).map_err(|error| format!("cluster id: {error}"))?;
+    slot.write(id.as_bytes()).map_err(|error| format!("memory: {error}"))?;
     Ok(id)
 }

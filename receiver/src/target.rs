@@ -14,11 +14,10 @@ use serde::Deserialize;
 use serde::Serialize;
 use tidegate_daemon::files::read_at_most;
 use tidegate_durable::DirStorage;
-use tidegate_durable::FileName;
 use tidegate_durable::Storage;
-use tidegate_durable::TwoSlot;
 
 use crate::sealer::sync_directory;
+use crate::state::two_slot;
 use crate::writer::create_anew;
 use crate::writer::named;
 
@@ -46,11 +45,10 @@ impl Target {
     /// The target at `directory`. It is made only if `memory` knows none of that path; one that has
     /// a marker already is taken over.
     pub(crate) fn open<S: Storage>(memory: &S, directory: &Path) -> Result<Self, String> {
-        let failed = |error: &dyn core::fmt::Display| format!("target: {error}");
-        let name = FileName::new("target").map_err(|e| failed(&e))?;
-        let (mut slot, content) = TwoSlot::open(memory.clone(), name).map_err(|e| failed(&e))?;
+        let failed = |error: &dyn core::fmt::Display| format!("memory: target: {error}");
+        let (mut slot, content) = two_slot(memory, "target")?;
         let path = directory.display().to_string();
-        if let Some(bytes) = content.payload {
+        if let Some(bytes) = content {
             // never taken for a first start
             let known: Known = serde_json::from_slice(&bytes).map_err(|e| failed(&e))?;
             if known.path == path {

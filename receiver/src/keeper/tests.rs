@@ -266,3 +266,29 @@ fn what_is_full_or_fails_at_the_end_keeps_nothing_else_from_being_closed() {
         }
     }
 }
+
+/// It holds nothing that the spool does not, but for the counts of what has left it.
+#[test]
+fn a_damaged_checkpoint_is_made_anew_from_the_spool() {
+    let disk = SimStorage::new();
+    let mut site = Site::open(&disk).unwrap();
+    workload().into_iter().try_for_each(|op| site.go(op)).unwrap();
+    let told = |site: &Site| {
+        let report = site.keeper.state.report(0);
+        (report.accepted, report.not_applied, report.unproven)
+    };
+    let before = told(&site);
+    assert!(before.0["file"].items > 0 && !before.1.is_empty());
+    site.keeper.state.close().unwrap();
+    let name = FileName::new("checkpoint").unwrap();
+    assert!(disk.content(&name).is_some());
+    let (torn, foreign) = (disk.restarted(), disk.restarted());
+    torn.set_content(&name, vec![0xff; 16 << 10]);
+    crate::state::two_slot(&foreign, "checkpoint").unwrap().0.write(b"{").unwrap();
+    for damaged in [torn, foreign] {
+        let site = Site::open(&damaged).unwrap();
+        assert_eq!(told(&site), before);
+        site.keeper.state.close().unwrap();
+        assert_eq!(told(&Site::open(&damaged).unwrap()), before, "and written down again");
+    }
+}
