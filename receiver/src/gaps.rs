@@ -14,6 +14,11 @@ use tidegate_durable::OpenError;
 use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 
+use crate::facts;
+use crate::facts::FactJournal;
+
+/// The journal's name.
+const JOURNAL: &str = "gaps";
 /// Most different gaps that are listed one by one.
 const GAPS_MAX: usize = 10_000;
 /// Most different gaps on their way to the list; a peer may make them faster than a disk takes them.
@@ -22,10 +27,8 @@ const ON_THE_WAY_MAX: usize = 256;
 const ORIGINS_MAX: usize = 1024;
 /// What the others are counted under.
 const OTHERS: &str = "(others)";
-/// The journal is written anew when it has grown beyond this.
+/// The journal is written anew when it has grown beyond this and most of it is outdated.
 const REWRITE_BYTES: u64 = 8 << 20;
-/// The only kind of record in the journal.
-const KIND_GAP: u8 = 1;
 
 /// Something that is missing.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -98,21 +101,15 @@ struct Line {
 /// The gaps and the journal they are kept in.
 #[derive(Debug)]
 pub(crate) struct Gaps<S: Storage> {
-    journal: Journal<S>,
+    journal: FactJournal<S>,
     list: BTreeMap<Gap, Times>,
-    is_dirty: bool,
-    /// A full disk undid what had been appended: only a rewrite brings it back.
-    is_behind: bool,
-    rewrite_at_bytes: u64,
 }
 
 impl<S: Storage> Gaps<S> {
     /// Opens the journal `gaps` in `storage`.
     pub(crate) fn open(storage: S, salt: u32) -> Result<(Self, JournalRecovery), OpenError> {
-        let (journal, recovery) = Journal::open(storage, FileName::new("gaps")?, salt)?;
-        let list = listed(&recovery);
-        let rewrite_at_bytes = REWRITE_BYTES;
-        Ok((Self { journal, list, is_dirty: false, is_behind: false, rewrite_at_bytes }, recovery))
+        let (journal, found) = FactJournal::open(storage, JOURNAL, salt, REWRITE_BYTES)?;
+        Ok((Self { journal, list: listed(&found) }, found))
     }
 
     /// Notes a gap. A sender repeats what is refused many times a minute, so a known gap is only
@@ -125,43 +122,19 @@ impl<S: Storage> Gaps<S> {
         times.count = before.saturating_add(count);
         times.last_ms = now_ms;
         if times.count.checked_ilog2() > before.checked_ilog2() {
-            let line = encode(&Line { gap, times: *times });
-            self.is_dirty = true;
-            let appended = self.journal.append(KIND_GAP, &line);
-            self.is_behind |= appended.is_err();
-            appended?;
+            self.journal.append(&Line { gap, times: *times })?;
         }
         Ok(())
     }
 
     /// Makes everything noted durable.
     pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
-        if !self.is_dirty {
-            return Ok(());
-        }
-        if !self.is_behind {
-            let synced = self.journal.sync();
-            self.is_behind = synced.is_err();
-            synced?;
-        }
-        if self.is_behind || self.journal.bytes() > self.rewrite_at_bytes {
-            let lines: Vec<Vec<u8>> = self
-                .list
-                .iter()
-                .map(|(gap, times)| encode(&Line { gap: gap.clone(), times: *times }))
-                .collect();
-            self.journal.rewrite(lines.iter().map(|line| (KIND_GAP, line.as_slice())))?;
-            self.is_behind = false;
-            self.rewrite_at_bytes = REWRITE_BYTES.max(self.journal.bytes().saturating_mul(2));
-        }
-        self.is_dirty = false;
-        Ok(())
+        self.journal.sync(lines(&self.list))
     }
 
-    /// Makes everything durable and closes in good order.
-    pub(crate) fn close(mut self) -> Result<(), WriteError> {
-        self.sync()?;
-        self.journal.close()
+    /// Makes everything noted durable and closes in good order.
+    pub(crate) fn close(self) -> Result<(), WriteError> {
+        self.journal.close(lines(&self.list))
     }
 
     /// All of them.
@@ -182,19 +155,16 @@ impl<S: Storage> Gaps<S> {
 
 /// The gaps in the journal of a receiver that does not run, without changing anything there.
 pub(crate) fn inspect<S: Storage>(storage: &S) -> Result<BTreeMap<Gap, Times>, OpenError> {
-    let found = Journal::inspect(storage, &FileName::new("gaps")?)?;
+    let found = Journal::inspect(storage, &FileName::new(JOURNAL)?)?;
     Ok(found.as_ref().map(listed).unwrap_or_default())
 }
 
 fn listed(recovery: &JournalRecovery) -> BTreeMap<Gap, Times> {
-    let lines = recovery.records.iter().map(|record| serde_json::from_slice(&record.bytes));
-    // a line of a later release may say what this one does not know
-    lines.flatten().map(|Line { gap, times }| (gap, times)).collect()
+    facts::read(recovery).map(|Line { gap, times }| (gap, times)).collect()
 }
 
-fn encode(line: &Line) -> Vec<u8> {
-    // strings and numbers only: there is nothing in it that JSON could not hold
-    serde_json::to_vec(line).unwrap_or_default()
+fn lines(list: &BTreeMap<Gap, Times>) -> impl Iterator<Item = Line> {
+    list.iter().map(|(gap, times)| Line { gap: gap.clone(), times: *times })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod daemon;
 mod dedup;
 mod disk;
 mod edge;
+mod facts;
 mod gaps;
 mod hasher;
 mod ingest;

@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde::Serialize;
-use tidegate_durable::FileName;
-use tidegate_durable::Journal;
 use tidegate_durable::JournalRecovery;
 use tidegate_durable::OpenError;
 use tidegate_durable::Storage;
@@ -20,26 +18,23 @@ use tidegate_link::receiving::Hello;
 use tidegate_link::receiving::pipe_of;
 use tidegate_model::Precision;
 
+use crate::facts;
+use crate::facts::FactJournal;
+
 /// Most origins; a peer must not fill the disk with names.
 const ORIGINS_MAX: usize = 1024;
 /// Most streams of one origin, for the same reason.
 const STREAMS_MAX: usize = 1024;
 /// The journal is written anew when it has grown beyond this and most of it is outdated.
 const REWRITE_BYTES: u64 = 1 << 20;
-/// The only kind of record in the journal.
-const KIND_FACT: u8 = 1;
 
 /// The origins and the journal they are kept in.
 #[derive(Debug)]
 pub(crate) struct Registry<S: Storage> {
-    journal: Journal<S>,
+    journal: FactJournal<S>,
     origins: BTreeMap<String, Origin>,
     /// Accepted handshakes of connections that are there, by connection.
     guests: BTreeMap<u64, Fact>,
-    is_dirty: bool,
-    /// A full disk undid what had been appended: only a rewrite brings it back.
-    is_behind: bool,
-    rewrite_at_bytes: u64,
 }
 
 /// One origin.
@@ -74,23 +69,10 @@ impl Fact {
 impl<S: Storage> Registry<S> {
     /// Opens the journal `origins` in `storage`.
     pub(crate) fn open(storage: S, salt: u32) -> Result<(Self, JournalRecovery), OpenError> {
-        let (journal, recovery) = Journal::open(storage, FileName::new("origins")?, salt)?;
-        let rewrite_at_bytes = REWRITE_BYTES;
-        let mut registry = Self {
-            journal,
-            origins: BTreeMap::new(),
-            guests: BTreeMap::new(),
-            is_dirty: false,
-            is_behind: false,
-            rewrite_at_bytes,
-        };
-        for record in &recovery.records {
-            // a line of a later release may say more than this one knows
-            if let Ok(fact) = serde_json::from_slice::<Fact>(&record.bytes) {
-                registry.learn(&fact);
-            }
-        }
-        Ok((registry, recovery))
+        let (journal, found) = FactJournal::open(storage, "origins", salt, REWRITE_BYTES)?;
+        let mut registry = Self { journal, origins: BTreeMap::new(), guests: BTreeMap::new() };
+        facts::read(&found).for_each(|fact: Fact| registry.learn(&fact));
+        Ok((registry, found))
     }
 
     /// Compares a handshake with what is remembered, and remembers it for as long as its connection
@@ -119,38 +101,19 @@ impl<S: Storage> Registry<S> {
         if self.is_news(&fact) {
             // known from now on, also if the disk is full: a rewrite makes up for it then
             self.learn(&fact);
-            self.is_dirty = true;
-            let appended = self.journal.append(KIND_FACT, &encode(&fact));
-            self.is_behind |= appended.is_err();
-            appended?;
+            self.journal.append(&fact)?;
         }
         self.sync()
     }
 
     /// Makes everything learnt durable.
-    pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
-        if !self.is_dirty {
-            return Ok(());
-        }
-        if !self.is_behind {
-            let synced = self.journal.sync();
-            self.is_behind = synced.is_err();
-            synced?;
-        }
-        if self.is_behind || self.journal.bytes() > self.rewrite_at_bytes {
-            let facts: Vec<Vec<u8>> = self.facts().iter().map(encode).collect();
-            self.journal.rewrite(facts.iter().map(|fact| (KIND_FACT, fact.as_slice())))?;
-            self.is_behind = false;
-            self.rewrite_at_bytes = REWRITE_BYTES.max(self.journal.bytes().saturating_mul(2));
-        }
-        self.is_dirty = false;
-        Ok(())
+    fn sync(&mut self) -> Result<(), WriteError> {
+        self.journal.sync(facts_of(&self.origins))
     }
 
-    /// Makes everything durable and closes in good order.
-    pub(crate) fn close(mut self) -> Result<(), WriteError> {
-        self.sync()?;
-        self.journal.close()
+    /// Makes everything learnt durable and closes in good order.
+    pub(crate) fn close(self) -> Result<(), WriteError> {
+        self.journal.close(facts_of(&self.origins))
     }
 
     /// Origin, precision and number of streams, for status.
@@ -235,26 +198,19 @@ impl<S: Storage> Registry<S> {
             *epoch = (*epoch).max(fact.epoch.unwrap_or(0));
         }
     }
-
-    fn facts(&self) -> Vec<Fact> {
-        let mut facts = Vec::new();
-        for (name, origin) in &self.origins {
-            let fact = |stream: Option<(&String, &u64)>| Fact {
-                origin: name.clone(),
-                precision: origin.precision.clone(),
-                stream: stream.map(|(stream, _)| stream.clone()),
-                epoch: stream.map(|(_, epoch)| *epoch),
-            };
-            facts.push(fact(None));
-            facts.extend(origin.streams.iter().map(|stream| fact(Some(stream))));
-        }
-        facts
-    }
 }
 
-fn encode(fact: &Fact) -> Vec<u8> {
-    // strings and numbers only: there is nothing in it that JSON could not hold
-    serde_json::to_vec(fact).unwrap_or_default()
+fn facts_of(origins: &BTreeMap<String, Origin>) -> impl Iterator<Item = Fact> {
+    origins.iter().flat_map(|(name, origin)| {
+        let fact = |stream: Option<(&String, &u64)>| Fact {
+            origin: name.clone(),
+            precision: origin.precision.clone(),
+            stream: stream.map(|(stream, _)| stream.clone()),
+            epoch: stream.map(|(_, epoch)| *epoch),
+        };
+        let streams = origin.streams.iter().map(Some);
+        core::iter::once(None).chain(streams).map(fact)
+    })
 }
 
 #[cfg(test)]
