@@ -43,15 +43,34 @@ impl Pool {
     }
 }
 
-/// Told how many bytes of which connection are no longer in flight.
+/// Told how many bytes of which connection are no longer in memory.
 pub(crate) type Released = Arc<dyn Fn(u64, usize) + Send + Sync>;
+
+/// Bytes that count for a connection until this is dropped, also if the connection is over by then.
+pub(crate) struct Charge {
+    bytes: usize,
+    connection: u64,
+    released: Released,
+}
+
+impl Charge {
+    /// The caller counts `bytes`, and gives them back when it is told of them.
+    pub(crate) fn new(bytes: usize, connection: u64, released: &Released) -> Self {
+        Self { bytes, connection, released: Arc::clone(released) }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        (self.released)(self.connection, self.bytes);
+    }
+}
 
 /// Received bytes on their way to a file.
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
     pool: Arc<Pool>,
-    connection: u64,
-    released: Released,
+    charge: Charge,
 }
 
 impl Chunk {
@@ -62,13 +81,14 @@ impl Chunk {
         connection: u64,
         released: &Released,
     ) -> Arc<Self> {
-        let (pool, released) = (Arc::clone(pool), Arc::clone(released));
-        Arc::new(Self { bytes, pool, connection, released })
+        let charge_bytes = bytes.len().saturating_add(CHUNK_OVERHEAD_BYTES);
+        let charge = Charge::new(charge_bytes, connection, released);
+        Arc::new(Self { bytes, pool: Arc::clone(pool), charge })
     }
 
     /// What the connection is charged.
     pub(crate) fn charge_bytes(&self) -> usize {
-        self.bytes.len().saturating_add(CHUNK_OVERHEAD_BYTES)
+        self.charge.bytes
     }
 
     /// A range of the bytes; empty if it lies outside.
@@ -79,9 +99,7 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let charge_bytes = self.charge_bytes();
         self.pool.put(core::mem::take(&mut self.bytes));
-        (self.released)(self.connection, charge_bytes);
     }
 }
 

@@ -153,10 +153,20 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
         Some(address) => tracing::info!("listening on {address}"),
         None => tracing::warn!("not listening: pipe_air_gap_receiver_enabled=false"),
     }
-    let released: Released =
-        Arc::new(move |connection, bytes| tell_too(EdgeMessage::Released(connection, bytes)));
-    let (pool, guard) = (Arc::new(Pool::default()), guard_too);
-    let ports = EdgePorts { poll, messages, fatals, ingest, pool, released, guard };
+    let released = |message: fn(u64, usize) -> EdgeMessage| -> Released {
+        let tell = Arc::clone(&tell_too);
+        Arc::new(move |connection, bytes| tell(message(connection, bytes)))
+    };
+    let ports = EdgePorts {
+        poll,
+        messages,
+        fatals,
+        ingest,
+        pool: Arc::new(Pool::default()),
+        released: released(EdgeMessage::Released),
+        request_released: released(EdgeMessage::RequestReleased),
+        guard: guard_too,
+    };
     let edge =
         Edge::new(ports, settings, listener, run.as_fields().0).map_err(failed("event loop"))?;
     Ok(Running { edge, threads, control, signals, _lock: lock })

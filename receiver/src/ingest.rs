@@ -13,13 +13,13 @@ use std::sync::mpsc::Sender;
 
 use tidegate_link::receiving::Hello;
 use tidegate_link::receiving::Seal;
-use tidegate_link::receiving::Submit;
 
 use crate::buffers::Chunk;
 use crate::buffers::Part;
 use crate::gaps::Gap;
 use crate::gaps::Inbox;
 use crate::keeper::KeeperOp;
+use crate::keeper::SubmitJob;
 use crate::writer::WriterOp;
 
 /// Gets the outcomes of one listener; called on other threads.
@@ -126,8 +126,8 @@ impl Ingest {
     }
 
     /// A request to be kept.
-    pub(crate) fn submit(&self, peer: Peer, token: u64, submit: Submit) {
-        self.to_keeper(KeeperOp::Submit { peer, token, submit });
+    pub(crate) fn submit(&self, job: SubmitJob) {
+        self.to_keeper(KeeperOp::Submit(job));
     }
 
     /// A connection is over: what it left unfinished goes, what waits for room is forgotten.

@@ -26,6 +26,7 @@ use tidegate_link::receiving::Seal;
 use tidegate_link::receiving::Submit;
 use tidegate_model::Precision;
 
+use crate::buffers::Charge;
 use crate::dedup::Fingerprint;
 use crate::dedup::Lane;
 use crate::disk::DiskGuard;
@@ -76,7 +77,7 @@ pub(crate) enum KeeperOp {
     /// The daemon ends.
     Stop,
     /// Keep a request.
-    Submit { peer: Peer, token: u64, submit: Submit },
+    Submit(SubmitJob),
 }
 
 /// Durable files and the seal they belong to.
@@ -85,6 +86,15 @@ pub(crate) struct CommitJob {
     pub(crate) token: u64,
     pub(crate) seal: Seal,
     pub(crate) files: Vec<StagedFile>,
+}
+
+/// A request to be kept.
+pub(crate) struct SubmitJob {
+    pub(crate) peer: Peer,
+    pub(crate) token: u64,
+    pub(crate) submit: Submit,
+    /// The request's memory, which others may want.
+    pub(crate) _charge: Charge,
 }
 
 /// Where the thread gets and leaves its work.
@@ -223,7 +233,7 @@ impl<S: Storage> Keeper<S> {
                 Ok(())
             }
             KeeperOp::Stop => Ok(()),
-            KeeperOp::Submit { peer, token, submit } => self.submit(peer, token, submit),
+            KeeperOp::Submit(job) => self.submit(job),
         }
     }
 
@@ -255,26 +265,26 @@ impl<S: Storage> Keeper<S> {
         Ok(())
     }
 
-    fn submit(&mut self, peer: Peer, token: u64, submit: Submit) -> Result<(), WriteError> {
-        let connection = peer.connection;
+    fn submit(&mut self, job: SubmitJob) -> Result<(), WriteError> {
+        let (connection, token) = (job.peer.connection, job.token);
         if !self.guard.look() {
             let reason = self.guard.reason();
             match self.guard.policy() {
                 DiskFullPolicy::Refuse => {
-                    let item = submit.kind.as_str().to_owned();
+                    let item = job.submit.kind.as_str().to_owned();
                     let fault = Fault::Item { item, reason };
                     self.answer(connection, token, Verdict::Refused(fault));
                 }
                 DiskFullPolicy::Withhold => {
                     self.answer(connection, token, Verdict::Temporary { reason });
-                    self.waiting.push(KeeperOp::Submit { peer, token, submit });
+                    self.waiting.push(KeeperOp::Submit(job));
                 }
             }
             return Ok(());
         }
-        let kind = RecordKind::of_submit(submit.kind);
-        let payload = records::encode_request(&peer.hello, &submit.request);
-        self.append(kind, &payload, None, KeeperOp::Submit { peer, token, submit })
+        let kind = RecordKind::of_submit(job.submit.kind);
+        let payload = records::encode_request(&job.peer.hello, &job.submit.request);
+        self.append(kind, &payload, None, KeeperOp::Submit(job))
     }
 
     fn commit(&mut self, job: CommitJob) -> Result<(), WriteError> {
@@ -438,7 +448,7 @@ impl<S: Storage> Keeper<S> {
 fn asked_by(op: &KeeperOp) -> Option<(&Peer, u64)> {
     match op {
         KeeperOp::Commit(job) => Some((&job.peer, job.token)),
-        KeeperOp::Submit { peer, token, .. } => Some((peer, *token)),
+        KeeperOp::Submit(job) => Some((&job.peer, job.token)),
         _ => None,
     }
 }
@@ -447,7 +457,7 @@ fn asked_by(op: &KeeperOp) -> Option<(&Peer, u64)> {
 fn request_of(op: &KeeperOp) -> &[u8] {
     match op {
         KeeperOp::Commit(job) => &job.seal.request,
-        KeeperOp::Submit { submit, .. } => &submit.request,
+        KeeperOp::Submit(job) => &job.submit.request,
         _ => &[],
     }
 }

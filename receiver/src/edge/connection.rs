@@ -29,12 +29,14 @@ use tidegate_wire::Reply;
 
 use super::Context;
 use crate::buffers::BUFFER_BYTES;
+use crate::buffers::Charge;
 use crate::buffers::Chunk;
 use crate::buffers::Part;
 use crate::gaps::Gap;
 use crate::ingest::Fault;
 use crate::ingest::Peer;
 use crate::ingest::Verdict;
+use crate::keeper::SubmitJob;
 use crate::status::ConnectionReport;
 
 /// Less than this is copied, so that a full buffer is not pinned by a few bytes.
@@ -73,7 +75,7 @@ pub(crate) struct Connection {
     taken_bytes: usize,
     parts: Vec<Part>,
     in_flight_bytes: usize,
-    /// What it is charged for requests in memory, and how much of that waits for its outcome.
+    /// What it is charged for requests in memory, and how much of that the keeper has.
     request_bytes: usize,
     submitted_bytes: usize,
     /// Names of unfinished files, for messages.
@@ -261,7 +263,6 @@ impl Connection {
         };
         if outcome != Outcome::Temporary {
             self.withheld = None;
-            self.submitted_bytes = 0;
         }
         self.session.handle_outcome(context.now, token, outcome);
         match self.look(context) {
@@ -275,6 +276,12 @@ impl Connection {
         self.in_flight_bytes = self.in_flight_bytes.saturating_sub(bytes);
     }
 
+    /// The keeper has let go of a request.
+    pub(crate) fn request_released(&mut self, bytes: usize) {
+        self.request_bytes = self.request_bytes.saturating_sub(bytes);
+        self.submitted_bytes = self.submitted_bytes.saturating_sub(bytes);
+    }
+
     /// Ends the connection with a reset.
     pub(crate) fn reset(&self) {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
@@ -285,8 +292,9 @@ impl Connection {
         self.parts.clear();
         self.taken_bytes = self.filled_bytes;
         self.release_buffer(context);
-        *context.request_bytes = context.request_bytes.saturating_sub(self.request_bytes);
-        self.request_bytes = 0;
+        // what the keeper has counts until it lets go of it
+        let arriving = self.request_bytes.saturating_sub(self.submitted_bytes);
+        *context.request_bytes = context.request_bytes.saturating_sub(arriving);
         context.ingest.drop_connection(self.id);
     }
 
@@ -443,10 +451,15 @@ impl Connection {
                 }
             }
             Action::Submit(token, submit) => {
-                self.submitted_bytes = submit.request.len();
                 self.token = Some(token);
                 if let Some(peer) = self.as_peer() {
-                    context.ingest.submit(peer, token.as_u64(), submit);
+                    let bytes = submit.request.len();
+                    let charge = Charge::new(bytes, self.id, context.request_released);
+                    let token = token.as_u64();
+                    context.ingest.submit(SubmitJob { peer, token, submit, _charge: charge });
+                    self.submitted_bytes = self.submitted_bytes.saturating_add(bytes);
+                    // at once: whatever comes of this turn, it will be given back
+                    return self.charge_requests(context);
                 }
             }
             Action::Reply(answer) => return self.reply(answer, context),
@@ -642,3 +655,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,8 +72,10 @@ pub(crate) enum EdgeMessage {
     Ask(SyncSender<EdgeReport>),
     /// Something handed in has come out.
     Outcome(Deferred),
-    /// Bytes of a connection have left memory.
+    /// Bytes of files of a connection have left memory.
     Released(u64, usize),
+    /// A request of a connection has left memory.
+    RequestReleased(u64, usize),
     /// Changed keys.
     Settings(Settings),
     /// End in order.
@@ -100,6 +102,7 @@ pub(crate) struct EdgePorts {
     pub(crate) ingest: Ingest,
     pub(crate) pool: Arc<Pool>,
     pub(crate) released: Released,
+    pub(crate) request_released: Released,
     pub(crate) guard: Arc<DiskGuard>,
 }
 
@@ -161,6 +164,7 @@ pub(crate) struct Context<'e> {
     pub(crate) ingest: &'e Ingest,
     pub(crate) pool: &'e Arc<Pool>,
     pub(crate) released: &'e Released,
+    pub(crate) request_released: &'e Released,
     pub(crate) guard: &'e DiskGuard,
     pub(crate) stats: &'e mut Stats,
     pub(crate) in_flight_bytes_max: usize,
@@ -336,6 +340,13 @@ impl Edge {
                     }
                 }
                 EdgeMessage::Released(connection, bytes) => self.released(connection, bytes),
+                EdgeMessage::RequestReleased(connection, bytes) => {
+                    self.request_bytes = self.request_bytes.saturating_sub(bytes);
+                    let key = self.by_id.get(&connection);
+                    if let Some(it) = key.and_then(|key| self.connections.get_mut(*key)) {
+                        it.request_released(bytes);
+                    }
+                }
                 EdgeMessage::Settings(settings) => self.settings = settings,
                 EdgeMessage::Stop => return true,
             }
@@ -409,6 +420,7 @@ impl Edge {
             ingest: &self.ports.ingest,
             pool: &self.ports.pool,
             released: &self.ports.released,
+            request_released: &self.ports.request_released,
             guard: &self.ports.guard,
             stats: &mut self.stats,
             in_flight_bytes_max: self.settings.in_flight_bytes_max,

@@ -79,7 +79,9 @@ fn peer(connection: u64) -> Peer {
 fn submit(connection: u64, token: u64) -> KeeperOp {
     let request = [&[1, 0, 200][..], &token.to_be_bytes()].concat();
     let submit = Submit { kind: SubmitKind::ConfigPlan, type_code: 200, request };
-    KeeperOp::Submit { peer: peer(connection), token, submit }
+    let released: crate::buffers::Released = Arc::new(|_, _| {});
+    let charge = Charge::new(0, connection, &released);
+    KeeperOp::Submit(SubmitJob { peer: peer(connection), token, submit, _charge: charge })
 }
 
 fn commit(connection: u64, token: u64) -> KeeperOp {
