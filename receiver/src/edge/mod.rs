@@ -562,3 +562,6 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

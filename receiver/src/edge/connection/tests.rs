@@ -5,7 +5,6 @@ use std::sync::mpsc::channel;
 
 use tidegate_config::DiskFullPolicy;
 use tidegate_daemon::rate_limit::RateLimited;
-use tidegate_link::receiving::ReceivingConfig;
 use tidegate_wire::Payload;
 use tidegate_wire::Request;
 use tidegate_wire::Wrap;
@@ -13,29 +12,13 @@ use tidegate_wire::frame;
 use tidegate_wire::request::HandshakeV2;
 
 use super::super::Stats;
+use super::super::tests::config;
 use super::*;
 use crate::buffers::Pool;
 use crate::buffers::Released;
 use crate::disk::DiskGuard;
 use crate::ingest::Ingest;
 use crate::keeper::KeeperOp;
-
-fn config() -> ReceivingConfig {
-    let (time, text) = (Duration::from_secs(60), String::from("root"));
-    ReceivingConfig {
-        max_payload_bytes: 1 << 20,
-        max_request_bytes: 1 << 20,
-        max_unfinished_files: 4,
-        withhold_tablet: time,
-        withhold_file: time,
-        idle_close: time,
-        accept_v1: true,
-        own_cluster_id: String::from("this-side"),
-        user: text.clone(),
-        password: text,
-        listener_name: String::from("air-gap"),
-    }
-}
 
 fn framed(payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
