@@ -274,13 +274,13 @@ impl Catalog {
             let Some(name) = database.file_name().and_then(|name| name.to_str()) else {
                 continue; // IoTDB's own names are UTF-8
             };
-            let name = name.to_owned();
+            let name: Arc<str> = name.into();
             round.watcher.enter(&database, None);
             let regions = read_dirs(&database, None, &mut round.scan.unread);
             let Some(regions) = regions else { continue };
             let key_of = |dir: &Path| {
                 let region = number::<u32>(dir)?;
-                Some(RegionKey { database: name.clone(), region })
+                Some(RegionKey { database: Arc::clone(&name), region })
             };
             for (link, error) in regions.dangling {
                 let Some(key) = key_of(&link) else { continue };

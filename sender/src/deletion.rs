@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn region() -> RegionKey {
-        RegionKey { database: "plant".to_owned(), region: 1 }
+        RegionKey { database: "plant".into(), region: 1 }
     }
 
     #[test]

@@ -301,7 +301,7 @@ impl Edge {
         let delivery = Delivery {
             token,
             mods,
-            database: region.is_table_model().then(|| region.database.clone()),
+            database: region.is_table_model().then(|| region.database.to_string()),
             ts_file: DeliveryPart { name, length_bytes: file.identity.length_bytes },
         };
         slot.lane.begin(now, delivery);

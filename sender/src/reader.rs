@@ -494,7 +494,7 @@ mod tests {
 
         fn item(&self) -> FileItem {
             let facts = fs::metadata(self.path()).expect("the file");
-            let region = RegionKey { database: "root.t".to_owned(), region: 1 };
+            let region = RegionKey { database: "root.t".into(), region: 1 };
             let place = Place { region, partition: 0, space: Space::Sequence };
             let name = TsFileName::parse("7-1-0-0.tsfile").expect("a name");
             let folder = self.dir.path().to_string_lossy().into_owned();

@@ -175,7 +175,7 @@ pub(crate) fn encode_region(region: &RegionKey, out: &mut Writer<'_>) {
 }
 
 pub(crate) fn decode_region(reader: &mut Reader<'_>) -> Result<RegionKey, RecordError> {
-    let database = reader.str("database", DATABASE_BYTES_MAX)?.to_owned();
+    let database = reader.str("database", DATABASE_BYTES_MAX)?.into();
     Ok(RegionKey { database, region: reader.i32("number")?.cast_unsigned() })
 }
 

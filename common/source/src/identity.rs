@@ -4,6 +4,7 @@
 //! version, and an insertion compaction hard-links a file under a new name.
 
 use core::fmt;
+use std::sync::Arc;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
@@ -14,7 +15,7 @@ use tidegate_codec::Writer;
 #[allow(clippy::exhaustive_structs)] // a plain compound name
 pub struct RegionKey {
     /// Database folder, such as `root.sg` (tree model) or `plant` (table model).
-    pub database: String,
+    pub database: Arc<str>,
     /// Region id, unique in the cluster.
     pub region: u32,
 }
@@ -22,7 +23,7 @@ pub struct RegionKey {
 impl RegionKey {
     /// Whether the database belongs to the table model, whose names have no `root.` prefix.
     pub fn is_table_model(&self) -> bool {
-        self.database != "root" && !self.database.starts_with("root.")
+        &*self.database != "root" && !self.database.starts_with("root.")
     }
 }
 

@@ -208,7 +208,7 @@ mod tests {
         for database in ["root.sg", "root..sg", "plant", "..", "root.a/b", &long] {
             for (region, partition) in [(1, 2), (12, 0), (u32::MAX, i64::MIN)] {
                 for space in [Space::Sequence, Space::Unsequence] {
-                    let region = RegionKey { database: database.to_owned(), region };
+                    let region = RegionKey { database: database.into(), region };
                     let place = Place { region, partition, space };
                     let name = FileItem::new(place, name, identity, "".into(), None).wire_name();
                     assert!(name.len() < 200 && name.is_ascii(), "{name}");

@@ -163,7 +163,7 @@ fn name(text: &str) -> TsFileName {
 }
 
 fn region(region: u32) -> RegionKey {
-    RegionKey { database: "root.sg".to_owned(), region }
+    RegionKey { database: "root.sg".into(), region }
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl World {
             token: current.lane_token,
             mods,
             ts_file: DeliveryPart { name: name.clone(), length_bytes: model.bytes.len() as u64 },
-            database: (dialect == Dialect::V2_0).then(|| model.place.region.database.clone()),
+            database: (dialect == Dialect::V2_0).then(|| model.place.region.database.to_string()),
         };
         edge.current = Some(current);
         edge.lane.begin(self.now, delivery);

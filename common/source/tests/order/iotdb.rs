@@ -35,7 +35,7 @@ pub(crate) const PATTERNS: [&str; 5] =
 pub(crate) const PARTITION: i64 = 10;
 
 pub(crate) fn region_of(device: usize) -> RegionKey {
-    RegionKey { database: "root.db".to_owned(), region: if device == 2 { 2 } else { 1 } }
+    RegionKey { database: "root.db".into(), region: if device == 2 { 2 } else { 1 } }
 }
 
 /// Which rows' numbers stand in `.resource`.

@@ -33,7 +33,7 @@ fn i64(rng: &mut fastrand::Rng) -> i64 {
 
 fn region(rng: &mut fastrand::Rng) -> RegionKey {
     let database = ["root.t", "plant", "", "root.\u{5de5}\u{5382}"][rng.usize(0..4)];
-    let database = database.repeat(rng.usize(1..4));
+    let database = database.repeat(rng.usize(1..4)).into();
     RegionKey { database, region: rng.u32(..) }
 }
 

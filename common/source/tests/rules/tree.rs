@@ -335,7 +335,7 @@ pub(crate) fn unsequence(region: u32) -> Place {
 }
 
 pub(crate) fn place(region: u32, partition: i64, space: Space) -> Place {
-    let region = RegionKey { database: "root.t".to_owned(), region };
+    let region = RegionKey { database: "root.t".into(), region };
     Place { region, partition, space }
 }
 

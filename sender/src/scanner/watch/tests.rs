@@ -252,7 +252,7 @@ impl Story {
 }
 
 fn region() -> RegionKey {
-    RegionKey { database: "root.sg".to_owned(), region: 1 }
+    RegionKey { database: "root.sg".into(), region: 1 }
 }
 
 fn place(at: usize) -> Place {
