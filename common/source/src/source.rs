@@ -77,7 +77,7 @@ pub struct Source {
     n_scans: u64,
     /// By path.
     folders: HashMap<Arc<str>, Folder>,
-    files: HashMap<FileIdentity, Tracked>,
+    files: HashMap<FileIdentity, Box<Tracked>>,
     regions: BTreeMap<RegionKey, Region>,
     in_flight: HashMap<Token, RegionKey>,
     effects: VecDeque<Effect>,
@@ -267,28 +267,23 @@ pub struct StreamStatus {
 #[derive(Debug)]
 struct Folder {
     listing: Arc<Listing>,
+    spot: Arc<Spot>,
     seen_in_scan: u64,
 }
 
 /// A file by identity, wherever it lies.
+///
+/// There may be hundreds of thousands, so what few of them have is apart.
 #[derive(Debug)]
 struct Tracked {
-    region: RegionKey,
     /// Where it lies. The first place counts.
-    locations: Vec<Location>,
+    locations: Locations,
     /// Where it lay last.
     last: Location,
     /// Whether it has been listed since the start; else it is known from the journal only.
     is_found: bool,
     facts: Arc<FileFacts>,
-    mods: Option<Arc<ModsRead>>,
-    /// How much of its mods was there when it was first seen, or has been put into the region's
-    /// deletions since.
-    mods_taken: ModsTaken,
-    /// What the ledger says of that.
-    mods_settled: Option<ModsMark>,
-    /// Deletions that it left without, and that are on record as a gap.
-    mods_uncarried: Option<ModsSeen>,
+    extra: Option<Box<Extra>>,
     first_scan: u64,
     /// Whether it does not leave yet; see [`SealedFile::is_young`](crate::SealedFile::is_young).
     is_young: bool,
@@ -296,9 +291,6 @@ struct Tracked {
     state: State,
     /// Set once all of it is at the far side.
     left: Option<Left>,
-    /// Of a compaction's target that was seen without the source that it is named after: when all
-    /// others are gone too.
-    settles_at: Option<Time>,
     /// Whether it may be at the far side though nobody said so.
     is_attempted: bool,
     /// Whether it must leave, whatever it is made of: one that it beats has left after what it is
@@ -306,8 +298,6 @@ struct Tracked {
     is_beaten: bool,
     /// Whether a deletion that leaves next may hit rows of it, which were on their way then.
     is_hit_in_flight: bool,
-    /// Checksum of an equal file that has left; see [`crate::FileItem::twin`].
-    twin: Option<u32>,
     /// Whether there may be deletions beside it that nobody has seen, once it lies nowhere.
     has_missed: bool,
     /// Whether a target that may hold it was there and went.
@@ -317,6 +307,33 @@ struct Tracked {
     /// Whether it lies nowhere, and no compaction took it in: it leaves from its pin.
     is_orphan: bool,
 }
+
+/// What few files have.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Extra {
+    mods: Option<Arc<ModsRead>>,
+    /// How much of its mods was there when it was first seen, or has been put into the region's
+    /// deletions since.
+    mods_taken: ModsTaken,
+    /// What the ledger says of that.
+    mods_settled: Option<ModsMark>,
+    /// Deletions that it left without, and that are on record as a gap.
+    mods_uncarried: Option<ModsSeen>,
+    /// Of a compaction's target that was seen without the source that it is named after: when all
+    /// others are gone too.
+    settles_at: Option<Time>,
+    /// Checksum of an equal file that has left; see [`crate::FileItem::twin`].
+    twin: Option<u32>,
+}
+
+static NO_EXTRA: Extra = Extra {
+    mods: None,
+    mods_taken: ModsTaken::Nothing,
+    mods_settled: None,
+    mods_uncarried: None,
+    settles_at: None,
+    twin: None,
+};
 
 /// How a file's rows got to the far side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -355,9 +372,25 @@ enum Origin {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Location {
-    place: Place,
-    folder: Arc<str>,
+    /// Shared by all files of a folder.
+    spot: Arc<Spot>,
     name: TsFileName,
+}
+
+/// A folder, in IoTDB's terms and on disk.
+#[derive(Debug, Eq, PartialEq)]
+struct Spot {
+    place: Place,
+    /// Empty if only the journal knows of it.
+    folder: Arc<str>,
+}
+
+/// Where a file lies, in most cases in one place.
+#[derive(Debug)]
+enum Locations {
+    Nowhere,
+    One(Location),
+    Several(Vec<Location>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -509,15 +542,16 @@ impl Source {
     }
 
     fn rank(&self, location: &Location, identity: FileIdentity) -> Rank {
-        Rank::new(self.read_rule(), location.place.space, location.name, identity)
+        Rank::new(self.read_rule(), location.place().space, location.name, identity)
     }
 
     /// A file has left, or is taken for a compaction's target.
     fn note_live(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get(&identity) else { return };
         let rank = self.rank(&tracked.last, identity);
-        let region = self.regions.get_mut(&tracked.region);
-        let partition = region.and_then(|it| it.partitions.get_mut(&tracked.last.place.partition));
+        let region = self.regions.get_mut(tracked.region());
+        let partition =
+            region.and_then(|it| it.partitions.get_mut(&tracked.last.place().partition));
         if let Some(live) = partition.and_then(|it| it.live.get_mut(&rank)) {
             *live = tracked.live();
         }
@@ -549,7 +583,97 @@ impl SourceConfig {
     }
 }
 
+impl Location {
+    /// Where a file lay that the journal knows of, or that has gone.
+    fn past(place: Place, name: TsFileName) -> Self {
+        Self { spot: Arc::new(Spot { place, folder: Arc::default() }), name }
+    }
+
+    fn place(&self) -> &Place {
+        &self.spot.place
+    }
+
+    fn folder(&self) -> &Arc<str> {
+        &self.spot.folder
+    }
+}
+
+impl Locations {
+    fn all(&self) -> &[Location] {
+        match self {
+            Self::Nowhere => &[],
+            Self::One(location) => std::slice::from_ref(location),
+            Self::Several(locations) => locations,
+        }
+    }
+
+    fn first(&self) -> Option<&Location> {
+        self.all().first()
+    }
+
+    fn push(&mut self, location: Location) {
+        *self = match std::mem::replace(self, Self::Nowhere) {
+            Self::Nowhere => Self::One(location),
+            Self::One(first) => Self::Several(vec![first, location]),
+            Self::Several(mut locations) => {
+                locations.push(location);
+                Self::Several(locations)
+            }
+        };
+    }
+
+    fn retain(&mut self, stays: impl Fn(&Location) -> bool) {
+        match self {
+            Self::One(location) if !stays(location) => *self = Self::Nowhere,
+            Self::Several(locations) => locations.retain(stays),
+            Self::Nowhere | Self::One(_) => (),
+        }
+    }
+}
+
+impl Extra {
+    /// Nothing, if there is nothing in it.
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != NO_EXTRA).then(|| Box::new(self))
+    }
+}
+
 impl Tracked {
+    /// A file that has lain there, of which nothing else is known.
+    fn new(last: Location) -> Self {
+        Self {
+            locations: Locations::Nowhere,
+            last,
+            is_found: false,
+            facts: Arc::default(),
+            extra: None,
+            first_scan: 0,
+            is_young: false,
+            origin: Origin::Rows,
+            state: State::Remembered,
+            left: None,
+            is_attempted: false,
+            is_beaten: false,
+            is_hit_in_flight: false,
+            has_missed: false,
+            has_lost_target: false,
+            is_vanished: false,
+            is_orphan: false,
+        }
+    }
+
+    fn region(&self) -> &RegionKey {
+        &self.last.place().region
+    }
+
+    fn extra(&self) -> &Extra {
+        self.extra.as_deref().unwrap_or(&NO_EXTRA)
+    }
+
+    fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
     fn is_compaction(&self) -> bool {
         matches!(self.origin, Origin::Compaction { .. })
     }
@@ -577,7 +701,7 @@ impl Tracked {
 
     /// Whether all that it is made of is gone. One that had left before the last start has.
     fn has_settled(&self, now: Time) -> bool {
-        match self.settles_at {
+        match self.extra().settles_at {
             Some(at) => at <= now,
             None => self.left.is_some(),
         }
@@ -591,6 +715,6 @@ impl Tracked {
     /// Where it lies or lay, as a record.
     fn known(&self, identity: FileIdentity) -> Known {
         let at = self.locations.first().unwrap_or(&self.last);
-        Known { place: at.place.clone(), name: at.name, identity }
+        Known { place: at.place().clone(), name: at.name, identity }
     }
 }

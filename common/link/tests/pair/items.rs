@@ -49,7 +49,8 @@ impl Items {
         for at in 0..n_items {
             let region = rng.usize(0..n_regions);
             let space = if rng.bool() { Space::Sequence } else { Space::Unsequence };
-            let key = RegionKey { database: format!("root.d{region}").into(), region: region as u32 };
+            let key =
+                RegionKey { database: format!("root.d{region}").into(), region: region as u32 };
             let n_bytes = rng.usize(8..=(piece_bytes as usize * 7 / 2).max(9));
             let n_mods_bytes = rng.usize(1..80);
             let mods = (rng.u8(0..4) == 0).then(|| noise(rng, n_mods_bytes));

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use tidegate_model::Time;
 
-use super::Location;
 use super::Origin;
 use super::Source;
 use super::State;
@@ -31,15 +30,15 @@ impl Source {
         let rule = self.read_rule();
         for identity in fresh {
             let Some(tracked) = self.files.get_mut(identity) else { continue };
-            let Location { place, name, .. } = &tracked.last;
+            let (place, name) = (tracked.last.place().clone(), tracked.last.name);
             if tracked.is_compaction() || !name.is_of_compaction() {
                 continue;
             }
-            let Some(region) = self.regions.get_mut(&tracked.region) else { continue };
+            let Some(region) = self.regions.get_mut(tracked.region()) else { continue };
             let Some(partition) = region.partitions.get_mut(&place.partition) else { continue };
             let is_recent = now_ns.saturating_sub(identity.mtime_ns) < RECENT_NS;
-            if is_recent || partition.is_unfinished(rule, place.space, *name) {
-                let rank = Rank::new(rule, place.space, *name, *identity);
+            if is_recent || partition.is_unfinished(rule, place.space, name) {
+                let rank = Rank::new(rule, place.space, name, *identity);
                 partition.live.entry(rank).or_default().is_target = true;
                 tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: true };
                 if let State::Waiting(key) = &mut tracked.state {
@@ -64,9 +63,9 @@ impl Source {
             }
         }
         for identity in targets {
-            if let Some(Tracked {
-                origin: Origin::Compaction { is_trusted, .. }, left: None, ..
-            }) = self.files.get_mut(&identity)
+            if let Some(tracked) = self.files.get_mut(&identity)
+                && tracked.left.is_none()
+                && let Origin::Compaction { is_trusted, .. } = &mut tracked.origin
             {
                 *is_trusted = false;
             }
@@ -87,7 +86,7 @@ impl Source {
             if let Origin::Compaction { holds_unsent, .. } = &mut tracked.origin {
                 *holds_unsent = true;
             }
-            let Some(region) = self.regions.get_mut(&tracked.region) else { continue };
+            let Some(region) = self.regions.get_mut(tracked.region()) else { continue };
             let flight = region.in_flight.map(|(_, flight)| flight);
             if flight != Some(Flight::File(waiting)) {
                 region.queue.remove(&waiting);
@@ -105,7 +104,7 @@ impl Source {
                 && it.is_compaction()
                 && it.left.is_none()
             {
-                let at = (&it.region, it.last.place.partition);
+                let at = (it.region(), it.last.place().partition);
                 targets.entry(at).or_default().push(identity);
             }
         }
@@ -122,7 +121,7 @@ impl Source {
             let mut waiting: Vec<(i64, i64, FileIdentity, OrderKey)> = waiting.collect();
             waiting.sort_unstable_by_key(|&(start, ..)| start);
             for target in targets {
-                let Some((first, last)) = self.files.get(&target).map(Tracked::bounds) else {
+                let Some((first, last)) = self.files.get(&target).map(|it| it.bounds()) else {
                     continue;
                 };
                 let n_begun = waiting.partition_point(|&(start, ..)| start <= last);
@@ -154,7 +153,7 @@ impl Source {
         let has_sources = !is_covered && self.has_possible_source(identity);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         let State::Waiting(key) = tracked.state else { return };
-        let Some(region) = self.regions.get_mut(&tracked.region) else { return };
+        let Some(region) = self.regions.get_mut(tracked.region()) else { return };
         let Some(partition) = region.partitions.get(&key.partition) else { return };
         // What a target is made of may only show in the scan after the one that shows it.
         if tracked.is_young || (tracked.is_compaction() && tracked.first_scan == self.n_scans) {
@@ -164,13 +163,15 @@ impl Source {
         if tracked.is_compaction() && self.config.without != Without::Unfinished {
             let Rank { space, name, .. } = key.rank;
             if partition.is_unfinished(self.config.effective_read_rule(), space, name) {
-                tracked.settles_at = None;
+                if let Some(extra) = &mut tracked.extra {
+                    extra.settles_at = None;
+                }
                 return;
             }
-            tracked.settles_at.get_or_insert(now + self.config.sources_go_within);
+            tracked.extra_mut().settles_at.get_or_insert(now + self.config.sources_go_within);
             // While it is not gone, one of its sources would be taken for a file that it beats.
             if has_sources && !tracked.has_settled(now) {
-                region.stirs_at = earlier(region.stirs_at, tracked.settles_at);
+                region.stirs_at = earlier(region.stirs_at, tracked.extra().settles_at);
                 return;
             }
         }
@@ -183,7 +184,8 @@ impl Source {
         }
         held.targets.retain(|it| {
             let target = self.files.get(it).filter(|target| target.is_in_the_way(now));
-            let settles_at = target.filter(|it| it.left.is_some()).and_then(|it| it.settles_at);
+            let settles_at =
+                target.filter(|it| it.left.is_some()).and_then(|it| it.extra().settles_at);
             region.stirs_at = earlier(region.stirs_at, settles_at);
             target.is_some()
         });
@@ -203,7 +205,7 @@ impl Source {
         let Some(it) = self.files.get(&target).filter(|it| it.is_compaction()) else {
             return false;
         };
-        let partition = self.partition(&it.region, it.last.place.partition);
+        let partition = self.partition(it.region(), it.last.place().partition);
         let mut live = partition.into_iter().flat_map(|partition| partition.live.keys());
         live.any(|rank| {
             let Some(file) = self.files.get(&rank.identity) else { return false };
@@ -214,7 +216,7 @@ impl Source {
                 && file.first_scan <= it.first_scan
                 && is_less
                 && may_hold(
-                    (it.last.place.space, it.last.name),
+                    (it.last.place().space, it.last.name),
                     &it.facts,
                     rank.space,
                     Some(&file.facts),
@@ -228,7 +230,7 @@ impl Source {
             return Vec::new();
         }
         let Some(tracked) = self.files.get(&identity) else { return Vec::new() };
-        let partition = self.partition(&tracked.region, tracked.last.place.partition);
+        let partition = self.partition(tracked.region(), tracked.last.place().partition);
         let live = partition.into_iter().flat_map(|it| &it.live);
         let targets = live.filter(|(_, it)| it.is_target).map(|(rank, _)| rank.identity);
         targets
@@ -253,9 +255,9 @@ impl Source {
             && it.is_compaction()
             && is_older
             && may_hold(
-                (it.last.place.space, it.last.name),
+                (it.last.place().space, it.last.name),
                 &it.facts,
-                file.last.place.space,
+                file.last.place().space,
                 Some(&file.facts),
             )
     }
@@ -274,8 +276,8 @@ impl Source {
         if holds_unsent || tracked.is_beaten || tracked.left.is_some() {
             return false;
         }
-        let Some(region) = self.regions.get(&tracked.region) else { return false };
-        let partition = tracked.last.place.partition;
+        let Some(region) = self.regions.get(tracked.region()) else { return false };
+        let partition = tracked.last.place().partition;
         let has_aside = region.aside.keys().any(|key| key.partition == partition);
         let progress = tracked.facts.progress.as_ref();
         (is_trusted && !has_aside)
@@ -287,14 +289,14 @@ impl Source {
     pub(super) fn queue_or_hold(&mut self, identity: FileIdentity, key: OrderKey) {
         let targets = self.targets_over(identity);
         for target in &targets {
-            if let Some(Tracked { origin: Origin::Compaction { holds_unsent, .. }, .. }) =
-                self.files.get_mut(target)
+            if let Some(tracked) = self.files.get_mut(target)
+                && let Origin::Compaction { holds_unsent, .. } = &mut tracked.origin
             {
                 *holds_unsent = true;
             }
         }
         let Some(tracked) = self.files.get(&identity) else { return };
-        let region = self.regions.entry(tracked.region.clone()).or_default();
+        let region = self.regions.entry(tracked.region().clone()).or_default();
         if targets.is_empty() {
             region.queue.insert(key);
         } else {

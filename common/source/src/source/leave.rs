@@ -162,7 +162,7 @@ impl Source {
         let Flight::File(file) = flight else { return };
         let identity = file.rank.identity;
         let tracked = self.files.get_mut(&identity).expect("an item in flight is tracked");
-        let twin = tracked.twin.take();
+        let twin = tracked.extra.as_mut().and_then(|extra| extra.twin.take());
         let region = self.regions.entry(key.clone()).or_default();
         match twin.filter(|_| is_equal) {
             Some(crc32) => {
@@ -193,7 +193,7 @@ impl Source {
             let tracked = self.files.get(&identity).expect("a queued file is tracked");
             if self.is_covered(identity) {
                 self.cover(key, head);
-            } else if tracked.twin.is_some() || !self.requeue_closure(key, head) {
+            } else if tracked.extra().twin.is_some() || !self.requeue_closure(key, head) {
                 return Some(self.begin_file(key, head));
             } else if self.config.without != Without::ClosureFirst {
                 return None;
@@ -299,13 +299,13 @@ impl Source {
     fn begin_file(&mut self, key: &RegionKey, head: OrderKey) -> Item {
         let (identity, without) = (head.rank.identity, self.config.without);
         let tracked = self.files.get_mut(&identity).expect("a queued file is tracked");
-        tracked.is_attempted |= tracked.twin.is_none();
+        tracked.is_attempted |= tracked.extra().twin.is_none();
         let location = tracked.locations.first().unwrap_or(&tracked.last);
-        let (place, name) = (location.place.clone(), location.name);
-        let folder = Arc::clone(&location.folder);
-        let mods = tracked.mods.as_ref().map(|mods| mods.seen());
+        let (place, name) = (location.place().clone(), location.name);
+        let folder = Arc::clone(location.folder());
+        let mods = tracked.extra().mods.as_ref().map(|mods| mods.seen());
         let mut file = FileItem::new(place, name, identity, folder, mods);
-        file.twin = tracked.twin;
+        file.twin = tracked.extra().twin;
         file.pinned = tracked.is_orphan.then(|| tracked.pinned_mods(without));
         let extent = tracked.facts.extent.clone();
         let precedence = Some(Precedence { space: file.place.space, name });
@@ -376,7 +376,7 @@ impl Source {
         }
         // It may have been linked under another name while it was out.
         let rank = self.rank(&tracked.last, identity);
-        let waiting = OrderKey { rank, partition: tracked.last.place.partition, ..file };
+        let waiting = OrderKey { rank, partition: tracked.last.place().partition, ..file };
         let tracked = self.files.get_mut(&identity)?;
         tracked.state = State::Waiting(waiting);
         self.queue_or_hold(identity, waiting);
@@ -386,6 +386,7 @@ impl Source {
     fn depart(&mut self, key: &RegionKey, identity: FileIdentity, sequence: u64, how: Departed) {
         let tracked = self.files.get(&identity).expect("an item in flight is tracked");
         let carried: Vec<_> = tracked
+            .extra()
             .mods
             .iter()
             .filter(|mods| how.mods.is_some_and(|left| left.kind == mods.kind))
@@ -405,10 +406,10 @@ impl Source {
     fn note_uncarried(&mut self, identity: FileIdentity, how: Departed) {
         let Some(mods) = how.mods.filter(|_| !how.mods_carried) else { return };
         let Some(tracked) = self.files.get_mut(&identity) else { return };
-        if tracked.mods_uncarried == Some(mods) {
+        if tracked.extra().mods_uncarried == Some(mods) {
             return;
         }
-        tracked.mods_uncarried = Some(mods);
+        tracked.extra_mut().mods_uncarried = Some(mods);
         let known = tracked.known(identity);
         self.gap(GapReason::ModsNotCarried, known, 1, (0, mods.length_bytes), None);
     }
@@ -416,7 +417,7 @@ impl Source {
     /// A file is at the far side.
     fn set_rests(&mut self, key: &RegionKey, identity: FileIdentity, sequence: u64, crc32: u32) {
         let tracked = self.files.get_mut(&identity).expect("an item in flight is tracked");
-        let mods = tracked.mods_settled;
+        let mods = tracked.extra().mods_settled;
         tracked.left = Some(Left::Sent { sequence, crc32 });
         tracked.is_beaten = false;
         tracked.state = State::Rests;

@@ -1,9 +1,9 @@
 //! The ledger read back, and written anew.
 
+use super::Extra;
 use super::Left;
 use super::Location;
 use super::ModsTaken;
-use super::Origin;
 use super::Source;
 use super::State;
 use super::Tracked;
@@ -79,32 +79,11 @@ impl Source {
         region.partitions.entry(place.partition).or_default();
         // Until it is found.
         region.limbo.push(*identity);
-        self.files.entry(*identity).or_insert_with(|| Tracked {
-            region: place.region.clone(),
-            locations: Vec::new(),
-            last: Location { place: place.clone(), folder: "".into(), name: known.name },
-            is_found: false,
-            facts: Default::default(),
-            mods: None,
-            mods_taken: ModsTaken::default(),
-            mods_settled: None,
-            mods_uncarried: None,
-            first_scan: 0,
-            is_young: false,
-            origin: Origin::Rows,
-            state: State::Remembered,
-            left: None,
-            settles_at: None,
-            // It may have left before the end of the last run.
-            is_attempted: true,
-            is_beaten: false,
-            is_hit_in_flight: false,
-            twin: None,
-            // Nobody has watched.
-            has_missed: true,
-            has_lost_target: false,
-            is_vanished: false,
-            is_orphan: false,
+        self.files.entry(*identity).or_insert_with(|| {
+            let mut tracked = Tracked::new(Location::past(place.clone(), known.name));
+            // It may have left before the end of the last run, and nobody has watched.
+            (tracked.is_attempted, tracked.has_missed) = (true, true);
+            Box::new(tracked)
         });
     }
 
@@ -118,8 +97,8 @@ impl Source {
 
     fn set_settled(&mut self, identity: FileIdentity, mods: Option<ModsMark>) {
         if let Some(tracked) = self.files.get_mut(&identity) {
-            tracked.mods_settled = mods;
-            tracked.mods_taken = mods.map_or(ModsTaken::Nothing, ModsTaken::Length);
+            let mods_taken = mods.map_or(ModsTaken::Nothing, ModsTaken::Length);
+            tracked.extra = Extra { mods_settled: mods, mods_taken, ..Extra::default() }.boxed();
         }
     }
 
@@ -150,11 +129,11 @@ impl Source {
         if self.has_boundary {
             records.push(Record::BoundaryTaken);
         }
-        let mut files: Vec<(&FileIdentity, &Tracked)> = self.files.iter().collect();
+        let mut files: Vec<(&FileIdentity, &Box<Tracked>)> = self.files.iter().collect();
         files.sort_unstable_by_key(|(identity, _)| **identity);
         for (identity, tracked) in files {
             let known = tracked.known(*identity);
-            let mods = tracked.mods_settled;
+            let mods = tracked.extra().mods_settled;
             match tracked.left {
                 Some(Left::Sent { sequence, crc32 }) => {
                     records.push(Record::Sent(Sent { file: known, sequence, mods, crc32 }));

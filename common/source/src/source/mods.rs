@@ -41,18 +41,21 @@ impl Source {
     /// Puts those deletions beside a file into its region's stream that have not been.
     pub(super) fn take_deletions(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
-        let Some(mods) = tracked.mods.clone() else {
-            tracked.mods_taken = ModsTaken::Nothing;
+        let Some(mods) = tracked.extra().mods.clone() else {
+            if let Some(extra) = &mut tracked.extra {
+                extra.mods_taken = ModsTaken::Nothing;
+            }
             return;
         };
         let now = ModsTaken::List(Arc::clone(&mods));
-        if tracked.mods_taken == now || (tracked.is_young && tracked.origin == Origin::Rows) {
+        if tracked.extra().mods_taken == now || (tracked.is_young && tracked.origin == Origin::Rows)
+        {
             return;
         }
-        let taken = std::mem::replace(&mut tracked.mods_taken, now);
+        let taken = std::mem::replace(&mut tracked.extra_mut().mods_taken, now);
         // A compaction's target begins with what its sources were told while it was made.
         let carries_on = tracked.is_compaction() && tracked.state != State::Rests;
-        let (file, key) = (tracked.known(identity), tracked.region.clone());
+        let (file, key) = (tracked.known(identity), tracked.region().clone());
         if self.config.without == Without::LateDeletions {
             return;
         }
@@ -129,7 +132,7 @@ impl Source {
         }
         let extent = deletion.extent();
         let may_hold_later_rows = |other: &Tracked| {
-            let mut entries = other.mods.iter().flat_map(|mods| &mods.entries);
+            let mut entries = other.extra().mods.iter().flat_map(|mods| &mods.entries);
             other.facts.extent.overlaps(&extent) && !entries.any(|it| it.key == deletion_key)
         };
         let beaten = self.concerned_in(key, partition, .., may_hold_later_rows);
@@ -154,13 +157,13 @@ impl Source {
         }
         for identity in std::mem::take(&mut region.settling) {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
-            let mods = match &tracked.mods_taken {
+            let mods = match &tracked.extra().mods_taken {
                 ModsTaken::Nothing => continue,
                 ModsTaken::Length(mark) => *mark,
                 ModsTaken::List(mods) => mods.mark(),
             };
-            if tracked.mods_settled != Some(mods) {
-                tracked.mods_settled = Some(mods);
+            if tracked.extra().mods_settled != Some(mods) {
+                tracked.extra_mut().mods_settled = Some(mods);
                 self.record(Record::ModsSettled { identity, mods });
             }
         }

@@ -9,9 +9,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::DropPolicy;
+use super::Extra;
 use super::Location;
 use super::ModsTaken;
-use super::Origin;
 use super::Source;
 use super::State;
 use super::Tracked;
@@ -41,7 +41,7 @@ impl Source {
             !self.is_pinned(*identity)
                 && self.files.get(identity).is_some_and(|it| {
                     let State::Waiting(key) = it.state else { return false };
-                    let region = self.regions.get(&it.region);
+                    let region = self.regions.get(it.region());
                     let flight = region.and_then(|region| region.in_flight);
                     flight.is_none_or(|(_, flight)| flight != Flight::File(key))
                 })
@@ -82,12 +82,12 @@ impl Source {
         let aside = region.aside.keys().map(|key| key.rank.identity);
         out.into_iter().chain(queued).chain(held).chain(aside).filter_map(|identity| {
             let tracked = self.files.get(&identity)?;
-            let Location { folder, name, .. } = tracked.locations.first()?;
+            let location = tracked.locations.first()?;
             (tracked.first_scan < self.n_scans).then(|| PinWanted {
                 identity,
-                folder: Arc::clone(folder),
-                name: *name,
-                mods: tracked.mods.as_ref().map(|mods| mods.mark()),
+                folder: Arc::clone(location.folder()),
+                name: location.name,
+                mods: tracked.extra().mods.as_ref().map(|mods| mods.mark()),
             })
         })
     }
@@ -128,33 +128,18 @@ impl Source {
         let identity = file.identity;
         // It may have gone while it was young, and is not in the ledger then.
         self.record(Record::Seen(file.clone(), mods_settled));
-        let last = Location { place: file.place, folder: "".into(), name: file.name };
+        let mods_taken = mods.clone().map_or(ModsTaken::Nothing, ModsTaken::List);
+        let extra = Extra { mods, mods_taken, mods_settled, ..Extra::default() };
         let tracked = Tracked {
-            region: last.place.region.clone(),
-            locations: Vec::new(),
-            last,
             is_found: facts.is_some(),
             facts: facts.unwrap_or_default(),
-            mods_taken: mods.clone().map_or(ModsTaken::Nothing, ModsTaken::List),
-            mods,
-            mods_settled,
-            mods_uncarried: None,
+            extra: extra.boxed(),
             first_scan,
-            is_young: false,
-            origin: Origin::Rows,
-            state: State::Remembered,
-            left: None,
-            settles_at: None,
             is_attempted: true,
-            is_beaten: false,
-            is_hit_in_flight: false,
-            twin: None,
             has_missed,
-            has_lost_target: false,
-            is_vanished: false,
-            is_orphan: false,
+            ..Tracked::new(Location::past(file.place, file.name))
         };
-        self.files.insert(identity, tracked);
+        self.files.insert(identity, Box::new(tracked));
         self.record(Record::Orphaned(identity));
         self.set_orphan(identity, true);
         self.take_up_orphan(identity);
@@ -166,8 +151,8 @@ impl Source {
         let is_due = |identity: &FileIdentity| {
             self.files.get(identity).is_some_and(|it| {
                 it.state == State::Remembered
-                    && it.locations.is_empty()
-                    && !unreadable.covers(&it.region)
+                    && it.locations.first().is_none()
+                    && !unreadable.covers(it.region())
             })
         };
         let due: Vec<FileIdentity> = self.orphans.iter().copied().filter(is_due).collect();
@@ -183,7 +168,7 @@ impl Source {
         let key = self.order_key(&tracked.last, identity, false);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         tracked.state = State::Waiting(key);
-        let region = self.regions.entry(tracked.region.clone()).or_default();
+        let region = self.regions.entry(tracked.region().clone()).or_default();
         region.count_waiting(tracked.first_scan, true);
         region.queue.insert(key);
     }
@@ -192,7 +177,7 @@ impl Source {
     pub(super) fn abandon(&mut self, identity: FileIdentity) {
         self.set_orphan(identity, false);
         let Some(tracked) = self.files.remove(&identity) else { return };
-        let region = self.regions.entry(tracked.region.clone()).or_default();
+        let region = self.regions.entry(tracked.region().clone()).or_default();
         if let State::Waiting(key) = tracked.state {
             region.take_out(key);
             region.count_waiting(tracked.first_scan, false);
@@ -203,7 +188,7 @@ impl Source {
         let file = tracked.known(identity);
         let times = tracked.facts.extent.bounds();
         self.gap(GapReason::VanishedUnsent, file.clone(), 1, (0, identity.length_bytes), times);
-        let mods = tracked.mods_settled;
+        let mods = tracked.extra().mods_settled;
         self.forget(Gone { file, mods, has_left: false, waited: true });
     }
 
@@ -214,7 +199,7 @@ impl Source {
         }
         self.set_orphan(identity, false);
         if let Some(tracked) = self.files.get(&identity) {
-            let (known, mods) = (tracked.known(identity), tracked.mods_settled);
+            let (known, mods) = (tracked.known(identity), tracked.extra().mods_settled);
             self.record(Record::Seen(known, mods));
         }
     }
@@ -233,7 +218,7 @@ impl Source {
 impl Tracked {
     pub(super) fn pinned_mods(&self, without: Without) -> PinnedMods {
         match self.is_found && without != Without::PinnedMods {
-            true => PinnedMods::Exactly(self.mods.as_ref().map(|mods| mods.mark())),
+            true => PinnedMods::Exactly(self.extra().mods.as_ref().map(|mods| mods.mark())),
             false => PinnedMods::Any,
         }
     }

@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use tidegate_model::Time;
 
+use super::Extra;
 use super::Folder;
 use super::Left;
 use super::Location;
+use super::Locations;
 use super::ModsTaken;
+use super::NO_EXTRA;
 use super::Origin;
 use super::Source;
+use super::Spot;
 use super::State;
 use super::Tracked;
 use super::Without;
@@ -98,10 +102,15 @@ impl Source {
                     return 0;
                 }
                 let before = std::mem::replace(&mut folder.listing, Arc::clone(listing));
-                Some(Folder { listing: before, seen_in_scan: last_seen })
+                if folder.spot.place != listing.place {
+                    folder.spot = spot_of(listing);
+                }
+                let spot = Arc::clone(&folder.spot);
+                Some(Folder { listing: before, spot, seen_in_scan: last_seen })
             }
             None => {
-                let folder = Folder { listing: Arc::clone(listing), seen_in_scan };
+                let spot = spot_of(listing);
+                let folder = Folder { listing: Arc::clone(listing), spot, seen_in_scan };
                 self.folders.insert(Arc::clone(&listing.folder), folder);
                 None
             }
@@ -120,8 +129,9 @@ impl Source {
             let is_gone = |old: &SealedFile| has_moved || !now.contains(&(old.identity, old.name));
             self.remove_locations(&before, is_gone, taking_in);
         }
+        let spot = Arc::clone(&self.folders[&listing.folder].spot);
         for file in &listing.sealed {
-            self.add_location(listing, file, taking_in);
+            self.add_location(listing, &spot, file, taking_in);
         }
         listing.sealed.len()
     }
@@ -129,41 +139,42 @@ impl Source {
     fn add_location(
         &mut self,
         listing: &Arc<Listing>,
+        spot: &Arc<Spot>,
         file: &SealedFile,
         taking_in: &mut TakingIn,
     ) {
-        let location = Location {
-            place: listing.place.clone(),
-            folder: Arc::clone(&listing.folder),
-            name: file.name,
-        };
+        let location = Location { spot: Arc::clone(spot), name: file.name };
         let identity = file.identity;
         if let Some(tracked) = self.files.get_mut(&identity) {
             if !std::mem::replace(&mut tracked.is_found, true) {
                 tracked.first_scan = self.n_scans;
                 tracked.facts = Arc::clone(&file.facts);
-                tracked.mods = file.mods.clone();
+                if file.mods.is_some() || *tracked.extra() != NO_EXTRA {
+                    tracked.extra_mut().mods = file.mods.clone();
+                    taking_in.with_mods.insert(identity);
+                }
                 if file.name.is_of_compaction() {
                     // What was known of it when it was first seen is forgotten.
                     tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: false };
                 }
                 taking_in.fresh.push(identity);
-                taking_in.with_mods.insert(identity);
             }
             if tracked.is_young && !file.is_young {
                 taking_in.grown_up.push(identity);
             }
-            if !tracked.locations.contains(&location) {
+            if !tracked.locations.all().contains(&location) {
                 tracked.locations.push(location);
                 taking_in.touched.insert(identity);
             }
             // Two names of one file share its mods, but for the moment in which they are linked.
-            if file.mods.is_some() && tracked.mods != file.mods {
-                tracked.mods = file.mods.clone();
+            if file.mods.is_some() && tracked.extra().mods != file.mods {
+                tracked.extra_mut().mods = file.mods.clone();
                 taking_in.with_mods.insert(identity);
-            } else if file.mods.is_none() && tracked.mods.is_some() && tracked.locations.len() == 1
+            } else if file.mods.is_none()
+                && tracked.extra().mods.is_some()
+                && tracked.locations.all().len() == 1
             {
-                tracked.mods = None;
+                tracked.extra_mut().mods = None;
                 taking_in.with_mods.insert(identity);
             }
             return;
@@ -179,39 +190,27 @@ impl Source {
             Origin::Compaction { .. } => None,
         };
         let twin = self.twin_of(&location, identity);
-        let is_namesake =
-            self.config.without == Without::Inodes && self.has_namesake(&location.place, file.name);
-        self.files.insert(
-            identity,
-            Tracked {
-                region: listing.place.region.clone(),
-                locations: vec![location.clone()],
-                last: location,
-                is_found: true,
-                facts: Arc::clone(&file.facts),
-                mods: file.mods.clone(),
-                mods_taken,
-                mods_settled,
-                mods_uncarried: None,
-                first_scan: self.n_scans,
-                is_young: file.is_young,
-                origin,
-                state: if is_namesake { State::Rests } else { State::Remembered },
-                left: is_namesake.then_some(Left::Covered),
-                settles_at: None,
-                is_attempted: false,
-                is_beaten: false,
-                is_hit_in_flight: false,
-                twin,
-                has_missed: false,
-                has_lost_target: false,
-                is_vanished: false,
-                is_orphan: false,
-            },
-        );
+        let is_namesake = self.config.without == Without::Inodes
+            && self.has_namesake(location.place(), file.name);
+        let mods = file.mods.clone();
+        if mods.is_some() {
+            taking_in.with_mods.insert(identity);
+        }
+        let extra = Extra { mods, mods_taken, mods_settled, twin, ..Extra::default() };
+        let tracked = Tracked {
+            locations: Locations::One(location.clone()),
+            is_found: true,
+            facts: Arc::clone(&file.facts),
+            extra: extra.boxed(),
+            first_scan: self.n_scans,
+            is_young: file.is_young,
+            origin,
+            state: if is_namesake { State::Rests } else { State::Remembered },
+            left: is_namesake.then_some(Left::Covered),
+            ..Tracked::new(location)
+        };
+        self.files.insert(identity, Box::new(tracked));
         taking_in.fresh.push(identity);
-        taking_in.touched.insert(identity);
-        taking_in.with_mods.insert(identity);
     }
 
     /// What a file that was not known is made of.
@@ -234,9 +233,9 @@ impl Source {
 
     /// The checksum of a file that has left and may be this one on another disk.
     fn twin_of(&self, location: &Location, identity: FileIdentity) -> Option<u32> {
-        let Location { place, name, .. } = location;
+        let place = location.place();
         let partition = self.partition(&place.region, place.partition)?;
-        let equal = partition.named(self.read_rule(), place.space, *name);
+        let equal = partition.named(self.read_rule(), place.space, location.name);
         equal.filter(|it| it.length_bytes == identity.length_bytes).find_map(|it| {
             match self.files.get(&it)?.left? {
                 Left::Sent { crc32, .. } => Some(crc32),
@@ -250,7 +249,7 @@ impl Source {
         self.files.values().any(|it| {
             let other = it.locations.first().unwrap_or(&it.last);
             it.left.is_some()
-                && other.place == *place
+                && other.place() == place
                 && (other.name.version, other.name.time_ms) == (name.version, name.time_ms)
         })
     }
@@ -274,7 +273,9 @@ impl Source {
         for old in sealed.iter().filter(|old| is_gone(old)) {
             let Some(tracked) = self.files.get_mut(&old.identity) else { continue };
             tracked.locations.retain(|location| {
-                location.place != *place || location.folder != *folder || location.name != old.name
+                *location.place() != *place
+                    || location.folder() != folder
+                    || location.name != old.name
             });
             tracked.has_missed |= has_missed_all
                 || written.is_some_and(|it| it.contains(&(Arc::clone(folder), old.name)));
@@ -311,7 +312,7 @@ impl Source {
         identity: FileIdentity,
         late: bool,
     ) -> OrderKey {
-        let Place { region, partition, .. } = &location.place;
+        let Place { region, partition, .. } = location.place();
         let known = self.partition(region, *partition);
         let boundary = known.and_then(|it| it.boundary).map(|(version_max, ..)| version_max);
         let is_history = match boundary {
@@ -346,7 +347,7 @@ impl Source {
 
     /// Whether the unsequence barrier keeps a file back: the names of the open files it waits for.
     pub(super) fn waits_of(&self, location: &Location, identity: FileIdentity) -> Vec<TsFileName> {
-        let Location { place, name, .. } = location;
+        let place = location.place();
         if place.space == Space::Sequence || self.config.without == Without::Barrier {
             return Vec::new();
         }
@@ -355,9 +356,14 @@ impl Source {
         let partition = self.partition(&place.region, place.partition);
         let open = partition.map(|it| &it.open).into_iter().flatten();
         open.filter(|(space, open)| {
-            *space == Space::Sequence && open != name && rank.beats(rule, *space, *open)
+            *space == Space::Sequence && *open != location.name && rank.beats(rule, *space, *open)
         })
         .map(|(_, open)| *open)
         .collect()
     }
+}
+
+fn spot_of(listing: &Listing) -> Arc<Spot> {
+    let (place, folder) = (listing.place.clone(), Arc::clone(&listing.folder));
+    Arc::new(Spot { place, folder })
 }

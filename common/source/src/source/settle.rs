@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Location;
 use super::ModsTaken;
 use super::Origin;
 use super::Source;
@@ -57,8 +56,8 @@ impl Source {
         for identity in vanished {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
             let is_orphan = tracked.is_orphan;
-            let region = self.regions.entry(tracked.region.clone()).or_default();
-            if !region.is_seen || unreadable.covers(&tracked.region) {
+            let region = self.regions.entry(tracked.region().clone()).or_default();
+            if !region.is_seen || unreadable.covers(tracked.region()) {
                 // It may be in the part that could not be read, and be written to there.
                 tracked.has_missed = true;
                 region.limbo.push(identity);
@@ -67,7 +66,7 @@ impl Source {
             if is_orphan {
                 continue;
             }
-            calm.remove(&tracked.region);
+            calm.remove(tracked.region());
             self.handle_vanished(identity, &mut outcome);
         }
         self.note_vanished(outcome);
@@ -114,7 +113,7 @@ impl Source {
         let mut first_of: BTreeMap<&RegionKey, (FileIdentity, u32)> = BTreeMap::new();
         for (&identity, tracked) in &self.files {
             if tracked.left.is_some() {
-                let (first, n_files) = first_of.entry(&tracked.region).or_insert((identity, 0));
+                let (first, n_files) = first_of.entry(tracked.region()).or_insert((identity, 0));
                 (*first, *n_files) = ((*first).min(identity), *n_files + 1);
             }
         }
@@ -173,7 +172,7 @@ impl Source {
         // Of a young one, what stands beside it is not all there yet.
         let is_new = is_new && !tracked.is_young;
         let waits = tracked.state == State::Remembered;
-        let (facts, mods) = (tracked.facts.clone(), tracked.mods_settled);
+        let (facts, mods) = (tracked.facts.clone(), tracked.extra().mods_settled);
         let live = tracked.live();
         let late = tracked.is_compaction() || (waits && tracked.left.is_some());
         if is_new {
@@ -185,15 +184,15 @@ impl Source {
             let tracked = self.files.get_mut(&identity).expect("it was just looked at");
             tracked.state = State::Waiting(key);
             let first_scan = tracked.first_scan;
-            let region = self.regions.entry(location.place.region.clone()).or_default();
+            let region = self.regions.entry(location.place().region.clone()).or_default();
             region.count_waiting(first_scan, true);
             // Whether it is held is decided once all of the scan is known.
             region.held.insert(identity, Held { open, targets: Vec::new() });
         }
         let rank = self.rank(&location, identity);
-        let region = self.regions.entry(location.place.region.clone()).or_default();
+        let region = self.regions.entry(location.place().region.clone()).or_default();
         region.watermark.see(facts.progress.as_ref());
-        let partition = region.partitions.entry(location.place.partition).or_default();
+        let partition = region.partitions.entry(location.place().partition).or_default();
         partition.live.insert(rank, live);
     }
 
@@ -201,14 +200,16 @@ impl Source {
     fn come_of_age(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         tracked.is_young = false;
-        if tracked.origin == Origin::Rows {
-            tracked.mods_taken = match &tracked.mods {
+        if tracked.origin == Origin::Rows
+            && let Some(extra) = &mut tracked.extra
+        {
+            extra.mods_settled = extra.mods.as_ref().map(|mods| mods.mark());
+            extra.mods_taken = match &extra.mods {
                 Some(mods) => ModsTaken::List(Arc::clone(mods)),
                 None => ModsTaken::Nothing,
             };
-            tracked.mods_settled = tracked.mods.as_ref().map(|mods| mods.mark());
         }
-        let (known, mods) = (tracked.known(identity), tracked.mods_settled);
+        let (known, mods) = (tracked.known(identity), tracked.extra().mods_settled);
         self.note_seen(known, mods);
     }
 
@@ -231,18 +232,18 @@ impl Source {
         // One that is out may have been missed by a scan.
         let was_missed = std::mem::take(&mut tracked.is_vanished) || tracked.is_orphan;
         let before = std::mem::replace(&mut tracked.last, location.clone());
-        if old == new && before.place == location.place && !was_missed {
+        if old == new && before.place() == location.place() && !was_missed {
             return false;
         }
-        let region = self.regions.entry(tracked.region.clone()).or_default();
-        if let Some(partition) = region.partitions.get_mut(&before.place.partition) {
+        let region = self.regions.entry(tracked.region().clone()).or_default();
+        if let Some(partition) = region.partitions.get_mut(&before.place().partition) {
             partition.live.remove(&old);
         }
-        region.partitions.entry(location.place.partition).or_default().live.insert(new, live);
+        region.partitions.entry(location.place().partition).or_default().live.insert(new, live);
         if let State::Waiting(key) = tracked.state
             && region.in_flight.is_none_or(|(_, flight)| flight != Flight::File(key))
         {
-            let moved = OrderKey { rank: new, partition: location.place.partition, ..key };
+            let moved = OrderKey { rank: new, partition: location.place().partition, ..key };
             tracked.state = State::Waiting(moved);
             if region.queue.remove(&key) || region.aside.remove(&key).is_some() {
                 region.queue.insert(moved);
@@ -259,12 +260,13 @@ impl Source {
         if tracked.left.is_none() && !tracked.is_attempted {
             return;
         }
-        let key = tracked.region.clone();
+        let key = tracked.region().clone();
         let between = old.min(new)..old.max(new);
         let extent = &tracked.facts.extent;
-        let mut passed = self.concerned_in(&key, tracked.last.place.partition, between, |other| {
-            other.facts.extent.overlaps(extent)
-        });
+        let mut passed =
+            self.concerned_in(&key, tracked.last.place().partition, between, |other| {
+                other.facts.extent.overlaps(extent)
+            });
         passed.retain(|rank| rank.identity != identity);
         if passed.is_empty() {
             return;
@@ -297,9 +299,9 @@ impl Source {
         let mut sealed: BTreeMap<&RegionKey, HashSet<OpenFile>> = BTreeMap::new();
         for identity in fresh {
             if let Some(tracked) = self.files.get(identity) {
-                let Location { place, name, .. } = &tracked.last;
-                let file = (place.partition, place.space, *name);
-                sealed.entry(&tracked.region).or_default().insert(file);
+                let place = tracked.last.place();
+                let file = (place.partition, place.space, tracked.last.name);
+                sealed.entry(tracked.region()).or_default().insert(file);
             }
         }
         let none = HashSet::new();
@@ -336,7 +338,7 @@ impl Source {
     pub(super) fn requeue_left(&mut self, identity: FileIdentity, key: OrderKey) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         tracked.state = State::Waiting(key);
-        let region = self.regions.entry(tracked.region.clone()).or_default();
+        let region = self.regions.entry(tracked.region().clone()).or_default();
         region.count_waiting(tracked.first_scan, true);
         region.counts.resent_files += 1;
         self.queue_or_hold(identity, key);

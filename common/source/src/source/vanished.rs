@@ -45,8 +45,8 @@ impl Source {
         let Some(tracked) = self.files.get(&identity) else { return };
         let rank = self.rank(&tracked.last, identity);
         let tracked = self.files.get_mut(&identity).expect("it was just looked at");
-        let region = self.regions.entry(tracked.region.clone()).or_default();
-        let partition = region.partitions.entry(tracked.last.place.partition).or_default();
+        let region = self.regions.entry(tracked.region().clone()).or_default();
+        let partition = region.partitions.entry(tracked.last.place().partition).or_default();
         partition.live.remove(&rank);
         region.is_stirred = true;
         if let State::Waiting(key) = tracked.state {
@@ -71,7 +71,7 @@ impl Source {
             || tracked.is_compaction()
             || !tracked.is_found;
         if may_have_left && tracked.has_missed {
-            let key = (tracked.region.clone(), tracked.last.place.partition);
+            let key = (tracked.region().clone(), tracked.last.place().partition);
             let entry = outcome.unseen.entry(key).or_insert_with(|| Unseen {
                 first: file.clone(),
                 n_files: 0,
@@ -85,12 +85,13 @@ impl Source {
         }
         let gone = Gone {
             file,
-            mods: tracked.mods_settled,
+            mods: tracked.extra().mods_settled,
             has_left: tracked.left.is_some(),
             waited: tracked.state != State::Rests,
         };
         let is_unsent = tracked.state != State::Rests && !is_covered;
-        let is_unfinished = tracked.is_compaction() && tracked.settles_at.is_none();
+        let mods = tracked.extra().mods.clone();
+        let is_unfinished = tracked.is_compaction() && tracked.extra().settles_at.is_none();
         let is_doubtful = is_unfinished || had_target || tracked.has_lost_target;
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
         let is_dropped = may_have_left && !tracked.has_missed && follows_drops;
@@ -101,13 +102,13 @@ impl Source {
         if is_unsent {
             region.watermark.abandon();
         }
-        let partition = region.partitions.entry(tracked.last.place.partition).or_default();
+        let partition = region.partitions.entry(tracked.last.place().partition).or_default();
         partition.lost.push(Lost {
             gone,
             is_unsent,
             is_dropped,
             facts: tracked.is_found.then_some(tracked.facts),
-            mods: tracked.mods,
+            mods,
             // Unless it has just been said.
             has_missed: (tracked.has_missed && !may_have_left) || tracked.is_young,
             is_doubtful,
