@@ -93,6 +93,9 @@ pub struct Source {
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
     taking_in: Option<TakingIn>,
+    /// Mods files that were written to before the last scan read the mods, while files had gone that it
+    /// could not read the mods of.
+    touched_unread: HashSet<(Arc<str>, TsFileName)>,
     /// Files that the edge holds pinned.
     pinned: Arc<HashSet<FileIdentity>>,
     /// Files that lie nowhere any more and leave from their pins.
@@ -423,6 +426,7 @@ impl Source {
             has_boundary: false,
             unread: Vec::new(),
             taking_in: None,
+            touched_unread: HashSet::new(),
             pinned: Arc::default(),
             orphans: BTreeSet::new(),
         }

@@ -277,8 +277,10 @@ impl Source {
                     || location.folder() != folder
                     || location.name != old.name
             });
+            let name = (Arc::clone(folder), old.name);
             tracked.has_missed |= has_missed_all
-                || written.is_some_and(|it| it.contains(&(Arc::clone(folder), old.name)));
+                || written.is_some_and(|it| it.contains(&name))
+                || self.touched_unread.contains(&name);
             taking_in.touched.insert(old.identity);
         }
     }

@@ -17,6 +17,7 @@ use crate::identity::RegionKey;
 use crate::listing::ModsMark;
 use crate::listing::Scan;
 use crate::listing::SourceMarks;
+use crate::listing::Watched;
 use crate::record::Boundary;
 use crate::record::Known;
 use crate::record::Record;
@@ -69,6 +70,10 @@ impl Source {
             calm.remove(tracked.region());
             self.handle_vanished(identity, &mut outcome);
         }
+        self.touched_unread = match &scan.watched {
+            Watched::Yes { touched, .. } if !scan.unsettled.is_empty() => touched.clone(),
+            Watched::Yes { .. } | Watched::No => HashSet::new(),
+        };
         self.note_vanished(outcome);
         self.take_up_orphans(&unreadable);
         for identity in with_mods {

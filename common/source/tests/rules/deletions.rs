@@ -1,6 +1,7 @@
 //! Deletions: which leave with their file, which by themselves, and which not at all.
 
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_model::Verdict;
@@ -20,6 +21,8 @@ use tidegate_source::Watched;
 use crate::tree::Key;
 use crate::tree::Site;
 use crate::tree::deletion;
+use crate::tree::disk;
+use crate::tree::folder;
 use crate::tree::label;
 use crate::tree::name;
 use crate::tree::place;
@@ -249,6 +252,27 @@ fn a_file_is_not_forgotten_before_the_deletions_beside_it_have_left() {
     site.scan();
     assert_eq!(site.drain(), ["0..1 of root.t.d1.s"]);
     assert!(site.records.contains(&Record::Gone(identity)));
+}
+
+#[test]
+fn those_beside_a_file_that_went_before_they_were_read_are_a_gap() {
+    // The deletion came before the mods of that scan were read, and the file went then: the next
+    // scan knew only of what had come after.
+    for is_unsettled in [true, false] {
+        let (mut site, key) = sent();
+        let touched = HashSet::from([(folder(&disk(), &key.0), key.1)]);
+        let mut scan = site.next_scan();
+        scan.watched = Watched::Yes { broken: HashSet::new(), touched };
+        if is_unsettled {
+            scan.unsettled.insert(key.0.region.clone());
+        }
+        site.source.handle_scan(site.now, &scan);
+        site.persist();
+        site.tree.remove(&key);
+        site.turn();
+        let expected = [GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), &expected[..usize::from(is_unsettled)]);
+    }
 }
 
 #[test]
