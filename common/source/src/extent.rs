@@ -1,7 +1,5 @@
 //! What a file may touch: times by device.
 
-use std::sync::Arc;
-
 /// Devices and times that an item may touch.
 ///
 /// An extent may claim too much, never too little: whoever asks whether two items overlap may be
@@ -19,8 +17,10 @@ pub enum Extent {
         /// Last time stamp.
         end: i64,
     },
+    /// One device.
+    Device(DeviceSpan),
     /// By device, sorted by [`DeviceSpan::device`], each device once.
-    Devices(Arc<[DeviceSpan]>),
+    Devices(Box<[DeviceSpan]>),
 }
 
 /// The times of one device in a file.
@@ -56,7 +56,10 @@ impl Extent {
             }
             same
         });
-        Self::Devices(spans.into())
+        match spans.as_slice() {
+            [span] => Self::Device(*span),
+            _ => Self::Devices(spans.into()),
+        }
     }
 
     /// Without the devices: less memory, more overlaps.
@@ -72,7 +75,8 @@ impl Extent {
         match self {
             Self::Unknown => None,
             Self::Range { start, end } => Some((*start, *end)),
-            Self::Devices(spans) => {
+            Self::Device(_) | Self::Devices(_) => {
+                let spans = self.spans()?;
                 let start = spans.iter().map(|span| span.start).min()?;
                 let end = spans.iter().map(|span| span.end).max()?;
                 Some((start, end))
@@ -80,36 +84,51 @@ impl Extent {
         }
     }
 
+    /// The spans by device, where those are known.
+    fn spans(&self) -> Option<&[DeviceSpan]> {
+        match self {
+            Self::Device(span) => Some(std::slice::from_ref(span)),
+            Self::Devices(spans) => Some(spans),
+            Self::Unknown | Self::Range { .. } => None,
+        }
+    }
+
     /// Whether a cell may be in both.
     pub fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Unknown, _) | (_, Self::Unknown) => true,
-            (Self::Devices(a), Self::Devices(b)) => {
-                let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-                let mut rest: &[DeviceSpan] = many;
-                few.iter().any(|span| {
-                    let at = rest.partition_point(|it| it.device < span.device);
-                    rest = &rest[at..];
-                    rest.first().is_some_and(|it| {
-                        it.device == span.device && it.start <= span.end && span.start <= it.end
-                    })
-                })
+        let (few, many) = match (self.spans(), other.spans()) {
+            (Some(a), Some(b)) if a.len() <= b.len() => (a, b),
+            (Some(a), Some(b)) => (b, a),
+            (Some(spans), None) => return other.meets_any(spans),
+            (None, Some(spans)) => return self.meets_any(spans),
+            (None, None) => {
+                return match (self.bounds(), other.bounds()) {
+                    (Some((a, b)), Some((c, d))) => a <= d && c <= b,
+                    _ => true,
+                };
             }
-            (Self::Devices(spans), Self::Range { start, end })
-            | (Self::Range { start, end }, Self::Devices(spans)) => {
-                spans.iter().any(|span| span.start <= *end && *start <= span.end)
-            }
-            (Self::Range { start: a, end: b }, Self::Range { start: c, end: d }) => {
-                a <= d && c <= b
-            }
-        }
+        };
+        let mut rest = many;
+        few.iter().any(|span| {
+            let at = rest.partition_point(|it| it.device < span.device);
+            rest = &rest[at..];
+            rest.first().is_some_and(|it| {
+                it.device == span.device && it.start <= span.end && span.start <= it.end
+            })
+        })
+    }
+
+    /// Whether this, which knows no devices, may have a cell in common with any of these.
+    fn meets_any(&self, spans: &[DeviceSpan]) -> bool {
+        self.bounds().is_none_or(|(start, end)| {
+            spans.iter().any(|span| span.start <= end && start <= span.end)
+        })
     }
 
     /// Bytes of memory behind it.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Devices(spans) => size_of_val::<[DeviceSpan]>(spans),
-            Self::Range { .. } | Self::Unknown => 0,
+            Self::Range { .. } | Self::Device(_) | Self::Unknown => 0,
         }
     }
 }

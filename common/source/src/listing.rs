@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tidegate_model::Dialect;
 use tidegate_tsfile::DeviceExtent;
 use tidegate_tsfile::ModsKind;
-use tidegate_tsfile::ProgressIndex;
 
 use crate::deletion::SeenDeletion;
 use crate::extent::Extent;
@@ -14,6 +13,7 @@ use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
+use crate::progress::FileProgress;
 
 /// One folder `<space>/<database>/<region>/<partition>` at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,7 +53,7 @@ pub struct FileFacts {
     /// Devices and times.
     pub extent: Extent,
     /// Which rows of the consensus are in it; `None` where that says nothing.
-    pub progress: Option<ProgressIndex>,
+    pub progress: Option<FileProgress>,
     /// The devices by name, where drops are to be followed
     /// ([`DropPolicy::Delete`](crate::DropPolicy::Delete)).
     pub devices: Option<Arc<[DeviceExtent]>>,

@@ -125,13 +125,13 @@ pub(crate) fn may_hold(
     // A target's progress is the join over its sources.
     let progress_fits = || match (facts.and_then(|it| it.progress.as_ref()), &target_facts.progress)
     {
-        (Some(file), Some(target)) => file.is_covered_by(target),
+        (Some(file), Some(target)) => file.whole().is_covered_by(&target.whole()),
         (Some(_), None) => false,
         (None, _) => true,
     };
     spaces_fit
-        && progress_fits()
         && facts.is_none_or(|facts| facts.extent.overlaps(&target_facts.extent))
+        && progress_fits()
 }
 
 impl Partition {

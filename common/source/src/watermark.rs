@@ -13,6 +13,7 @@ use tidegate_tsfile::ProgressIndex;
 use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::SourceMarks;
+use crate::progress::FileProgress;
 use crate::source::Without;
 
 /// An open file: partition, space, name.
@@ -57,11 +58,11 @@ impl Watermark {
     /// so what was found before proves nothing after.
     pub(crate) fn proves(
         &self,
-        progress: Option<&ProgressIndex>,
+        progress: Option<&FileProgress>,
         marks: SourceMarks,
         without: Without,
     ) -> bool {
-        let Some(progress) = progress else { return false };
+        let Some(progress) = progress.map(FileProgress::whole) else { return false };
         if without == Without::ContiguousWatermark && progress.is_proven_by(&self.seen[1]) {
             return true;
         }
@@ -71,9 +72,9 @@ impl Watermark {
     }
 
     /// A sealed file was seen.
-    pub(crate) fn see(&mut self, progress: Option<&ProgressIndex>) {
+    pub(crate) fn see(&mut self, progress: Option<&FileProgress>) {
         if let Some(progress) = progress {
-            self.seen[2].join(progress);
+            self.seen[2].join(&progress.whole());
         }
     }
 

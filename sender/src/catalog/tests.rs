@@ -192,7 +192,7 @@ fn only_files_with_a_resource_are_sealed_and_foreign_things_are_passed_over() {
     assert_eq!(listing.unsealed, [name("8-2-0-0.tsfile")]);
     assert_eq!(file.name.to_string(), "7-1-0-0.tsfile");
     assert_eq!(file.facts.extent.bounds(), Some((1, 9)));
-    assert_eq!(file.facts.progress, Some(tidegate_tsfile::ProgressIndex::iot(1, 7)));
+    assert_eq!(file.facts.progress, Some(tidegate_tsfile::ProgressIndex::iot(1, 7).into()));
     assert_eq!(file.facts.devices, None);
     let mods: &ModsRead = file.mods.as_ref().expect("mods");
     assert_eq!((mods.kind, mods.whole_bytes, mods.entries.len()), (ModsKind::Text, 27, 1));

@@ -439,7 +439,7 @@ impl Run {
         let extent = Extent::of_devices(spans.collect());
         FileFacts {
             extent: if self.setup.has_devices { extent } else { extent.coarse() },
-            progress: file.progress.is_evidence().then(|| file.progress.clone()),
+            progress: file.progress.is_evidence().then(|| file.progress.clone().into()),
             devices: (self.setup.drop_policy == DropPolicy::Delete)
                 .then(|| devices_of(file).into()),
         }

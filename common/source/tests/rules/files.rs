@@ -223,7 +223,7 @@ fn a_target_need_not_leave_if_all_of_it_has_and_somebody_watched() {
         let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
         let facts = std::sync::Arc::make_mut(&mut site.tree.file(&target).facts);
         // Rows that nobody has seen may be in it.
-        facts.progress = Some(ProgressIndex::iot(1, 99));
+        facts.progress = Some(ProgressIndex::iot(1, 99).into());
         sources.iter().for_each(|source| drop(site.tree.remove(source)));
         let mut left = Vec::new();
         for _ in 0..4 {

@@ -214,7 +214,7 @@ fn what_went_into_a_target_leaves_with_it_and_not_from_its_pin() {
     let (mut site, mut pins) = dropped();
     let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
     Arc::make_mut(&mut site.tree.file(&target).facts).progress =
-        Some(tidegate_tsfile::ProgressIndex::iot(1, 2));
+        Some(tidegate_tsfile::ProgressIndex::iot(1, 2).into());
     let second = (sequence(1), name(2));
     site.tree.remove(&second);
     let mut left = Vec::new();
@@ -241,7 +241,7 @@ fn what_may_be_in_a_target_that_goes_too_does_not_leave_from_its_pin() {
         }
         let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
         Arc::make_mut(&mut site.tree.file(&target).facts).progress =
-            Some(tidegate_tsfile::ProgressIndex::iot(1, 2));
+            Some(tidegate_tsfile::ProgressIndex::iot(1, 2).into());
         site.scan();
         site.tree.remove(&target);
         if is_first {

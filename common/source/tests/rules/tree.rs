@@ -97,7 +97,7 @@ impl Tree {
         });
         let facts = FileFacts {
             extent: Extent::of_devices(spans.collect()),
-            progress: Some(ProgressIndex::iot(1, inode.cast_signed())),
+            progress: Some(ProgressIndex::iot(1, inode.cast_signed()).into()),
             devices: Some(
                 devices.iter().map(|&(path, start, end)| extent(path, start, end)).collect(),
             ),
