@@ -133,6 +133,8 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Files of a scan that each pipe looks at in one turn: a few milliseconds.
 const FILES_PER_TURN: usize = 1000;
+/// The ledger writes and lets go of so many effects while the next ones are gathered.
+const EFFECTS_PER_REQUEST_MAX: usize = 1024;
 /// Log lines of one kind in a minute.
 pub(crate) const LINES_PER_MINUTE_MAX: u32 = 6;
 
@@ -213,10 +215,14 @@ impl Edge {
                 pipe.gaps.push_back(DatedGap { recorded_ms, gap: gap.clone() });
             }
             effects.push(effect);
+            pipe.n_effects_pending += 1;
+            if effects.len() == EFFECTS_PER_REQUEST_MAX {
+                let effects = std::mem::take(&mut effects);
+                // A ledger that is gone has reported why.
+                let _ = self.ledger.send(LedgerRequest::Append { pipe: id, effects });
+            }
         }
         if !effects.is_empty() {
-            pipe.n_effects_pending += effects.len();
-            // A ledger that is gone has reported why.
             let _ = self.ledger.send(LedgerRequest::Append { pipe: id, effects });
         }
     }

@@ -171,9 +171,7 @@ pub(crate) fn run(requests: &Receiver<LedgerRequest>, mut report: impl FnMut(Led
             }
             Some(LedgerRequest::Rewrite { pipe, records }) => {
                 let Some(journals) = pipes.get_mut(&pipe) else { continue };
-                let encoded: Vec<(u8, Vec<u8>)> = records.iter().map(Record::encode).collect();
-                let records = encoded.iter().map(|(kind, body)| (*kind, body.as_slice()));
-                match journals.cursor.rewrite(records) {
+                match journals.cursor.rewrite(records.iter().map(Record::encode)) {
                     // Where there is no room for a second journal, the first may still have some.
                     Ok(()) | Err(WriteError::DiskFull(_)) => {
                         let cursor_bytes = journals.cursor.bytes();

@@ -135,14 +135,15 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Panics
     /// When a kind is [`KIND_RESERVED`].
-    pub fn rewrite<'r>(
+    pub fn rewrite<B: AsRef<[u8]>>(
         &mut self,
-        records: impl IntoIterator<Item = (u8, &'r [u8])>,
+        records: impl IntoIterator<Item = (u8, B)>,
     ) -> Result<(), WriteError> {
         self.log.refuse_if_failed()?;
         let made = replace(&self.storage, &self.name, &self.beside, self.salt, |log| {
             for (kind, bytes) in records {
                 assert_ne!(kind, KIND_RESERVED, "this kind closes a journal");
+                let bytes = bytes.as_ref();
                 check_size(bytes)?;
                 log.append(|body| encode(body, kind, bytes))?;
             }

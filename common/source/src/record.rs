@@ -60,7 +60,7 @@ pub enum Record {
         /// The source when this was found.
         marks: SourceMarks,
         /// Which rows.
-        progress: ProgressIndex,
+        progress: Box<ProgressIndex>,
     },
     /// What stood in a partition when the pipe was created.
     Boundary(Boundary),
@@ -257,7 +257,7 @@ impl Record {
             KIND_WATERMARK => Self::Watermark {
                 region: decode_region(reader)?,
                 marks: decode_marks(reader)?,
-                progress: ProgressIndex::decode(reader)?,
+                progress: Box::new(ProgressIndex::decode(reader)?),
             },
             KIND_BOUNDARY => Self::Boundary(Boundary {
                 region: decode_region(reader)?,

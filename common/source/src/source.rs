@@ -406,6 +406,9 @@ enum State {
     Rests,
 }
 
+/// Room for effects that is kept.
+const EFFECTS_USUAL: usize = 256;
+
 impl Source {
     /// A source without a past.
     pub fn new(config: SourceConfig) -> Self {
@@ -434,7 +437,12 @@ impl Source {
 
     /// The next durable effect.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let effect = self.effects.pop_front();
+        if self.effects.is_empty() {
+            // A large scan made it large, once.
+            self.effects.shrink_to(EFFECTS_USUAL);
+        }
+        effect
     }
 
     /// So many more of the effects are durable, in the order in which they were polled.

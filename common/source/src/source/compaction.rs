@@ -137,28 +137,48 @@ impl Source {
     /// Lets files go that no longer wait for open files or for the end of a compaction.
     pub(super) fn release_held(&mut self, readable: &BTreeSet<RegionKey>) {
         let now = self.clock;
-        let mut held = Vec::new();
-        for (key, region) in &mut self.regions {
+        let keys: Vec<RegionKey> = self.regions.keys().cloned().collect();
+        for key in keys {
+            let region = self.regions.entry(key.clone()).or_default();
+            let mut entering = std::mem::take(&mut region.entering);
             let is_due = region.is_stirred || region.stirs_at.is_some_and(|at| at <= now);
-            if is_due && readable.contains(key) {
-                (region.is_stirred, region.stirs_at) = (false, None);
-                held.extend(region.held.keys().copied());
+            if !is_due || !readable.contains(&key) {
+                for identity in entering.drain(..) {
+                    region.held.entry(identity).or_default();
+                }
+                region.entering = entering;
+                continue;
+            }
+            (region.is_stirred, region.stirs_at) = (false, None);
+            entering.retain(|it| !region.held.contains_key(it));
+            entering.extend(region.held.keys());
+            let released: Vec<OrderKey> =
+                entering.drain(..).filter_map(|identity| self.release(identity, now)).collect();
+            let region = self.regions.entry(key).or_default();
+            region.entering = entering;
+            // Made of all at once, a tree takes half the room.
+            if released.len() > region.queue.len() {
+                region.queue.append(&mut released.into_iter().collect());
+            } else {
+                region.queue.extend(released);
             }
         }
-        held.into_iter().for_each(|identity| self.release(identity, now));
     }
 
-    fn release(&mut self, identity: FileIdentity, now: Time) {
+    /// Where a file is queued, if it need not be held any longer.
+    fn release(&mut self, identity: FileIdentity, now: Time) -> Option<OrderKey> {
         let is_covered = self.is_covered(identity);
         let has_sources = !is_covered && self.has_possible_source(identity);
-        let Some(tracked) = self.files.get_mut(&identity) else { return };
-        let State::Waiting(key) = tracked.state else { return };
-        let Some(region) = self.regions.get_mut(tracked.region()) else { return };
-        let Some(partition) = region.partitions.get(&key.partition) else { return };
+        let tracked = self.files.get_mut(&identity)?;
+        let State::Waiting(key) = tracked.state else { return None };
+        let region = self.regions.get_mut(tracked.region())?;
+        let partition = region.partitions.get(&key.partition)?;
+        let mut held = region.held.remove(&identity).unwrap_or_default();
         // What a target is made of may only show in the scan after the one that shows it.
         if tracked.is_young || (tracked.is_compaction() && tracked.first_scan == self.n_scans) {
             region.stirs_at = Some(now);
-            return;
+            region.held.insert(identity, held);
+            return None;
         }
         if tracked.is_compaction() && self.config.without != Without::Unfinished {
             let Rank { space, name, .. } = key.rank;
@@ -166,16 +186,17 @@ impl Source {
                 if let Some(extra) = &mut tracked.extra {
                     extra.settles_at = None;
                 }
-                return;
+                region.held.insert(identity, held);
+                return None;
             }
             tracked.extra_mut().settles_at.get_or_insert(now + self.config.sources_go_within);
             // While it is not gone, one of its sources would be taken for a file that it beats.
             if has_sources && !tracked.has_settled(now) {
                 region.stirs_at = earlier(region.stirs_at, tracked.extra().settles_at);
-                return;
+                region.held.insert(identity, held);
+                return None;
             }
         }
-        let Some(mut held) = region.held.remove(&identity) else { return };
         held.open.retain(|name| partition.open.contains(&(Space::Sequence, *name)));
         if held.targets.iter().any(|it| !self.files.contains_key(it))
             && let Some(tracked) = self.files.get_mut(&identity)
@@ -191,13 +212,12 @@ impl Source {
         });
         if !held.open.is_empty() || !held.targets.is_empty() {
             region.held.insert(identity, held);
-            return;
+            return None;
         }
         let key = OrderKey { scan: self.n_scans, ..key };
-        region.queue.insert(key);
-        if let Some(tracked) = self.files.get_mut(&identity) {
-            tracked.state = State::Waiting(key);
-        }
+        let tracked = self.files.get_mut(&identity)?;
+        tracked.state = State::Waiting(key);
+        Some(key)
     }
 
     /// Whether a file is there of which a compaction may have made this target.

@@ -56,7 +56,7 @@ impl Source {
                 self.regions.entry(region).or_default().done.insert(key);
             }
             Record::Watermark { region, marks, progress } => {
-                self.regions.entry(region).or_default().watermark.restore(marks, progress);
+                self.regions.entry(region).or_default().watermark.restore(marks, *progress);
             }
             Record::Boundary(boundary) => {
                 let Boundary { region, partition, version_max, n_sealed, n_open } = boundary;
@@ -116,7 +116,7 @@ impl Source {
                 }
             }
             if let Some((marks, progress)) = region.watermark.reached() {
-                let (marks, progress) = (*marks, progress.clone());
+                let (marks, progress) = (*marks, Box::new(progress.clone()));
                 records.push(Record::Watermark { region: key.clone(), marks, progress });
             }
             let done = region.done.iter();

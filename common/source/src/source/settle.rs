@@ -28,6 +28,9 @@ use crate::region::Rank;
 use crate::region::Region;
 use crate::watermark::OpenFile;
 
+/// After a scan that found more new files than these, memory is looked after.
+const FRESH_FEW: usize = 1000;
+
 impl Source {
     /// All folders of a scan are taken in.
     pub(super) fn end_scan(&mut self, mut taking_in: TakingIn) {
@@ -83,8 +86,22 @@ impl Source {
         self.make_way(&fresh);
         self.settle_lost(&readable);
         self.release_held(&readable);
+        if fresh.len() > FRESH_FEW {
+            self.pack();
+        }
         self.let_ready(&readable, &calm);
         self.follow_watermarks(&readable, &fresh);
+    }
+
+    /// Has the trees of files, which grew at their ends, take no more room than they need.
+    fn pack(&mut self) {
+        for region in self.regions.values_mut() {
+            region.entering.shrink_to_fit();
+            region.held.shrink_to_fit();
+            for partition in region.partitions.values_mut() {
+                partition.live = std::mem::take(&mut partition.live).into_iter().collect();
+            }
+        }
     }
 
     fn readable_regions(&self, scan: &Scan) -> BTreeSet<RegionKey> {
@@ -192,7 +209,11 @@ impl Source {
             let region = self.regions.entry(location.place().region.clone()).or_default();
             region.count_waiting(first_scan, true);
             // Whether it is held is decided once all of the scan is known.
-            region.held.insert(identity, Held { open, targets: Vec::new() });
+            if open.is_empty() {
+                region.entering.push(identity);
+            } else {
+                region.held.insert(identity, Held { open, targets: Vec::new() });
+            }
         }
         let rank = self.rank(&location, identity);
         let region = self.regions.entry(location.place().region.clone()).or_default();
@@ -334,7 +355,7 @@ impl Source {
         }
         region.is_stirred = true;
         if let Some((marks, progress)) = region.watermark.reached() {
-            let (marks, progress) = (*marks, progress.clone());
+            let (marks, progress) = (*marks, Box::new(progress.clone()));
             self.record(Record::Watermark { region: key.clone(), marks, progress });
         }
     }

@@ -103,7 +103,11 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
             let key = DeletionKey::of(&deletion("root.**", i64(rng), i64(rng)));
             Record::DeletionDone { region: region(rng), key }
         }
-        8 => Record::Watermark { region: region(rng), marks: marks(rng), progress: progress(rng) },
+        8 => Record::Watermark {
+            region: region(rng),
+            marks: marks(rng),
+            progress: Box::new(progress(rng)),
+        },
         9 => Record::Boundary(Boundary {
             region: region(rng),
             partition: i64(rng),

@@ -207,16 +207,19 @@ fn a_clock_that_is_set_back_holds_no_file_for_long() {
 #[test]
 fn extents_of_files_that_are_gone_make_room_for_others() {
     let mut tree = Tree::new();
-    tree.seal(FILE);
-    tree.seal(&format!("{FOLDER}/8-1-0-0.tsfile"));
+    for file in [FILE, &format!("{FOLDER}/8-1-0-0.tsfile")] {
+        tree.seal(file);
+        let two_devices = resource(&[("root.sg.d1", 5, 9), ("root.sg.d2", 5, 9)]);
+        fs::write(tree.path(&format!("{file}.resource")), two_devices).expect("a resource");
+    }
     let bytes = |tree: &Tree| -> usize {
         tree.catalog.folders.values().map(|known| known.folder.extent_bytes).sum()
     };
     tree.scan();
-    assert_eq!(bytes(&tree), 2 * size_of::<tidegate_source::DeviceSpan>());
+    assert_eq!(bytes(&tree), 4 * size_of::<tidegate_source::DeviceSpan>());
     fs::remove_file(tree.path(FILE)).expect("gone");
     tree.scan();
-    assert_eq!(bytes(&tree), size_of::<tidegate_source::DeviceSpan>());
+    assert_eq!(bytes(&tree), 2 * size_of::<tidegate_source::DeviceSpan>());
     fs::remove_dir_all(tree.path(FOLDER)).expect("gone");
     tree.scan();
     assert_eq!(bytes(&tree), 0);
