@@ -32,6 +32,27 @@ pub(crate) struct OrderKey {
     pub(crate) rank: Rank,
 }
 
+/// What of a waiting file's position does not follow from where it lies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Turn {
+    phase: Phase,
+    scan: u64,
+    pub(crate) is_late: bool,
+}
+
+impl OrderKey {
+    pub(crate) fn turn(&self) -> Turn {
+        Turn { phase: self.phase, scan: self.scan, is_late: self.is_late }
+    }
+}
+
+impl Turn {
+    pub(crate) fn key(self, partition: i64, rank: Rank) -> OrderKey {
+        let Self { phase, scan, is_late } = self;
+        OrderKey { phase, scan, partition, is_late, rank }
+    }
+}
+
 /// Which of two files of a partition wins where both have a cell: the greater one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Rank {
@@ -109,6 +130,12 @@ pub(crate) enum Flight {
     File(OrderKey),
     /// The first of [`Region::deletions`].
     Deletion,
+}
+
+impl Flight {
+    pub(crate) fn is_of(&self, identity: FileIdentity) -> bool {
+        matches!(self, Self::File(key) if key.rank.identity == identity)
+    }
 }
 
 /// What the last sequence number was given to.
@@ -262,6 +289,11 @@ impl Region {
         let pause = HOLD_MIN * 2u32.saturating_pow(self.refusals.min(6));
         self.refusals = self.refusals.saturating_add(1);
         self.held_until = Some(now + pause.min(HOLD_MAX));
+    }
+
+    /// Whether a file is out.
+    pub(crate) fn is_out(&self, identity: FileIdentity) -> bool {
+        self.in_flight.is_some_and(|(_, flight)| flight.is_of(identity))
     }
 
     /// When something may change by itself.

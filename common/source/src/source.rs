@@ -41,6 +41,7 @@ use crate::region::Phase;
 use crate::region::Rank;
 use crate::region::ReadRule;
 use crate::region::Region;
+use crate::region::Turn;
 use scan::TakingIn;
 
 /// Which file or deletion of a live IoTDB may leave next, so that what has left, the last arrival
@@ -80,7 +81,7 @@ pub struct Source {
     files: HashMap<FileIdentity, Box<Tracked>>,
     regions: BTreeMap<RegionKey, Region>,
     in_flight: HashMap<Token, RegionKey>,
-    effects: VecDeque<Effect>,
+    effects: VecDeque<Queued>,
     n_effects: u64,
     n_durable: u64,
     next_token: u64,
@@ -185,6 +186,14 @@ pub enum Effect {
     Cursor(Record),
     /// Append to the gap journal.
     Gap(Gap),
+}
+
+/// An effect that was not polled yet.
+#[derive(Debug)]
+enum Queued {
+    /// That a file was seen. A first scan has one for each file there is, so it takes little room.
+    Seen(FileIdentity, Option<Box<ModsMark>>),
+    Effect(Box<Effect>),
 }
 
 /// How an accepted item left.
@@ -401,7 +410,7 @@ enum State {
     /// To wait, once its place in the order is known.
     Remembered,
     /// Waiting, held, set aside or in flight.
-    Waiting(OrderKey),
+    Waiting(Turn),
     /// It has [`left`](Tracked::left), and nothing is to be done.
     Rests,
 }
@@ -437,12 +446,19 @@ impl Source {
 
     /// The next durable effect.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        let effect = self.effects.pop_front();
+        let queued = self.effects.pop_front();
         if self.effects.is_empty() {
             // A large scan made it large, once.
             self.effects.shrink_to(EFFECTS_USUAL);
         }
-        effect
+        Some(match queued? {
+            Queued::Effect(effect) => *effect,
+            Queued::Seen(identity, mods) => Effect::Cursor(match self.files.get(&identity) {
+                Some(tracked) => Record::Seen(tracked.known(identity), mods.map(|mark| *mark)),
+                // It went before anybody asked; what followed from that comes behind.
+                None => Record::Gone(identity),
+            }),
+        })
     }
 
     /// So many more of the effects are durable, in the order in which they were polled.
@@ -515,7 +531,10 @@ impl Source {
             Flight::Deletion => None,
         });
         let held = region.held.keys().filter_map(|it| match self.files.get(it)?.state {
-            State::Waiting(key) => Some(key),
+            State::Waiting(turn) => {
+                let tracked = self.files.get(it)?;
+                Some(self.key_of(tracked, *it, turn))
+            }
             State::Remembered | State::Rests => None,
         });
         for key in region.queue.iter().copied().chain(in_flight).chain(held) {
@@ -541,7 +560,11 @@ impl Source {
     }
 
     fn push(&mut self, effect: Effect) {
-        self.effects.push_back(effect);
+        self.enqueue(Queued::Effect(Box::new(effect)));
+    }
+
+    fn enqueue(&mut self, queued: Queued) {
+        self.effects.push_back(queued);
         self.n_effects += 1;
     }
 
@@ -555,6 +578,11 @@ impl Source {
 
     fn rank(&self, location: &Location, identity: FileIdentity) -> Rank {
         Rank::new(self.read_rule(), location.place().space, location.name, identity)
+    }
+
+    /// The position of a file that waits and is not out.
+    fn key_of(&self, tracked: &Tracked, identity: FileIdentity, turn: Turn) -> OrderKey {
+        turn.key(tracked.last.place().partition, self.rank(&tracked.last, identity))
     }
 
     /// A file has left, or is taken for a compaction's target.

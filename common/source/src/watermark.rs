@@ -88,12 +88,18 @@ impl Watermark {
         *self = Self::default();
     }
 
+    /// Whether a file was open when it was last looked at, so that it matters whether it is sealed.
+    pub(crate) fn knew_open(&self, file: &OpenFile) -> bool {
+        self.open_before.contains(file)
+            || self.snapshot.as_ref().is_some_and(|snapshot| snapshot.open.contains(file))
+    }
+
     /// A scan in which all of the region could be read ended.
     ///
     /// # Arguments
     ///
     /// - `open`: the region's open files
-    /// - `sealed`: the files that were seen sealed for the first time
+    /// - `sealed`: those that it [knew open](Self::knew_open) and that were seen sealed
     pub(crate) fn end_scan(
         &mut self,
         scan: u64,

@@ -15,7 +15,6 @@ use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
 use crate::identity::Space;
 use crate::partition::may_hold;
-use crate::region::Flight;
 use crate::region::Held;
 use crate::region::OrderKey;
 use crate::region::Rank;
@@ -41,8 +40,8 @@ impl Source {
                 let rank = Rank::new(rule, place.space, name, *identity);
                 partition.live.entry(rank).or_default().is_target = true;
                 tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: true };
-                if let State::Waiting(key) = &mut tracked.state {
-                    key.is_late = true;
+                if let State::Waiting(turn) = &mut tracked.state {
+                    turn.is_late = true;
                 }
             }
         }
@@ -87,8 +86,7 @@ impl Source {
                 *holds_unsent = true;
             }
             let Some(region) = self.regions.get_mut(tracked.region()) else { continue };
-            let flight = region.in_flight.map(|(_, flight)| flight);
-            if flight != Some(Flight::File(waiting)) {
+            if !region.is_out(identity) {
                 region.queue.remove(&waiting);
                 region.aside.remove(&waiting);
                 region.held.entry(identity).or_default().targets.push(target);
@@ -113,7 +111,8 @@ impl Source {
             let Some(partition) = self.partition(region, at) else { continue };
             let waiting = partition.live.keys().filter_map(|rank| {
                 let tracked = self.files.get(&rank.identity)?;
-                let State::Waiting(key) = tracked.state else { return None };
+                let State::Waiting(turn) = tracked.state else { return None };
+                let key = self.key_of(tracked, rank.identity, turn);
                 let (start, end) = tracked.bounds();
                 Some((start, end, rank.identity, key))
             });
@@ -152,8 +151,8 @@ impl Source {
             (region.is_stirred, region.stirs_at) = (false, None);
             entering.retain(|it| !region.held.contains_key(it));
             entering.extend(region.held.keys());
-            let released: Vec<OrderKey> =
-                entering.drain(..).filter_map(|identity| self.release(identity, now)).collect();
+            let mut released: Vec<OrderKey> = Vec::with_capacity(entering.len());
+            released.extend(entering.drain(..).filter_map(|it| self.release(it, now)));
             let region = self.regions.entry(key).or_default();
             region.entering = entering;
             // Made of all at once, a tree takes half the room.
@@ -169,8 +168,11 @@ impl Source {
     fn release(&mut self, identity: FileIdentity, now: Time) -> Option<OrderKey> {
         let is_covered = self.is_covered(identity);
         let has_sources = !is_covered && self.has_possible_source(identity);
+        let rule = self.read_rule();
         let tracked = self.files.get_mut(&identity)?;
-        let State::Waiting(key) = tracked.state else { return None };
+        let State::Waiting(turn) = tracked.state else { return None };
+        let rank = Rank::new(rule, tracked.last.place().space, tracked.last.name, identity);
+        let key = turn.key(tracked.last.place().partition, rank);
         let region = self.regions.get_mut(tracked.region())?;
         let partition = region.partitions.get(&key.partition)?;
         let mut held = region.held.remove(&identity).unwrap_or_default();
@@ -216,7 +218,7 @@ impl Source {
         }
         let key = OrderKey { scan: self.n_scans, ..key };
         let tracked = self.files.get_mut(&identity)?;
-        tracked.state = State::Waiting(key);
+        tracked.state = State::Waiting(key.turn());
         Some(key)
     }
 

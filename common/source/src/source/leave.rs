@@ -378,7 +378,7 @@ impl Source {
         let rank = self.rank(&tracked.last, identity);
         let waiting = OrderKey { rank, partition: tracked.last.place().partition, ..file };
         let tracked = self.files.get_mut(&identity)?;
-        tracked.state = State::Waiting(waiting);
+        tracked.state = State::Waiting(waiting.turn());
         self.queue_or_hold(identity, waiting);
         Some(waiting)
     }

@@ -40,10 +40,9 @@ impl Source {
         let is_abandoned = |identity: &FileIdentity| {
             !self.is_pinned(*identity)
                 && self.files.get(identity).is_some_and(|it| {
-                    let State::Waiting(key) = it.state else { return false };
-                    let region = self.regions.get(it.region());
-                    let flight = region.and_then(|region| region.in_flight);
-                    flight.is_none_or(|(_, flight)| flight != Flight::File(key))
+                    let is_out = |region: &Region| region.is_out(*identity);
+                    matches!(it.state, State::Waiting(_))
+                        && !self.regions.get(it.region()).is_some_and(is_out)
                 })
         };
         let abandoned: Vec<FileIdentity> = orphans.filter(is_abandoned).collect();
@@ -167,7 +166,7 @@ impl Source {
         let Some(tracked) = self.files.get(&identity) else { return };
         let key = self.order_key(&tracked.last, identity, false);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
-        tracked.state = State::Waiting(key);
+        tracked.state = State::Waiting(key.turn());
         let region = self.regions.entry(tracked.region().clone()).or_default();
         region.count_waiting(tracked.first_scan, true);
         region.queue.insert(key);
@@ -177,9 +176,10 @@ impl Source {
     pub(super) fn abandon(&mut self, identity: FileIdentity) {
         self.set_orphan(identity, false);
         let Some(tracked) = self.files.remove(&identity) else { return };
+        let rank = self.rank(&tracked.last, identity);
         let region = self.regions.entry(tracked.region().clone()).or_default();
-        if let State::Waiting(key) = tracked.state {
-            region.take_out(key);
+        if let State::Waiting(turn) = tracked.state {
+            region.take_out(turn.key(tracked.last.place().partition, rank));
             region.count_waiting(tracked.first_scan, false);
         }
         region.settling.remove(&identity);

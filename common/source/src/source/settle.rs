@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::ModsTaken;
 use super::Origin;
+use super::Queued;
 use super::Source;
 use super::State;
 use super::scan::TakingIn;
@@ -14,14 +15,12 @@ use super::vanished::Vanished;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
-use crate::listing::ModsMark;
 use crate::listing::Scan;
 use crate::listing::SourceMarks;
 use crate::listing::Watched;
 use crate::record::Boundary;
 use crate::record::Known;
 use crate::record::Record;
-use crate::region::Flight;
 use crate::region::Held;
 use crate::region::OrderKey;
 use crate::region::Rank;
@@ -188,23 +187,22 @@ impl Source {
     /// A file was found: it begins to wait, unless it has left.
     fn enter(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get(&identity) else { return };
-        let known = tracked.known(identity);
         let location = tracked.locations.first().expect("a fresh file lies somewhere").clone();
         let is_new = tracked.left.is_none() && tracked.state == State::Remembered;
         // Of a young one, what stands beside it is not all there yet.
         let is_new = is_new && !tracked.is_young;
         let waits = tracked.state == State::Remembered;
-        let (facts, mods) = (tracked.facts.clone(), tracked.extra().mods_settled);
+        let facts = tracked.facts.clone();
         let live = tracked.live();
         let late = tracked.is_compaction() || (waits && tracked.left.is_some());
         if is_new {
-            self.note_seen(known, mods);
+            self.note_seen(identity);
         }
         if waits {
             let open = self.waits_of(&location, identity);
             let key = self.order_key(&location, identity, late);
             let tracked = self.files.get_mut(&identity).expect("it was just looked at");
-            tracked.state = State::Waiting(key);
+            tracked.state = State::Waiting(key.turn());
             let first_scan = tracked.first_scan;
             let region = self.regions.entry(location.place().region.clone()).or_default();
             region.count_waiting(first_scan, true);
@@ -235,13 +233,13 @@ impl Source {
                 None => ModsTaken::Nothing,
             };
         }
-        let (known, mods) = (tracked.known(identity), tracked.extra().mods_settled);
-        self.note_seen(known, mods);
+        self.note_seen(identity);
     }
 
-    fn note_seen(&mut self, known: Known, mods: Option<ModsMark>) {
-        let key = known.place.region.clone();
-        self.record(Record::Seen(known, mods));
+    fn note_seen(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let key = tracked.region().clone();
+        self.enqueue(Queued::Seen(identity, tracked.extra().mods_settled.map(Box::new)));
         // With which deletions it leaves must be known after a crash, whether or not it left.
         let n_effects = self.n_effects;
         self.regions.entry(key).or_default().effects_awaited = n_effects;
@@ -266,11 +264,11 @@ impl Source {
             partition.live.remove(&old);
         }
         region.partitions.entry(location.place().partition).or_default().live.insert(new, live);
-        if let State::Waiting(key) = tracked.state
-            && region.in_flight.is_none_or(|(_, flight)| flight != Flight::File(key))
+        if let State::Waiting(turn) = tracked.state
+            && !region.is_out(identity)
         {
-            let moved = OrderKey { rank: new, partition: location.place().partition, ..key };
-            tracked.state = State::Waiting(moved);
+            let key = turn.key(before.place().partition, old);
+            let moved = turn.key(location.place().partition, new);
             if region.queue.remove(&key) || region.aside.remove(&key).is_some() {
                 region.queue.insert(moved);
             }
@@ -327,6 +325,10 @@ impl Source {
             if let Some(tracked) = self.files.get(identity) {
                 let place = tracked.last.place();
                 let file = (place.partition, place.space, tracked.last.name);
+                let region = self.regions.get(tracked.region());
+                if !region.is_some_and(|region| region.watermark.knew_open(&file)) {
+                    continue;
+                }
                 sealed.entry(tracked.region()).or_default().insert(file);
             }
         }
@@ -363,7 +365,7 @@ impl Source {
     /// Puts a file that has left back into the queue.
     pub(super) fn requeue_left(&mut self, identity: FileIdentity, key: OrderKey) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
-        tracked.state = State::Waiting(key);
+        tracked.state = State::Waiting(key.turn());
         let region = self.regions.entry(tracked.region().clone()).or_default();
         region.count_waiting(tracked.first_scan, true);
         region.counts.resent_files += 1;

@@ -19,7 +19,6 @@ use crate::partition::Lost;
 use crate::partition::may_hold;
 use crate::record::Known;
 use crate::record::Record;
-use crate::region::Flight;
 use crate::region::OrderKey;
 use crate::region::Rank;
 
@@ -49,8 +48,8 @@ impl Source {
         let partition = region.partitions.entry(tracked.last.place().partition).or_default();
         partition.live.remove(&rank);
         region.is_stirred = true;
-        if let State::Waiting(key) = tracked.state {
-            if region.in_flight.is_some_and(|(_, flight)| flight == Flight::File(key)) {
+        if let State::Waiting(_) = tracked.state {
+            if region.is_out(identity) {
                 // The reader holds it open; its outcome decides.
                 tracked.is_vanished = true;
                 return;
@@ -61,8 +60,8 @@ impl Source {
         let file = tracked.known(identity);
         let held = region.held.get(&identity);
         let had_target = held.is_some_and(|held| !held.targets.is_empty());
-        if let State::Waiting(key) = tracked.state {
-            region.take_out(key);
+        if let State::Waiting(turn) = tracked.state {
+            region.take_out(turn.key(tracked.last.place().partition, rank));
         }
         region.settling.remove(&identity);
         // Of a compaction's target, rows of it: with the files that it is made of.
