@@ -133,6 +133,8 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Files of a scan that each pipe looks at in one turn: a few milliseconds.
 const FILES_PER_TURN: usize = 1000;
+/// Effects that the ledger is given before it has made them durable.
+const EFFECTS_IN_LEDGER_MAX: usize = 8192;
 /// The ledger writes and lets go of so many effects while the next ones are gathered.
 const EFFECTS_PER_REQUEST_MAX: usize = 1024;
 /// Log lines of one kind in a minute.
@@ -198,7 +200,10 @@ impl Edge {
     pub(crate) fn persist(&mut self, id: u64) {
         let Some(pipe) = self.state.pipes.get_mut(&id) else { return };
         let mut effects = Vec::new();
-        while let Some(effect) = pipe.source.poll_effect() {
+        // The source keeps the others in less room until these are durable.
+        while pipe.n_effects_pending < EFFECTS_IN_LEDGER_MAX
+            && let Some(effect) = pipe.source.poll_effect()
+        {
             if let Effect::Gap(gap) = &effect {
                 let name = pipe.definition.name.as_str();
                 let kind = format!("pipe {name}: gap: {}", gap.reason.key());
@@ -316,7 +321,10 @@ impl Edge {
                 let Some(known) = self.state.pipes.get_mut(&pipe) else { return Ok(()) };
                 known.n_effects_pending -= n_effects;
                 known.source.handle_durable(n_effects);
-                if cursor_bytes >= known.rewrite_at_bytes {
+                self.persist(pipe);
+                let Some(known) = self.state.pipes.get_mut(&pipe) else { return Ok(()) };
+                // What is not polled yet would stand behind what it came before.
+                if cursor_bytes >= known.rewrite_at_bytes && !known.source.has_effects() {
                     let records = known.source.live_records();
                     known.rewrite_at_bytes = u64::MAX; // until the ledger answers
                     let _ = self.ledger.send(LedgerRequest::Rewrite { pipe, records });

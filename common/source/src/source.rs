@@ -461,6 +461,11 @@ impl Source {
         })
     }
 
+    /// Whether there are effects to be polled.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// So many more of the effects are durable, in the order in which they were polled.
     pub fn handle_durable(&mut self, n_effects: usize) {
         self.n_durable += n_effects as u64;

@@ -19,6 +19,8 @@ use crate::region::Held;
 use crate::region::OrderKey;
 use crate::region::Rank;
 
+/// Files that are queued at once, where there are so many.
+const RELEASED_AT_ONCE: usize = 8192;
 /// A compaction that wrote its target before that has ended.
 const RECENT_NS: i64 = 300_000_000_000;
 
@@ -151,15 +153,16 @@ impl Source {
             (region.is_stirred, region.stirs_at) = (false, None);
             entering.retain(|it| !region.held.contains_key(it));
             entering.extend(region.held.keys());
-            let mut released: Vec<OrderKey> = Vec::with_capacity(entering.len());
-            released.extend(entering.drain(..).filter_map(|it| self.release(it, now)));
-            let region = self.regions.entry(key).or_default();
-            region.entering = entering;
-            // Made of all at once, a tree takes half the room.
-            if released.len() > region.queue.len() {
-                region.queue.append(&mut released.into_iter().collect());
-            } else {
-                region.queue.extend(released);
+            for batch in entering.chunks(RELEASED_AT_ONCE) {
+                let released = batch.iter().filter_map(|&it| self.release(it, now));
+                let mut released: BTreeSet<OrderKey> = released.collect();
+                let region = self.regions.entry(key.clone()).or_default();
+                // Made of many at once, a tree takes half the room.
+                if batch.len() == RELEASED_AT_ONCE {
+                    region.queue.append(&mut released);
+                } else {
+                    region.queue.extend(released);
+                }
             }
         }
     }

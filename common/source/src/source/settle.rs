@@ -42,6 +42,9 @@ impl Source {
         for &identity in &fresh {
             self.enter(identity);
         }
+        if fresh.len() > FRESH_FEW {
+            self.pack();
+        }
         for &identity in &grown_up {
             self.come_of_age(identity);
         }
@@ -85,9 +88,6 @@ impl Source {
         self.make_way(&fresh);
         self.settle_lost(&readable);
         self.release_held(&readable);
-        if fresh.len() > FRESH_FEW {
-            self.pack();
-        }
         self.let_ready(&readable, &calm);
         self.follow_watermarks(&readable, &fresh);
     }
@@ -95,8 +95,6 @@ impl Source {
     /// Has the trees of files, which grew at their ends, take no more room than they need.
     fn pack(&mut self) {
         for region in self.regions.values_mut() {
-            region.entering.shrink_to_fit();
-            region.held.shrink_to_fit();
             for partition in region.partitions.values_mut() {
                 partition.live = std::mem::take(&mut partition.live).into_iter().collect();
             }
