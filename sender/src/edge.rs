@@ -133,6 +133,8 @@ const SLOW_TURN: Duration = Duration::from_millis(50);
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Files of a scan that each pipe looks at in one turn: a few milliseconds.
 const FILES_PER_TURN: usize = 1000;
+/// About so much a file takes in the cursor journal.
+const RECORD_BYTES: u64 = 128;
 /// Effects that the ledger is given before it has made them durable.
 const EFFECTS_IN_LEDGER_MAX: usize = 8192;
 /// The ledger writes and lets go of so many effects while the next ones are gathered.
@@ -324,7 +326,10 @@ impl Edge {
                 self.persist(pipe);
                 let Some(known) = self.state.pipes.get_mut(&pipe) else { return Ok(()) };
                 // What is not polled yet would stand behind what it came before.
-                if cursor_bytes >= known.rewrite_at_bytes && !known.source.has_effects() {
+                let live_bytes = known.source.n_files() as u64 * RECORD_BYTES;
+                if cursor_bytes >= known.rewrite_at_bytes.max(2 * live_bytes)
+                    && !known.source.has_effects()
+                {
                     let records = known.source.live_records();
                     known.rewrite_at_bytes = u64::MAX; // until the ledger answers
                     let _ = self.ledger.send(LedgerRequest::Rewrite { pipe, records });

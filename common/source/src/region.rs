@@ -186,8 +186,6 @@ const DONE_MAX: usize = 65_536;
 pub(crate) struct Region {
     pub(crate) partitions: BTreeMap<i64, Partition>,
     pub(crate) queue: BTreeSet<OrderKey>,
-    /// Files that were found in this scan, until it is known whether they may leave.
-    pub(crate) entering: Vec<FileIdentity>,
     /// Files that may not leave yet, and what they wait for.
     pub(crate) held: HashMap<FileIdentity, Held>,
     pub(crate) aside: BTreeMap<OrderKey, Aside>,

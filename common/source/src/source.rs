@@ -188,11 +188,12 @@ pub enum Effect {
     Gap(Gap),
 }
 
-/// An effect that was not polled yet.
+/// An effect that was not polled yet. A first scan has one for each file there is, so it takes little
+/// room.
 #[derive(Debug)]
 enum Queued {
-    /// That a file was seen. A first scan has one for each file there is, so it takes little room.
-    Seen(FileIdentity, Option<Box<ModsMark>>),
+    /// That a file was seen, without deletions.
+    Seen(FileIdentity),
     Effect(Box<Effect>),
 }
 
@@ -400,9 +401,9 @@ struct Spot {
 /// Where a file lies, in most cases in one place.
 #[derive(Debug)]
 enum Locations {
-    Nowhere,
     One(Location),
-    Several(Vec<Location>),
+    /// Nowhere, or at several.
+    Others(Box<[Location]>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -453,8 +454,8 @@ impl Source {
         }
         Some(match queued? {
             Queued::Effect(effect) => *effect,
-            Queued::Seen(identity, mods) => Effect::Cursor(match self.files.get(&identity) {
-                Some(tracked) => Record::Seen(tracked.known(identity), mods.map(|mark| *mark)),
+            Queued::Seen(identity) => Effect::Cursor(match self.files.get(&identity) {
+                Some(tracked) => Record::Seen(tracked.known(identity), None),
                 // It went before anybody asked; what followed from that comes behind.
                 None => Record::Gone(identity),
             }),
@@ -464,6 +465,11 @@ impl Source {
     /// Whether there are effects to be polled.
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
+    }
+
+    /// Files that the ledger must remember.
+    pub fn n_files(&self) -> usize {
+        self.files.len()
     }
 
     /// So many more of the effects are durable, in the order in which they were polled.
@@ -644,11 +650,14 @@ impl Location {
 }
 
 impl Locations {
+    fn nowhere() -> Self {
+        Self::Others(Box::default())
+    }
+
     fn all(&self) -> &[Location] {
         match self {
-            Self::Nowhere => &[],
             Self::One(location) => std::slice::from_ref(location),
-            Self::Several(locations) => locations,
+            Self::Others(locations) => locations,
         }
     }
 
@@ -657,21 +666,23 @@ impl Locations {
     }
 
     fn push(&mut self, location: Location) {
-        *self = match std::mem::replace(self, Self::Nowhere) {
-            Self::Nowhere => Self::One(location),
-            Self::One(first) => Self::Several(vec![first, location]),
-            Self::Several(mut locations) => {
-                locations.push(location);
-                Self::Several(locations)
-            }
-        };
+        let mut all = self.all().to_vec();
+        all.push(location);
+        *self = all.into();
     }
 
     fn retain(&mut self, stays: impl Fn(&Location) -> bool) {
-        match self {
-            Self::One(location) if !stays(location) => *self = Self::Nowhere,
-            Self::Several(locations) => locations.retain(stays),
-            Self::Nowhere | Self::One(_) => (),
+        let mut all = self.all().to_vec();
+        all.retain(stays);
+        *self = all.into();
+    }
+}
+
+impl From<Vec<Location>> for Locations {
+    fn from(all: Vec<Location>) -> Self {
+        match <[Location; 1]>::try_from(all) {
+            Ok([location]) => Self::One(location),
+            Err(all) => Self::Others(all.into()),
         }
     }
 }
@@ -687,7 +698,7 @@ impl Tracked {
     /// A file that has lain there, of which nothing else is known.
     fn new(last: Location) -> Self {
         Self {
-            locations: Locations::Nowhere,
+            locations: Locations::nowhere(),
             last,
             is_found: false,
             facts: Arc::default(),

@@ -135,36 +135,57 @@ impl Source {
         found
     }
 
-    /// Lets files go that no longer wait for open files or for the end of a compaction.
-    pub(super) fn release_held(&mut self, readable: &BTreeSet<RegionKey>) {
+    /// Lets files go that no longer wait for open files or for the end of a compaction, and files
+    /// that were just found and need not.
+    pub(super) fn release_held(&mut self, readable: &BTreeSet<RegionKey>, fresh: &[FileIdentity]) {
         let now = self.clock;
-        let keys: Vec<RegionKey> = self.regions.keys().cloned().collect();
-        for key in keys {
-            let region = self.regions.entry(key.clone()).or_default();
-            let mut entering = std::mem::take(&mut region.entering);
+        let mut held = Vec::new();
+        for (key, region) in &mut self.regions {
             let is_due = region.is_stirred || region.stirs_at.is_some_and(|at| at <= now);
-            if !is_due || !readable.contains(&key) {
-                for identity in entering.drain(..) {
-                    region.held.entry(identity).or_default();
-                }
-                region.entering = entering;
-                continue;
+            if is_due && readable.contains(key) {
+                (region.is_stirred, region.stirs_at) = (false, None);
+                held.extend(region.held.keys().copied());
             }
-            (region.is_stirred, region.stirs_at) = (false, None);
-            entering.retain(|it| !region.held.contains_key(it));
-            entering.extend(region.held.keys());
-            for batch in entering.chunks(RELEASED_AT_ONCE) {
-                let released = batch.iter().filter_map(|&it| self.release(it, now));
-                let mut released: BTreeSet<OrderKey> = released.collect();
-                let region = self.regions.entry(key.clone()).or_default();
+        }
+        let is_held = held.chunks(RELEASED_AT_ONCE).map(|batch| (batch, true));
+        let is_fresh = fresh.chunks(RELEASED_AT_ONCE).map(|batch| (batch, false));
+        for (batch, is_held) in is_held.chain(is_fresh) {
+            let mut released: BTreeMap<RegionKey, BTreeSet<OrderKey>> = BTreeMap::new();
+            for &identity in batch {
+                if !is_held && !self.is_entering(identity) {
+                    continue;
+                }
+                let Some(tracked) = self.files.get(&identity) else { continue };
+                let key = tracked.region().clone();
+                if !readable.contains(&key) {
+                    self.regions.entry(key).or_default().held.entry(identity).or_default();
+                } else if let Some(order) = self.release(identity, now) {
+                    released.entry(key).or_default().insert(order);
+                }
+            }
+            for (key, mut released) in released {
+                let region = self.regions.entry(key).or_default();
                 // Made of many at once, a tree takes half the room.
-                if batch.len() == RELEASED_AT_ONCE {
+                if released.len() > RELEASED_AT_ONCE / 2 {
                     region.queue.append(&mut released);
                 } else {
                     region.queue.extend(released);
                 }
             }
         }
+    }
+
+    /// Whether a file began to wait in this scan, and is in none of the places for that yet.
+    fn is_entering(&self, identity: FileIdentity) -> bool {
+        let Some(tracked) = self.files.get(&identity) else { return false };
+        let State::Waiting(turn) = tracked.state else { return false };
+        let key = self.key_of(tracked, identity, turn);
+        let Some(region) = self.regions.get(tracked.region()) else { return false };
+        key.scan == self.n_scans
+            && !region.is_out(identity)
+            && !region.queue.contains(&key)
+            && !region.aside.contains_key(&key)
+            && !region.held.contains_key(&identity)
     }
 
     /// Where a file is queued, if it need not be held any longer.

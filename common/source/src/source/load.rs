@@ -104,7 +104,8 @@ impl Source {
 
     /// What the ledger must still hold, for writing it anew: shorter by everything that is gone.
     pub fn live_records(&self) -> Vec<Record> {
-        let mut records = vec![Record::Marks(self.marks)];
+        let mut records = Vec::with_capacity(self.files.len() + self.regions.len());
+        records.push(Record::Marks(self.marks));
         for (key, region) in &self.regions {
             let last = region.last_sequence;
             records.push(Record::Sequence { region: key.clone(), last });

@@ -63,11 +63,16 @@ impl Source {
         self.clock = now;
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
+        // A first scan finds all there is; to grow by doubling would take three times the room.
+        let n_sealed: usize = scan.listings.iter().map(|listing| listing.sealed.len()).sum();
+        let n_fresh = if self.files.is_empty() { n_sealed } else { 0 };
+        self.files.reserve(n_fresh);
+        self.effects.reserve_exact(n_fresh);
         self.taking_in = Some(TakingIn {
             scan,
             next: 0,
             touched: BTreeSet::new(),
-            fresh: Vec::new(),
+            fresh: Vec::with_capacity(n_fresh),
             with_mods: BTreeSet::new(),
             grown_up: Vec::new(),
         });

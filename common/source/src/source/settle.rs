@@ -87,7 +87,7 @@ impl Source {
         self.mark_lost_in_targets();
         self.make_way(&fresh);
         self.settle_lost(&readable);
-        self.release_held(&readable);
+        self.release_held(&readable, &fresh);
         self.let_ready(&readable, &calm);
         self.follow_watermarks(&readable, &fresh);
     }
@@ -204,10 +204,8 @@ impl Source {
             let first_scan = tracked.first_scan;
             let region = self.regions.entry(location.place().region.clone()).or_default();
             region.count_waiting(first_scan, true);
-            // Whether it is held is decided once all of the scan is known.
-            if open.is_empty() {
-                region.entering.push(identity);
-            } else {
+            // Whether it is held for another reason is decided once all of the scan is known.
+            if !open.is_empty() {
                 region.held.insert(identity, Held { open, targets: Vec::new() });
             }
         }
@@ -237,7 +235,10 @@ impl Source {
     fn note_seen(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get(&identity) else { return };
         let key = tracked.region().clone();
-        self.enqueue(Queued::Seen(identity, tracked.extra().mods_settled.map(Box::new)));
+        match tracked.extra().mods_settled {
+            None => self.enqueue(Queued::Seen(identity)),
+            mods => self.record(Record::Seen(tracked.known(identity), mods)),
+        }
         // With which deletions it leaves must be known after a crash, whether or not it left.
         let n_effects = self.n_effects;
         self.regions.entry(key).or_default().effects_awaited = n_effects;
