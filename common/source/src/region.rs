@@ -199,6 +199,9 @@ pub(crate) struct Region {
     /// Files whose deletions are settled once [`deletions`](Self::deletions) is empty.
     pub(crate) settling: BTreeSet<FileIdentity>,
     pub(crate) done: Done,
+    /// Files whose deletions can only be read in part. Where such a file has left, nothing may leave
+    /// behind a deletion that is not known.
+    pub(crate) unreadable_mods: BTreeSet<FileIdentity>,
     pub(crate) in_flight: Option<(Token, Flight)>,
     /// The file that may not be overtaken and cannot leave, with the reason.
     pub(crate) blocked: Option<(OrderKey, String)>,

@@ -527,10 +527,13 @@ impl Source {
                 .iter()
                 .map(|(key, aside)| (key.rank.name.to_string(), aside.reason.clone()))
                 .collect(),
-            blocked: region
-                .blocked
-                .as_ref()
-                .map(|(key, why)| (key.rank.name.to_string(), why.clone())),
+            blocked: match self.unreadable_mods(region) {
+                Some((name, why)) => Some((name.to_string(), why.to_owned())),
+                None => region
+                    .blocked
+                    .as_ref()
+                    .map(|(key, why)| (key.rank.name.to_string(), why.clone())),
+            },
             awaits_scan: region.readable_scan < self.n_scans,
             last_trouble: region.last_trouble.clone(),
             last_sequence: region.last_sequence,

@@ -86,6 +86,7 @@ impl Source {
     fn may_have_item(&self, region: &Region, now: Time) -> bool {
         let is_due = || region.aside.values().any(|aside| aside.retry_at <= now);
         region.may_send(now, self.n_durable, self.n_scans)
+            && self.unreadable_mods(region).is_none()
             && (!region.deletions.is_empty()
                 || region.queue.first().is_some_and(|head| self.is_ready(region, head))
                 || is_due())

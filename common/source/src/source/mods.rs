@@ -29,6 +29,7 @@ use crate::deletion::cut;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
+use crate::identity::TsFileName;
 use crate::listing::FileFacts;
 use crate::listing::ModsMark;
 use crate::listing::ModsRead;
@@ -36,16 +37,23 @@ use crate::partition::Gone;
 use crate::record::Known;
 use crate::record::Record;
 use crate::region::Flight;
+use crate::region::Region;
 
 impl Source {
     /// Puts those deletions beside a file into its region's stream that have not been.
     pub(super) fn take_deletions(&mut self, identity: FileIdentity) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let region = self.regions.entry(tracked.region().clone()).or_default();
         let Some(mods) = tracked.extra().mods.clone() else {
+            region.unreadable_mods.remove(&identity);
             if let Some(extra) = &mut tracked.extra {
                 extra.mods_taken = ModsTaken::Nothing;
             }
             return;
+        };
+        match mods.damage {
+            Some(_) => region.unreadable_mods.insert(identity),
+            None => region.unreadable_mods.remove(&identity),
         };
         let now = ModsTaken::List(Arc::clone(&mods));
         if tracked.extra().mods_taken == now || (tracked.is_young && tracked.origin == Origin::Rows)
@@ -104,6 +112,16 @@ impl Source {
             self.requeue_behind(&place.region, place.partition, key, &deletion);
         }
         self.forget(gone);
+    }
+
+    /// Why nothing of a region may leave, if that is since deletions beside a file that has left cannot
+    /// be read: whatever leaves now would have to leave behind them.
+    pub(super) fn unreadable_mods(&self, region: &Region) -> Option<(TsFileName, &str)> {
+        region.unreadable_mods.iter().find_map(|identity| {
+            let tracked = self.files.get(identity).filter(|it| it.left.is_some())?;
+            let damage = tracked.extra().mods.as_ref()?.damage.as_deref()?;
+            Some((tracked.last.name, damage))
+        })
     }
 
     /// Forgets a file that is no longer there, once every deletion has left that waits: beside it

@@ -64,12 +64,16 @@ impl Source {
             region.take_out(turn.key(tracked.last.place().partition, rank));
         }
         region.settling.remove(&identity);
+        region.unreadable_mods.remove(&identity);
         // Of a compaction's target, rows of it: with the files that it is made of.
         let may_have_left = tracked.left.is_some()
             || tracked.is_attempted
             || tracked.is_compaction()
             || !tracked.is_found;
-        if may_have_left && tracked.has_missed {
+        // Deletions that could not be read are in what it became, too.
+        let mods = tracked.extra().mods.as_ref();
+        let has_missed = tracked.has_missed || mods.is_some_and(|mods| mods.damage.is_some());
+        if may_have_left && has_missed {
             let key = (tracked.region().clone(), tracked.last.place().partition);
             let entry = outcome.unseen.entry(key).or_insert_with(|| Unseen {
                 first: file.clone(),
@@ -109,7 +113,7 @@ impl Source {
             facts: tracked.is_found.then_some(tracked.facts),
             mods,
             // Unless it has just been said.
-            has_missed: (tracked.has_missed && !may_have_left) || tracked.is_young,
+            has_missed: (has_missed && !may_have_left) || tracked.is_young,
             is_doubtful,
             first_scan: tracked.first_scan,
             n_scans_since: 0,

@@ -275,6 +275,44 @@ fn those_beside_a_file_that_went_before_they_were_read_are_a_gap() {
     }
 }
 
+/// They were once left out without a word, and later files left before they could have.
+#[test]
+fn those_that_cannot_be_read_hold_a_region_up_whose_file_has_left() {
+    let damaged = |site: &mut Site, key: &Key, damage: Option<&str>| {
+        let n_entries = if damage.is_some() { 1 } else { 2 };
+        let entries = [0, 2].map(|start| deletion("root.t.d1.s", start, start + 1));
+        site.tree.set_mods(key, 1, &entries[..n_entries]);
+        let mods = site.tree.file(key).mods.as_ref().expect("an entry");
+        let mods = ModsRead { damage: damage.map(str::to_owned), ..ModsRead::clone(mods) };
+        site.tree.file(key).mods = Some(Arc::new(mods));
+    };
+    for is_mended in [true, false] {
+        let (mut site, key) = sent();
+        site.tree.add(&sequence(2), 8);
+        site.turn();
+        damaged(&mut site, &key, Some("too many"));
+        site.tree.add(&sequence(1), 5);
+        site.tree.add(&sequence(2), 9);
+        assert_eq!(site.turn(), ["s9"], "the other region goes on");
+        let blocked = site.status(1).blocked.expect("a reason");
+        assert!(blocked.0.ends_with(".tsfile") && blocked.1 == "too many", "{blocked:?}");
+        site.restart();
+        assert_eq!(site.turn(), [""; 0], "over a restart, too");
+        if is_mended {
+            damaged(&mut site, &key, None);
+            assert_eq!(site.turn().len(), 3, "two deletions, or one of both, and the file");
+            assert_eq!(site.reasons(), []);
+        } else {
+            site.tree.remove(&key);
+            let mut left = site.turn();
+            left.extend(site.turn());
+            assert_eq!(left.last().map(String::as_str), Some("s5"));
+            assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
+        }
+        assert_eq!(site.status(1).blocked, None);
+    }
+}
+
 #[test]
 fn those_whose_devices_are_not_known_are_a_gap_with_their_bytes() {
     let (mut site, key) = sent();
