@@ -330,7 +330,9 @@ impl Catalog {
         match &choice {
             Choice::Send => (),
             Choice::Skip(reason) => {
-                self.skipped.insert(key.clone(), reason.clone());
+                if self.skipped.insert(key.clone(), reason.clone()).is_none() {
+                    round.context.warnings.push(format!("region {key} is not sent: {reason}"));
+                }
             }
             Choice::Doubt(reason) => {
                 let reason =

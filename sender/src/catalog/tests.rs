@@ -408,6 +408,10 @@ fn regions_that_are_not_chosen_are_not_listed_and_are_named() {
     let skipped = tree.catalog.skipped();
     assert_eq!((skipped.len(), &skipped[0].region), (1, &region(4)));
     assert!(skipped[0].reason.contains("2 replicas"), "{}", skipped[0].reason);
+    let told = tree.catalog.take_warnings();
+    assert!(told.len() == 1 && told[0].contains("root.sg[4] is not sent"), "{told:?}");
+    tree.scan();
+    assert!(tree.catalog.take_warnings().is_empty(), "said once");
     // A second replica changes nothing until the next start: its files must not seem to vanish.
     group(3, &[2]);
     assert_eq!(listed(&tree.scan()), [3]);
