@@ -4,6 +4,7 @@
 //! the cursor records that follow them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
@@ -13,6 +14,8 @@ use std::time::SystemTime;
 use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
+use tidegate_durable::OpenError;
+use tidegate_durable::Storage;
 use tidegate_durable::WriteError;
 use tidegate_source::Effect;
 use tidegate_source::Gap;
@@ -79,14 +82,24 @@ impl Journals {
     /// Opens the journals in a pipe's runtime directory and reads what they hold.
     pub(crate) fn open(dir: &Path, salt: u32) -> Result<(Self, Past), String> {
         let storage = DirStorage::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let open = |name: &str| {
+        let mut past = Past::default();
+        let mut open = |name: &str| {
             let name = FileName::new(name).expect("a plain name");
-            Journal::open(storage.clone(), name, salt)
-                .map_err(|error| format!("{}: {error}", dir.display()))
+            let named = |error: &dyn fmt::Display| format!("{}: {error}", dir.display());
+            match Journal::open(storage.clone(), name.clone(), salt) {
+                // Nothing of it can be read: it is put aside, and begun anew.
+                Err(error @ OpenError::HeaderDamaged { .. }) => {
+                    let aside = format!("{name}.damaged-{salt:08x}");
+                    let aside = FileName::new(&aside).expect("a plain name");
+                    past.damage.push(format!("{}; it is kept as {aside}", named(&error)));
+                    storage.rename(&name, &aside).map_err(|error| named(&error))?;
+                    Journal::open(storage.clone(), name, salt).map_err(|error| named(&error))
+                }
+                opened => opened.map_err(|error| named(&error)),
+            }
         };
         let (cursor, cursor_past) = open("cursor")?;
         let (gaps, gaps_past) = open("gaps")?;
-        let mut past = Past::default();
         for damage in cursor_past.damage.iter().chain(&gaps_past.damage) {
             past.damage.push(format!("{}: {damage}", dir.display()));
         }
@@ -296,5 +309,22 @@ mod tests {
         }
         let (_, past) = Journals::open(dir.path(), 1).expect("journals");
         assert_eq!((past.records, past.damage), (vec![record(5)], Vec::new()));
+    }
+
+    /// A pipe whose ledger had lost its head did not run any more, and nothing said how to go on.
+    #[test]
+    fn a_journal_without_a_head_is_put_aside_and_begun_anew() {
+        for name in ["cursor", "gaps"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            drop(Journals::open(dir.path(), 1).expect("journals"));
+            std::fs::write(dir.path().join(name), [7; 2000]).expect("rubbish");
+            let (_, past) = Journals::open(dir.path(), 0xab).expect("journals all the same");
+            let told = &past.damage[0];
+            assert!(told.contains(name) && told.contains("damaged-000000ab"), "{told}");
+            let aside = dir.path().join(format!("{name}.damaged-000000ab"));
+            assert_eq!(std::fs::read(aside).expect("it is kept"), [7; 2000]);
+            let (_, past) = Journals::open(dir.path(), 2).expect("journals");
+            assert_eq!(past.damage, [""; 0]);
+        }
     }
 }

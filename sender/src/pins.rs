@@ -92,6 +92,8 @@ pub(crate) struct Pinner {
     totals: PinTotals,
     n_pinned: u64,
     warnings: Vec<String>,
+    /// Open files that the process may have.
+    descriptors_max: u64,
     /// Disks that are too full, so that it is said once.
     full: HashSet<u64>,
 }
@@ -115,6 +117,9 @@ impl Pinner {
             totals: PinTotals::default(),
             n_pinned: 0,
             warnings: Vec::new(),
+            descriptors_max: rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                .current
+                .unwrap_or(u64::MAX),
             full: HashSet::new(),
             config,
         };
@@ -206,14 +211,14 @@ impl Pinner {
         }
         let tried = match self.config.mode {
             PinMode::Off => return false,
-            PinMode::Hold => self.pin_at(&Place::Here, &path, wanted),
-            PinMode::Copy => match self.dirs.iter().find(|dir| !self.is_full(dir)) {
+            PinMode::Hold => self.hold(&path, wanted),
+            PinMode::Copy => match self.dirs.iter().find(|dir| self.has_room(dir, wanted)) {
                 Some(dir) => self.pin_at(&Place::Dir(dir, Way::Copy), &path, wanted),
                 None => Err(io::Error::other("no directory for copies has room")),
             },
             PinMode::Link => self.link(facts.dev(), &path, wanted),
             PinMode::Auto => self.link(facts.dev(), &path, wanted).or_else(|error| {
-                self.pin_at(&Place::Here, &path, wanted).map_err(|other| {
+                self.hold(&path, wanted).map_err(|other| {
                     io::Error::new(
                         other.kind(),
                         format!("{error}; to hold it open failed: {other}"),
@@ -243,6 +248,19 @@ impl Pinner {
             ));
         };
         self.pin_at(&Place::Dir(dir, Way::Link), path, wanted)
+    }
+
+    fn hold(&self, path: &Path, wanted: &PinWanted) -> io::Result<Pin> {
+        // Half of the descriptors are for all the rest. A file may come with its deletions.
+        let pins = self.store.youngest_first();
+        let n_open = pins.iter().filter(|(_, pin)| matches!(pin.file, Held::Open(_))).count();
+        if (n_open as u64 + 1) * 2 > self.descriptors_max / 2 {
+            return Err(io::Error::other(format!(
+                "as many files are held open as {} descriptors allow (LimitNOFILE, ulimit -n)",
+                self.descriptors_max
+            )));
+        }
+        self.pin_at(&Place::Here, path, wanted)
     }
 
     fn pin_at(&self, place: &Place<'_>, path: &Path, wanted: &PinWanted) -> io::Result<Pin> {
@@ -327,8 +345,14 @@ impl Pinner {
         self.full = full;
     }
 
-    fn is_full(&self, dir: &PinDir) -> bool {
-        rustix::fs::statvfs(dir.path()).is_ok_and(|disk| self.is_below_floor(&disk))
+    /// Whether a copy leaves its disk above the floor.
+    fn has_room(&self, dir: &PinDir, wanted: &PinWanted) -> bool {
+        let length_bytes = wanted.identity.length_bytes;
+        rustix::fs::statvfs(dir.path()).is_ok_and(|mut disk| {
+            let n_blocks = length_bytes.div_ceil(disk.f_frsize.max(1));
+            disk.f_bavail = disk.f_bavail.saturating_sub(n_blocks);
+            !self.is_below_floor(&disk)
+        })
     }
 
     fn is_below_floor(&self, disk: &rustix::fs::StatVfs) -> bool {

@@ -195,6 +195,9 @@ pub(crate) fn set_up(
     for record in past.records {
         source.load(record);
     }
+    if !past.damage.is_empty() {
+        source.distrust_past();
+    }
     Ok(PipeSetup {
         id,
         definition,

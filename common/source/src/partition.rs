@@ -151,20 +151,22 @@ impl Partition {
     /// Beside a target deletions may have been made that a file which may be in it, and went too, does
     /// not have.
     pub(crate) fn doubt_lost_in_lost(&mut self) {
-        let counts = |lost: &Lost| (lost.gone.file.name.inner, lost.gone.file.name.cross);
-        for at in 0..self.lost.len() {
-            let lost = &self.lost[at];
-            let space = lost.gone.file.place.space;
-            let is_in = |target: &Lost| {
-                let of_target = (target.gone.file.place.space, target.gone.file.name);
-                let may_hold = |facts| may_hold(of_target, facts, space, lost.facts.as_deref());
-                target.is_unsent
-                    && target.first_scan >= lost.first_scan
-                    && counts(target) > counts(lost)
-                    && target.facts.as_deref().is_none_or(may_hold)
-            };
-            if lost.is_unsent && self.lost.iter().any(is_in) {
-                self.lost[at].is_doubtful = true;
+        let counts = |name: TsFileName| (name.inner, name.cross);
+        let targets = self.lost.iter().filter(|it| it.is_unsent);
+        let targets = targets.filter(|it| it.gone.file.name.is_of_compaction());
+        let targets: Vec<_> = targets
+            .map(|it| {
+                (it.gone.file.place.space, it.gone.file.name, it.first_scan, it.facts.clone())
+            })
+            .collect();
+        for (space, name, first_scan, facts) in targets {
+            for lost in self.lost.iter_mut().filter(|it| it.is_unsent && !it.is_doubtful) {
+                let Known { place, name: lost_name, .. } = &lost.gone.file;
+                let may_hold =
+                    |facts| may_hold((space, name), facts, place.space, lost.facts.as_deref());
+                lost.is_doubtful = first_scan >= lost.first_scan
+                    && counts(name) > counts(*lost_name)
+                    && facts.as_deref().is_none_or(may_hold);
             }
         }
     }

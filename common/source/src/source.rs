@@ -91,6 +91,10 @@ pub struct Source {
     clock: Time,
     /// Whether the boundary of history is taken; until then everything is history.
     has_boundary: bool,
+    /// When everything could be read first since the start.
+    whole_since: Option<Time>,
+    /// How often the DataNode had been started when that could be read last.
+    last_reboots: Option<u64>,
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
     taking_in: Option<TakingIn>,
@@ -437,6 +441,8 @@ impl Source {
             marks: SourceMarks::default(),
             clock: Time::default(),
             has_boundary: false,
+            whole_since: None,
+            last_reboots: None,
             unread: Vec::new(),
             taking_in: None,
             touched_unread: HashSet::new(),
@@ -456,8 +462,8 @@ impl Source {
             Queued::Effect(effect) => *effect,
             Queued::Seen(identity) => Effect::Cursor(match self.files.get(&identity) {
                 Some(tracked) => Record::Seen(tracked.known(identity), None),
-                // It went before anybody asked; what followed from that comes behind.
-                None => Record::Gone(identity),
+                // It went before anybody asked; what follows from that comes behind.
+                None => self.lost_as_seen(identity).unwrap_or(Record::Gone(identity)),
             }),
         })
     }
@@ -575,6 +581,13 @@ impl Source {
 
     fn push(&mut self, effect: Effect) {
         self.enqueue(Queued::Effect(Box::new(effect)));
+    }
+
+    fn lost_as_seen(&self, identity: FileIdentity) -> Option<Record> {
+        let partitions = self.regions.values().flat_map(|region| region.partitions.values());
+        let mut gone = partitions.flat_map(|it| &it.lost).map(|lost| &lost.gone);
+        let gone = gone.find(|gone| gone.file.identity == identity)?;
+        Some(Record::Seen(gone.file.clone(), gone.mods))
     }
 
     fn enqueue(&mut self, queued: Queued) {

@@ -1,5 +1,6 @@
 //! One partition folder: which TsFiles are in it, and which of them are sealed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -39,6 +40,8 @@ pub(super) struct Folder {
     /// not tell.
     doubtful: Vec<usize>,
     young: Vec<Young>,
+    /// Files whose list of deletions was missing so many times when it was looked for.
+    pub(super) missing_mods: HashMap<TsFileName, u32>,
     /// Mods files that are there, empty ones too, by the position of their TsFile in the listing.
     pub(super) mods_files: Vec<ModsFile>,
     /// Modification time of the folder, from before its names were read.
@@ -116,6 +119,7 @@ impl Folder {
             resources: Vec::new(),
             doubtful: Vec::new(),
             young: Vec::new(),
+            missing_mods: known.map(|known| known.missing_mods.clone()).unwrap_or_default(),
             mods_files: Vec::new(),
             mtime_ns: found.mtime_ns,
             is_settled: false,

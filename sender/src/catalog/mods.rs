@@ -67,6 +67,11 @@ impl ModsFile {
     }
 }
 
+/// A list of deletions that was there is taken for removed when it was missing so many times,
+const LOOKS_FOR_MISSING: u32 = 2;
+/// or so many times beside one that is to take its place.
+const LOOKS_FOR_SETTLING: u32 = 20;
+
 /// Whether everything was as it was listed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Calm {
@@ -112,13 +117,14 @@ impl Folder {
             mods_files.chunk_by_mut(|one, other| one.at == other.at).try_for_each(|group| {
                 let at = group[0].at;
                 let file = &self.listing.sealed[at];
-                if look(dir, file, group, context)? == Calm::No {
+                let looked = look(dir, file, group, context)?;
+                if looked == Calm::No {
                     calm = Calm::No;
                     self.is_settled = false;
                 }
                 let mods = group.iter().find_map(|it| it.read.clone());
-                // A list that is gone for a moment is what it was.
-                if mods.is_some() && mods != file.mods {
+                // A list that is gone for a moment is what it was; one that is empty is not.
+                if (mods.is_some() || looked == Calm::Yes) && mods != file.mods {
                     changed.get_or_insert_with(|| self.listing.sealed.clone())[at].mods = mods;
                 }
                 Ok::<(), io::Error>(())
@@ -146,7 +152,7 @@ impl Folder {
     fn find_again(&mut self, dir: &Path) -> io::Result<Calm> {
         let names = read_names(dir)?;
         let mut calm = Calm::Yes;
-        let mut mods_files = Vec::new();
+        let (mut mods_files, mut removed) = (Vec::new(), Vec::new());
         for (at, file) in self.listing.sealed.iter().enumerate() {
             let beside = names.get(&file.name).copied().unwrap_or_default();
             if !beside.ts_file {
@@ -157,14 +163,38 @@ impl Folder {
             for kind in MODS_KINDS.into_iter().filter(|&kind| beside.has(kind)) {
                 mods_files.push(ModsFile::new(at, kind, self.mods_file(at, kind)));
             }
-            if mods_files.len() == first && file.mods.is_some() {
-                // IoTDB 1.x removes a list before it moves a shorter one into its place.
+            if mods_files.len() > first || file.mods.is_none() {
+                self.missing_mods.remove(&file.name);
+                continue;
+            }
+            // IoTDB 1.x removes a list before it moves a shorter one into its place, and may crash in
+            // between; both names may be missed by one look.
+            let n_looks = self.missing_mods.entry(file.name).or_default();
+            *n_looks += 1;
+            let n_looks_max = if beside.settling { LOOKS_FOR_SETTLING } else { LOOKS_FOR_MISSING };
+            if *n_looks < n_looks_max {
                 calm = Calm::No;
                 self.is_settled = false;
+            } else {
+                removed.push(at);
             }
         }
         self.mods_files = mods_files;
+        self.forget_mods(&removed);
         Ok(calm)
+    }
+
+    /// Somebody has removed lists of deletions, and they do not come back.
+    fn forget_mods(&mut self, at: &[usize]) {
+        if at.is_empty() {
+            return;
+        }
+        let mut listing = Listing::clone(&self.listing);
+        for &at in at {
+            listing.sealed[at].mods = None;
+            self.missing_mods.remove(&listing.sealed[at].name);
+        }
+        self.listing = Arc::new(listing);
     }
 }
 

@@ -265,3 +265,26 @@ fn below_the_floor_pins_that_take_room_go_and_none_are_made() {
         assert_eq!(report.pinned.len(), 2, "{mode:?}: there is room again");
     }
 }
+
+#[test]
+fn no_more_files_are_held_open_than_half_of_the_descriptors_allow() {
+    let site = Site::new();
+    let mut pinner = site.pinner(PinMode::Hold);
+    pinner.descriptors_max = 8;
+    let files = [1, 2, 3].map(|version| site.add(version, "bytes"));
+    let report = apply(&mut pinner, &[&files[0], &files[1], &files[2]], &[]);
+    assert_eq!((report.totals.open, report.totals.declined), (2, 1));
+    let trouble = report.totals.trouble.expect("a reason");
+    assert!(trouble.contains("8 descriptors"), "{trouble}");
+}
+
+#[test]
+fn a_copy_that_would_go_below_the_floor_is_not_made() {
+    let site = Site::new();
+    let mut pinner = site.pinner(PinMode::Copy);
+    pinner.config.floor_percent = 1;
+    let mut file = site.add(1, "bytes");
+    assert!(pinner.has_room(&pinner.dirs[0], &file));
+    file.identity.length_bytes = u64::MAX;
+    assert!(!pinner.has_room(&pinner.dirs[0], &file));
+}

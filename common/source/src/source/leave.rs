@@ -127,7 +127,7 @@ impl Source {
                 // It may be there, and without its deletions.
                 self.note_uncarried(file.rank.identity, departed);
             }
-            self.requeue(file);
+            self.requeue(&key, file);
         }
     }
 
@@ -135,11 +135,12 @@ impl Source {
     pub fn handle_stall(&mut self, now: Time, token: Token, stall: Stall) {
         let (key, flight) = self.land(token);
         let Flight::File(file) = flight else { return };
-        if stall == Stall::Moved && self.orphans.contains(&file.rank.identity) {
-            // There is no other place to look for it.
+        let is_lost = matches!(stall, Stall::Moved | Stall::Damaged(_));
+        if is_lost && self.orphans.contains(&file.rank.identity) && self.lies_nowhere(&file) {
+            // There is no other place to look for it, and it will not mend.
             return self.abandon(file.rank.identity);
         }
-        let Some(waiting) = self.requeue(file) else { return };
+        let Some(waiting) = self.requeue(&key, file) else { return };
         let region = self.regions.entry(key).or_default();
         match stall {
             Stall::Moved => region.scan_awaited = Some(self.n_scans),
@@ -172,7 +173,7 @@ impl Source {
             }
             None => {
                 region.numbered = None;
-                self.requeue(file);
+                self.requeue(&key, file);
             }
         }
     }
@@ -362,19 +363,31 @@ impl Source {
         (key, flight)
     }
 
+    /// Whether a file is in no folder, as far as scans were taken in.
+    fn lies_nowhere(&self, file: &OrderKey) -> bool {
+        let tracked = self.files.get(&file.rank.identity);
+        tracked.is_none_or(|it| it.locations.first().is_none())
+    }
+
     /// Puts a file that did not get through back to its place; says which that is, if it is still
     /// there.
-    fn requeue(&mut self, file: OrderKey) -> Option<OrderKey> {
+    fn requeue(&mut self, from: &RegionKey, file: OrderKey) -> Option<OrderKey> {
         let identity = file.rank.identity;
         let tracked = self.files.get(&identity)?;
-        if tracked.is_vanished {
+        if tracked.is_vanished && self.lies_nowhere(&file) {
             self.end_vanished(identity);
             return None;
         }
-        if tracked.is_orphan && !self.is_pinned(identity) {
+        if tracked.is_orphan && self.lies_nowhere(&file) && !self.is_pinned(identity) {
             self.abandon(identity);
             return None;
         }
+        if tracked.region() != from {
+            let (to, first_scan) = (tracked.region().clone(), tracked.first_scan);
+            self.regions.entry(from.clone()).or_default().count_waiting(first_scan, false);
+            self.regions.entry(to).or_default().count_waiting(first_scan, true);
+        }
+        let tracked = self.files.get(&identity)?;
         // It may have been linked under another name while it was out.
         let rank = self.rank(&tracked.last, identity);
         let waiting = OrderKey { rank, partition: tracked.last.place().partition, ..file };
@@ -459,7 +472,7 @@ impl Source {
         if first.is_last_part {
             self.note_done(key, &[first.key]);
             for gone in first.gone {
-                self.record(Record::Gone(gone.file.identity));
+                self.note_gone(gone.file.identity);
             }
         }
         self.settle_deletions(key);

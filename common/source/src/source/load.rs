@@ -9,6 +9,7 @@ use super::State;
 use super::Tracked;
 use crate::identity::FileIdentity;
 use crate::listing::ModsMark;
+use crate::listing::SourceMarks;
 use crate::partition::Gone;
 use crate::record::Boundary;
 use crate::record::Known;
@@ -65,11 +66,33 @@ impl Source {
                 partition.boundary = Some((version_max, n_sealed, n_open));
             }
             Record::BoundaryTaken => self.has_boundary = true,
-            Record::Marks(marks) => self.marks = marks,
+            Record::Marks(marks) => {
+                self.marks = marks;
+                self.last_reboots = marks.reboots.or(self.last_reboots);
+            }
             Record::Sequence { region, last } => {
                 let region = self.regions.entry(region).or_default();
                 region.last_sequence = region.last_sequence.max(last);
             }
+        }
+    }
+
+    /// The ledger was damaged: what it says of files that have left may be outdated. They leave once
+    /// more, in their order, so that in the end the far side reads what the source does.
+    pub fn distrust_past(&mut self) {
+        let mut again = Vec::new();
+        for (&identity, tracked) in &mut self.files {
+            if tracked.left.is_some() {
+                (tracked.state, tracked.is_beaten) = (State::Remembered, true);
+                again.push(identity);
+            }
+        }
+        again.sort_unstable();
+        for region in self.regions.values_mut() {
+            region.watermark.reset();
+        }
+        if !again.is_empty() {
+            self.record(Record::Requeued(again));
         }
     }
 
@@ -105,7 +128,8 @@ impl Source {
     /// What the ledger must still hold, for writing it anew: shorter by everything that is gone.
     pub fn live_records(&self) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.files.len() + self.regions.len());
-        records.push(Record::Marks(self.marks));
+        let last = SourceMarks { reboots: self.last_reboots, ..self.marks };
+        records.extend([last, self.marks].map(Record::Marks));
         for (key, region) in &self.regions {
             let last = region.last_sequence;
             records.push(Record::Sequence { region: key.clone(), last });
@@ -139,6 +163,8 @@ impl Source {
                 Some(Left::Sent { sequence, crc32 }) => {
                     records.push(Record::Sent(Sent { file: known, sequence, mods, crc32 }));
                 }
+                // Not before it is known what it leaves with.
+                None if tracked.is_young && !tracked.is_beaten => (),
                 left => {
                     records.push(Record::Seen(known, mods));
                     records.extend(left.map(|_| Record::Covered(*identity)));

@@ -130,7 +130,14 @@ impl Source {
         let region = self.regions.entry(gone.file.place.region.clone()).or_default();
         match region.deletions.last_mut() {
             Some(last) => last.gone.push(gone),
-            None => self.record(Record::Gone(gone.file.identity)),
+            None => self.note_gone(gone.file.identity),
+        }
+    }
+
+    /// A file is forgotten, unless a scan had missed it, and it is there again.
+    pub(super) fn note_gone(&mut self, identity: FileIdentity) {
+        if !self.files.contains_key(&identity) {
+            self.record(Record::Gone(identity));
         }
     }
 

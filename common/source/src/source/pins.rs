@@ -174,6 +174,10 @@ impl Source {
 
     /// An orphan lost its pin, too.
     pub(super) fn abandon(&mut self, identity: FileIdentity) {
+        // One that a scan has found again is no orphan once that is taken in.
+        if self.files.get(&identity).is_some_and(|it| it.locations.first().is_some()) {
+            return;
+        }
         self.set_orphan(identity, false);
         let Some(tracked) = self.files.remove(&identity) else { return };
         let rank = self.rank(&tracked.last, identity);

@@ -2,6 +2,7 @@
 //!
 //! A large scan is taken in part by part, so that the caller's loop can do other things meanwhile.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,6 +33,10 @@ use crate::listing::Watched;
 use crate::partition::Partition;
 use crate::region::OrderKey;
 use crate::region::Phase;
+
+/// A region of which nothing was found so long after everything could be read first is gone. What
+/// is mounted later than that is taken for new, and leaves again.
+const MISSES_A_REGION: Duration = Duration::from_secs(300);
 
 /// A scan of which a part is taken in.
 #[derive(Debug)]
@@ -152,6 +157,12 @@ impl Source {
         let identity = file.identity;
         if let Some(tracked) = self.files.get_mut(&identity) {
             if !std::mem::replace(&mut tracked.is_found, true) {
+                if let State::Waiting(_) = tracked.state {
+                    // An orphan of an earlier run that lies somewhere again.
+                    let region = self.regions.entry(tracked.region().clone()).or_default();
+                    region.count_waiting(tracked.first_scan, false);
+                    region.count_waiting(self.n_scans, true);
+                }
                 tracked.first_scan = self.n_scans;
                 tracked.facts = Arc::clone(&file.facts);
                 if file.mods.is_some() || *tracked.extra() != NO_EXTRA {
@@ -304,8 +315,15 @@ impl Source {
             self.regions.entry(region).or_default().is_stirred = true;
             self.remove_locations(&folder, |_| true, taking_in);
         }
-        // After a restart nothing is known of the folders: what is not found now is gone.
+        // After a restart nothing is known of the folders: what is not found now is gone. A region of
+        // which nothing at all is found, though all could be read again and again, is gone as a whole.
+        if scan.unread.is_empty() {
+            self.whole_since.get_or_insert(self.clock);
+        }
+        let is_all_seen = scan.unread.is_empty()
+            && self.whole_since.is_some_and(|since| since + MISSES_A_REGION <= self.clock);
         for (key, region) in &mut self.regions {
+            region.is_seen |= is_all_seen;
             if region.is_seen && !unreadable.covers(key) {
                 taking_in.touched.extend(std::mem::take(&mut region.limbo));
             }

@@ -114,7 +114,8 @@ impl Source {
     fn compare_marks(&mut self, scan: &Scan) {
         let (before, now) = (self.marks, scan.marks);
         let is_other = matches!((before.node, now.node), (Some(a), Some(b)) if a != b);
-        let is_older = matches!((before.reboots, now.reboots), (Some(a), Some(b)) if b < a);
+        let is_older = matches!((self.last_reboots, now.reboots), (Some(a), Some(b)) if b < a);
+        self.last_reboots = now.reboots.or(self.last_reboots);
         let now = SourceMarks {
             node: now.node.or(before.node),
             // Not readable now is not what it was.
@@ -125,9 +126,8 @@ impl Source {
         }
         self.marks = now;
         self.regions.values_mut().for_each(|region| region.is_stirred = true);
-        self.record(Record::Marks(now));
         if !(is_other || is_older) {
-            return;
+            return self.record(Record::Marks(now));
         }
         let mut first_of: BTreeMap<&RegionKey, (FileIdentity, u32)> = BTreeMap::new();
         for (&identity, tracked) in &self.files {
@@ -146,6 +146,8 @@ impl Source {
         for (known, n_files) in first_of {
             self.gap(GapReason::SourceRolledBack, known, n_files, (0, 0), None);
         }
+        // Behind the gaps: were they lost, they would be found anew.
+        self.record(Record::Marks(now));
     }
 
     /// What stands there in the first scan in which everything could be read is history.
@@ -258,6 +260,10 @@ impl Source {
         if old == new && before.place() == location.place() && !was_missed {
             return false;
         }
+        if before.place().region != location.place().region {
+            self.move_region(identity, &before.place().region, old, before.place().partition);
+        }
+        let Some(tracked) = self.files.get_mut(&identity) else { return false };
         let region = self.regions.entry(tracked.region().clone()).or_default();
         if let Some(partition) = region.partitions.get_mut(&before.place().partition) {
             partition.live.remove(&old);
@@ -275,6 +281,31 @@ impl Source {
         self.return_orphan(identity);
         self.settle_rank(identity, old, new);
         false
+    }
+
+    /// A file lies in another region than before: somebody has renamed a folder. IoTDB never does.
+    fn move_region(&mut self, identity: FileIdentity, from: &RegionKey, old: Rank, partition: i64) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let Some(region) = self.regions.get_mut(from) else { return };
+        if let Some(partition) = region.partitions.get_mut(&partition) {
+            partition.live.remove(&old);
+        }
+        region.settling.remove(&identity);
+        let is_unreadable = region.unreadable_mods.remove(&identity);
+        // One that is out is counted where it left; see `requeue`.
+        let State::Waiting(turn) = tracked.state else { return };
+        if region.is_out(identity) {
+            return;
+        }
+        region.take_out(turn.key(partition, old));
+        region.count_waiting(tracked.first_scan, false);
+        let to = self.regions.entry(tracked.region().clone()).or_default();
+        to.count_waiting(tracked.first_scan, true);
+        to.is_stirred = true;
+        to.held.insert(identity, Held::default());
+        if is_unreadable {
+            to.unreadable_mods.insert(identity);
+        }
     }
 
     /// A file that may have left wins over other files now than when it did.

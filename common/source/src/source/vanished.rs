@@ -9,6 +9,7 @@ use super::Left;
 use super::Origin;
 use super::Source;
 use super::State;
+use super::Tracked;
 use super::Without;
 use crate::gap::Gap;
 use crate::gap::GapReason;
@@ -16,6 +17,7 @@ use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
 use crate::partition::Gone;
 use crate::partition::Lost;
+use crate::partition::Partition;
 use crate::partition::may_hold;
 use crate::record::Known;
 use crate::record::Record;
@@ -123,7 +125,8 @@ impl Source {
 
     /// A file that vanished while it was out has left, or has not.
     pub(super) fn end_vanished(&mut self, identity: FileIdentity) {
-        if !self.files.get(&identity).is_some_and(|it| it.is_vanished) {
+        let is_gone = |it: &Tracked| it.is_vanished && it.locations.first().is_none();
+        if !self.files.get(&identity).is_some_and(|it| is_gone(it)) {
             return;
         }
         let mut outcome = Vanished::default();
@@ -158,22 +161,27 @@ impl Source {
         if self.config.without == Without::Lost {
             return;
         }
-        let n_scans = self.n_scans;
+        let (rule, n_scans) = (self.read_rule(), self.n_scans);
         let mut uncovered = Vec::new();
         for region in self.regions.values_mut() {
             for partition in region.partitions.values_mut() {
+                if partition.lost.is_empty() {
+                    continue;
+                }
                 partition.doubt_lost_in_lost();
-                for lost in &mut partition.lost {
-                    let space = lost.gone.file.place.space;
-                    for (&Rank { name, space: target_space, identity, .. }, live) in &partition.live
-                    {
+                let targets = partition.live.iter().filter(|(_, it)| it.is_target);
+                let targets: Vec<Rank> = targets.map(|(rank, _)| *rank).collect();
+                let Partition { live, lost, .. } = partition;
+                for lost in lost {
+                    let (space, lost_name) = (lost.gone.file.place.space, lost.gone.file.name);
+                    let namesakes = live.range(Rank::least(rule, space, lost_name)..);
+                    // On another disk, say; one that is shorter was cut.
+                    lost.is_taken |= namesakes
+                        .map(|(rank, _)| rank)
+                        .take_while(|it| it.space == space && it.name == lost_name)
+                        .any(|it| it.identity.length_bytes >= lost.gone.file.identity.length_bytes);
+                    for &Rank { name, space: target_space, identity, .. } in &targets {
                         let target = (target_space, name);
-                        // On another disk, say; one that is shorter was cut.
-                        lost.is_taken |= target == (space, lost.gone.file.name)
-                            && identity.length_bytes >= lost.gone.file.identity.length_bytes;
-                        if !live.is_target {
-                            continue;
-                        }
                         let Some(tracked) = self.files.get_mut(&identity) else { continue };
                         let Origin::Compaction { holds_unsent, .. } = &mut tracked.origin else {
                             continue;
@@ -218,6 +226,10 @@ impl Source {
         for lost in settled {
             if lost.is_unsent && !lost.is_taken && self.may_rescue(&lost) {
                 self.rescue(lost);
+                continue;
+            }
+            if self.files.contains_key(&lost.gone.file.identity) {
+                // A scan has missed it, and it is dealt with as what it is.
                 continue;
             }
             let region = self.regions.entry(lost.gone.file.place.region.clone()).or_default();

@@ -1,6 +1,7 @@
 //! Which file is which, and what became of those that are no longer there.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tidegate_model::Verdict;
 use tidegate_source::FileIdentity;
@@ -221,7 +222,7 @@ fn a_target_need_not_leave_if_all_of_it_has_and_somebody_watched() {
             site.tree.watched = Watched::No;
         }
         let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 100, 299)]);
-        let facts = std::sync::Arc::make_mut(&mut site.tree.file(&target).facts);
+        let facts = Arc::make_mut(&mut site.tree.file(&target).facts);
         // Rows that nobody has seen may be in it.
         facts.progress = Some(ProgressIndex::iot(1, 99).into());
         sources.iter().for_each(|source| drop(site.tree.remove(source)));
@@ -284,4 +285,121 @@ fn a_source_that_goes_backwards_is_a_gap_for_each_region_and_its_watermarks_are_
     site.tree.marks.node = Some(2);
     site.turn();
     assert_eq!(site.reasons().len(), 4, "another cluster's");
+}
+
+#[test]
+fn a_source_that_went_backwards_behind_our_back_is_a_gap_too() {
+    for restarts in [false, true] {
+        let mut site = Site::new(SourceConfig::default());
+        site.tree.marks.reboots = Some(5);
+        site.tree.add(&sequence(1), 1);
+        site.turn();
+        // It cannot be read for a while, in which the source is restored.
+        site.tree.marks.reboots = None;
+        site.turn();
+        if restarts {
+            site.records = site.source.live_records();
+            site.restart();
+        }
+        site.tree.marks.reboots = Some(3);
+        site.turn();
+        assert_eq!(site.reasons(), [GapReason::SourceRolledBack], "{restarts}");
+        let marks = site.records.iter().rev().find(|it| matches!(it, Record::Marks(_)));
+        assert_eq!(marks, Some(&Record::Marks(site.tree.marks)));
+    }
+}
+
+/// Nobody knows what the lost part of the ledger said, so all that had left leaves once more.
+#[test]
+fn behind_a_damaged_ledger_what_had_left_leaves_again_in_its_order() {
+    let mut site = Site::new(SourceConfig::default());
+    let times: &[(&str, i64, i64)] = &[("root.t.d1", 0, 9)];
+    site.tree.add_with(&unsequence(1), name(9), times);
+    site.tree.add_with(&sequence(1), name(1), times);
+    assert_eq!(site.turn(), ["s1", "u9"]);
+    site.restart();
+    site.source.distrust_past();
+    site.persist();
+    assert_eq!(site.turn(), ["s1", "u9"]);
+    site.restart();
+    assert_eq!(site.turn(), [""; 0], "once");
+}
+
+/// IoTDB never renames a region's folder; somebody may.
+#[test]
+fn a_region_that_is_renamed_keeps_its_files_wherever_they_are_on_their_way() {
+    for n_out in 0..3 {
+        for verdict in [Verdict::Accepted, Verdict::Unknown] {
+            let mut site = Site::new(SourceConfig::default());
+            let keys = [1, 2, 3].map(|version| site.tree.add(&sequence(1), version));
+            site.scan();
+            let out = (n_out > 0).then(|| site.poll().expect("an item"));
+            let renamed = keys.map(|(place, name)| {
+                let file = site.tree.remove(&(place.clone(), name));
+                let to = sequence(9);
+                site.tree.files.insert((disk(), to.clone(), name), file);
+                (to, name)
+            });
+            site.scan();
+            if let Some(item) = out {
+                site.end(&item, verdict);
+            }
+            if n_out == 2 {
+                site.tree.remove(&renamed[2]);
+            }
+            for _ in 0..5 {
+                site.turn();
+            }
+            let n_vanished = site.reasons().len();
+            assert_eq!(n_vanished, usize::from(n_out == 2), "{:?}", site.reasons());
+            let sent = site.status(1).sent_files + site.status(9).sent_files;
+            assert_eq!(sent, if n_out == 2 { 2 } else { 3 }, "{n_out} {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_one_scan_missed_is_not_forgotten_after_it_has_left() {
+    for was_out in [false, true] {
+        let mut site = Site::new(SourceConfig::default());
+        let key = site.tree.add(&sequence(1), 1);
+        site.scan();
+        let out = was_out.then(|| site.poll().expect("the file"));
+        let file = site.tree.remove(&key);
+        site.tree.add(&sequence(1), 2);
+        site.scan();
+        site.tree.files.insert((disk(), key.0.clone(), key.1), file.clone());
+        if let Some(item) = out {
+            // It is listed again, and that scan is taken in by half.
+            let scan = site.next_scan();
+            site.source.begin_scan(site.now, Arc::new(scan));
+            site.source.take_in(1);
+            site.end(&item, Verdict::Accepted);
+            while site.source.take_in(1) {}
+            site.persist();
+        }
+        for _ in 0..5 {
+            site.turn();
+        }
+        assert!(!site.records.contains(&Record::Gone(file.identity)), "{was_out}");
+        assert_eq!((site.reasons(), site.status(1).sent_files), (vec![], 2), "{was_out}");
+        site.restart();
+        assert_eq!(site.turn(), [""; 0], "{was_out}");
+    }
+}
+
+#[test]
+fn what_was_not_written_down_before_it_went_is_written_down_as_seen() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add(&sequence(1), 1);
+    let first = site.next_scan();
+    site.source.handle_scan(site.now, &first);
+    site.tree.remove(&key);
+    site.tree.add(&sequence(1), 2);
+    site.scan();
+    site.restart();
+    for _ in 0..4 {
+        site.turn();
+    }
+    assert!(site.reasons().contains(&GapReason::VanishedUnsent), "{:?}", site.reasons());
 }

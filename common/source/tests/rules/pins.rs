@@ -340,3 +340,70 @@ fn pins_are_wanted_by_turns_of_the_regions_in_order_and_not_at_first_sight() {
     (0..3).for_each(|_| site.scan());
     assert_eq!(site.source.pins_wanted(10), [], "what is dropped is to go at the far side, too");
 }
+
+/// Its count of waiting files once went below zero.
+#[test]
+fn an_orphan_of_an_earlier_run_that_is_there_again_leaves_like_any_other() {
+    let (mut site, mut pins) = dropped();
+    settle(&mut site, &mut pins);
+    let was = site.records.iter().find_map(|record| match record {
+        Record::Orphaned(identity) => Some(*identity),
+        _ => None,
+    });
+    site.restart();
+    site.source.handle_pins(Arc::new(pins.clone()));
+    site.scan();
+    site.tree.add(&sequence(1), 1);
+    site.tree.file(&(sequence(1), name(1))).identity = was.expect("it is one");
+    let mut left = site.turn();
+    left.extend(site.turn());
+    left.sort();
+    left.dedup();
+    assert_eq!(left, ["s1", "s2"]);
+}
+
+#[test]
+fn a_damaged_orphan_is_a_gap_and_holds_up_nothing() {
+    let (mut site, mut pins) = dropped();
+    settle(&mut site, &mut pins);
+    while let Some(item) = site.poll() {
+        match pinned_mods(&item) {
+            Some(_) => {
+                let damaged = Stall::Damaged("no tail".to_owned());
+                site.source.handle_stall(site.now, item.token, damaged);
+                site.persist();
+            }
+            None => site.end(&item, Verdict::Accepted),
+        }
+    }
+    assert_eq!(site.reasons(), [GapReason::VanishedUnsent]);
+    assert!(site.status(1).aside.is_empty());
+}
+
+/// DROP DATABASE while the sender was down: nothing of the region is ever listed again.
+#[test]
+fn files_of_a_region_that_went_as_a_whole_leave_from_their_pins_or_are_gaps() {
+    for is_pinned in [true, false] {
+        let (mut site, mut pins) = (Site::new(SourceConfig::default()), HashSet::new());
+        let file = site.tree.add(&sequence(1), 1);
+        site.tree.add(&sequence(2), 2);
+        for _ in 0..2 {
+            site.scan();
+            pin(&mut site, &mut pins);
+        }
+        site.tree.remove(&file);
+        site.restart();
+        if is_pinned {
+            site.source.handle_pins(Arc::new(pins.clone()));
+        }
+        let mut left = Vec::new();
+        for _ in 0..8 {
+            left.extend(site.turn());
+            site.pass(100);
+        }
+        left.sort();
+        assert_eq!(left, if is_pinned { vec!["s1", "s2"] } else { vec!["s2"] });
+        let lost = site.reasons().contains(&GapReason::VanishedUnsent);
+        assert_eq!(lost, !is_pinned, "{:?}", site.reasons());
+    }
+}

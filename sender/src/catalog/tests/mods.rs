@@ -257,3 +257,35 @@ fn deletions_are_cut_to_the_devices_of_their_file_or_nobody_knows() {
         }
     }
 }
+
+/// Somebody who followed our advice, and removed a damaged list, stopped the region for good.
+#[test]
+fn a_list_that_somebody_has_removed_or_emptied_is_forgotten() {
+    for is_emptied in [false, true] {
+        for n_settling in [0, 1] {
+            let mut tree = tree();
+            tree.write(TEXT, b"rubbish\n");
+            tree.scan();
+            assert!(mods(&tree.scan()).is_some_and(|mods| mods.damage.is_some()));
+            match is_emptied {
+                true => drop(tree.write(TEXT, b"")),
+                false => fs::remove_file(tree.path(TEXT)).expect("the list"),
+            }
+            if n_settling > 0 {
+                tree.write(&format!("{TEXT}.settle"), b"");
+            }
+            let n_scans = (0..30).take_while(|_| {
+                let scan = tree.scan();
+                mods(&scan).is_some() || !scan.unsettled.is_empty()
+            });
+            let expected = match (is_emptied, n_settling) {
+                (true, _) => 0,
+                (false, 0) => 1,
+                _ => 19,
+            };
+            assert_eq!(n_scans.count(), expected, "emptied {is_emptied}, {n_settling}");
+            tree.write(TEXT, &line(1));
+            assert_eq!(ends(&tree.scan()), [1], "one that comes later counts");
+        }
+    }
+}
