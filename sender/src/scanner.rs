@@ -1,6 +1,8 @@
 //! The thread that keeps the catalog: rescans on a timer, sooner when inotify hints at a change.
 
 mod eyes;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::HashSet;

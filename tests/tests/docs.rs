@@ -320,7 +320,7 @@ fn shape(word: &str) -> Option<Shape> {
         }
         "connector" | "extractor" | "processor" | "sink" | "source"
             if word[head.len()..].starts_with('.')
-                && !["source.pins", "source.unread"].contains(&word) =>
+                && !["source.pins", "source.skipped", "source.unread"].contains(&word) =>
         {
             Some(Shape::Pipe)
         }

@@ -276,6 +276,12 @@ const CASES: &[Case] = &[
         about: "a table and deletes from it, our receiver, LOAD",
         run: |rig| order::tables(rig, Role::Compacting),
     },
+    Case {
+        name: "order-dropped-ours",
+        extent: Extent::Quick,
+        about: "DROP DATABASE before anything has left, our receiver, LOAD",
+        run: |rig| order::dropped(rig, Role::Compacting),
+    },
 ];
 
 /// What became of the cases.

@@ -190,6 +190,34 @@ pub(super) fn tables(rig: &mut Rig, source: Role) -> Result<Shown> {
     Ok(Shown { compared: play.compared("rows of works.pumps", replayed.as_ref()), n_points })
 }
 
+/// Databases that are dropped while the receiver is away: what they held leaves from its pins.
+pub(super) fn dropped(rig: &mut Rig, source: Role) -> Result<Shown> {
+    let mut play = Play::begin(rig, source, Towards::Ours, Route::FORWARD)?;
+    play.stop_compaction()?;
+    for _ in 0..25 {
+        play.write_round()?;
+        if play.rng.u32(0..5) == 0 {
+            play.delete_round()?;
+        }
+    }
+    play.run("sql FLUSH")?;
+    let expected = play.rig.points(source, "root.**")?;
+    play.kill_receiver()?;
+    play.start_sender()?;
+    let n_pinned = play.wait_pinned()?;
+    for database in DATABASES {
+        play.run(&format!("sql DELETE DATABASE {database}"))?;
+    }
+    play.wait_orphaned(n_pinned)?;
+    play.restart_receiver()?;
+    let replayed = play.let_all_cross(&[])?;
+    let n_points = play
+        .told(|play| play.rig.points(Role::Target, "root.**")?.must_equal(&expected, "root.**"))?;
+    play.ensure_no_loss()?;
+    let what = format!("root.** before {n_pinned} files were dropped");
+    Ok(Shown { compared: play.compared(&what, replayed.as_ref()), n_points })
+}
+
 /// Writes with compaction on; the sender comes in when some files are there.
 fn compacted_history(play: &mut Play<'_>, n_before: u32, n_after: u32) -> Result<()> {
     play.start_compaction()?;

@@ -322,6 +322,49 @@ impl<'a> Play<'a> {
         .map_err(|error| sender.with_log(&error))
     }
 
+    /// Kills our receiver; nothing can leave until it is back.
+    pub(super) fn kill_receiver(&mut self) -> Result<()> {
+        let (_, receiver) = self.receiver.as_mut().context("the receiver is not ours")?;
+        receiver.kill9()
+    }
+
+    /// Starts our receiver again.
+    pub(super) fn restart_receiver(&mut self) -> Result<()> {
+        let (setup, receiver) = self.receiver.as_mut().context("the receiver is not ours")?;
+        *receiver = setup.start()?;
+        Ok(())
+    }
+
+    /// Waits until every file that waits is pinned: how many those are.
+    pub(super) fn wait_pinned(&mut self) -> Result<u64> {
+        self.wait_regions("all files to be pinned", |waiting, pinned, _| {
+            waiting > 0 && pinned == waiting
+        })
+    }
+
+    /// Waits until so many files that wait are gone at the source.
+    pub(super) fn wait_orphaned(&mut self, n_files: u64) -> Result<()> {
+        self.wait_regions("all files to be missed", |_, _, orphaned| orphaned == n_files).map(drop)
+    }
+
+    /// Waits for numbers of waiting, pinned, and orphaned files.
+    fn wait_regions(&mut self, what: &str, is_so: impl Fn(u64, u64, u64) -> bool) -> Result<u64> {
+        let (setup, sender) = self.running()?;
+        let mut last = String::new();
+        let waited = poll(CROSSING_TIME_MAX, what, || {
+            sender.ensure_running()?;
+            let pipe = &setup.status()?["pipes"][0];
+            last = format!("{pipe:#}");
+            let sum = |key: &str| regions(pipe).filter_map(|region| region[key].as_u64()).sum();
+            let n_waiting = pipe["pending_files"].as_u64().unwrap_or(0);
+            let is_so = is_so(n_waiting, sum("pinned_files"), sum("orphaned_files"));
+            Ok(is_so.then_some(n_waiting))
+        });
+        waited
+            .with_context(|| format!("the sender said last: {last}"))
+            .map_err(|error| sender.with_log(&error))
+    }
+
     /// Waits until the sender has looked several times and has nothing left to send.
     pub(super) fn wait_idle(&mut self) -> Result<()> {
         let (setup, sender) = self.running()?;
