@@ -44,14 +44,7 @@ const SOURCE_PROPERTIES: &[&str] = &[
     "enable_unseq_space_compaction=false",
     "enable_cross_space_compaction=false",
 ];
-/// A 2.0.1-beta that compacts while deletions arrive loses some of them now and then (2 runs of 4,
-/// and none of 8 without its compaction), and nothing here is to be judged by that.
-const TARGET_PROPERTIES: &[&str] = &[
-    "pipe_air_gap_receiver_enabled=true",
-    "enable_seq_space_compaction=false",
-    "enable_unseq_space_compaction=false",
-    "enable_cross_space_compaction=false",
-];
+const TARGET_PROPERTIES: &[&str] = &["pipe_air_gap_receiver_enabled=true"];
 
 /// What makes an IoTDB compact eagerly: it looks for work twice a second, four files are work, and
 /// targets are so small that one task makes several. What it has acknowledged survives a kill.
