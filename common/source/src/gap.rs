@@ -71,8 +71,8 @@ const REASONS: [(GapReason, u8, &str, &str); 5] = [
         GapReason::DeletionsUnseen,
         4,
         "deletions-unseen",
-        "files that had left were compacted while nobody watched; if rows were deleted at the \
-         source meanwhile, delete them at the far side too",
+        "files that had left were compacted while nobody watched, or between two scans; if rows were \
+         deleted at the source meanwhile, delete them at the far side too",
     ),
     (
         GapReason::SourceRolledBack,

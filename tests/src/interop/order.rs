@@ -96,7 +96,7 @@ pub(super) fn deleted_and_compacted(
             play.delete_round()?;
         }
     }
-    play.finish()
+    play.finish_told()
 }
 
 /// Unsequence files that are sealed before the sequence file whose rows they overwrite: a file
