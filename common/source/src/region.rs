@@ -14,6 +14,7 @@ use crate::identity::FileIdentity;
 use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::item::Token;
+use crate::partition::Lost;
 use crate::partition::Partition;
 use crate::pending::PendingDeletions;
 use crate::watermark::Watermark;
@@ -323,6 +324,31 @@ impl Region {
                 self.waiting_by_scan.remove(&first_scan);
             }
         }
+    }
+
+    /// Files that vanished, while it is not settled what became of them.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &Lost> {
+        self.partitions.values().flat_map(|partition| &partition.lost)
+    }
+
+    /// Knows a file no longer that is not there any more.
+    ///
+    /// # Arguments
+    ///
+    /// - `waits`: its position, if it waits and is not out
+    /// - `first_scan`: the one that it was first seen in
+    pub(crate) fn remove(
+        &mut self,
+        identity: FileIdentity,
+        waits: Option<OrderKey>,
+        first_scan: u64,
+    ) {
+        if let Some(key) = waits {
+            self.take_out(key);
+            self.count_waiting(first_scan, false);
+        }
+        self.settling.remove(&identity);
+        self.unreadable_mods.remove(&identity);
     }
 
     /// Takes a file out of whichever place it waits in.

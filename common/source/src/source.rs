@@ -36,7 +36,6 @@ use crate::region::Phase;
 use crate::region::Rank;
 use crate::region::ReadRule;
 use crate::region::Region;
-use crate::region::Turn;
 use scan::TakingIn;
 use tracked::Extra;
 use tracked::Left;
@@ -423,13 +422,7 @@ impl Source {
             Flight::File(key) => Some(*key),
             Flight::Deletion => None,
         });
-        let held = region.held.keys().filter_map(|it| match self.files.get(it)?.state {
-            State::Waiting(turn) => {
-                let tracked = self.files.get(it)?;
-                Some(self.key_of(tracked, *it, turn))
-            }
-            State::Remembered | State::Rests => None,
-        });
+        let held = region.held.keys().filter_map(|it| self.key_of(self.files.get(it)?, *it));
         for key in region.queue.iter().copied().chain(in_flight).chain(held) {
             let (files, bytes) = match key.phase {
                 Phase::History => (&mut status.history_files, &mut status.history_bytes),
@@ -457,10 +450,9 @@ impl Source {
     }
 
     fn lost_as_seen(&self, identity: FileIdentity) -> Option<Record> {
-        let partitions = self.regions.values().flat_map(|region| region.partitions.values());
-        let mut gone = partitions.flat_map(|it| &it.lost).map(|lost| &lost.gone);
-        let gone = gone.find(|gone| gone.file.identity == identity)?;
-        Some(Record::Seen(gone.file.clone(), gone.mods))
+        let mut lost = self.regions.values().flat_map(Region::lost);
+        let lost = lost.find(|lost| lost.gone.file.identity == identity)?;
+        lost.gone.records().next()
     }
 
     fn enqueue(&mut self, queued: Queued) {
@@ -480,9 +472,10 @@ impl Source {
         Rank::new(self.read_rule(), location.place().space, location.name, identity)
     }
 
-    /// The position of a file that waits and is not out.
-    fn key_of(&self, tracked: &Tracked, identity: FileIdentity, turn: Turn) -> OrderKey {
-        turn.key(tracked.last.place().partition, self.rank(&tracked.last, identity))
+    /// The position of a file, if it waits.
+    fn key_of(&self, tracked: &Tracked, identity: FileIdentity) -> Option<OrderKey> {
+        let State::Waiting(turn) = tracked.state else { return None };
+        Some(turn.key(tracked.last.place().partition, self.rank(&tracked.last, identity)))
     }
 
     /// A file has left, or is taken for a compaction's target.

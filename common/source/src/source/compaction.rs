@@ -113,8 +113,7 @@ impl Source {
             let Some(partition) = self.partition(region, at) else { continue };
             let waiting = partition.live.keys().filter_map(|rank| {
                 let tracked = self.files.get(&rank.identity)?;
-                let State::Waiting(turn) = tracked.state else { return None };
-                let key = self.key_of(tracked, rank.identity, turn);
+                let key = self.key_of(tracked, rank.identity)?;
                 let (start, end) = tracked.bounds();
                 Some((start, end, rank.identity, key))
             });
@@ -178,8 +177,7 @@ impl Source {
     /// Whether a file began to wait in this scan, and is in none of the places for that yet.
     fn is_entering(&self, identity: FileIdentity) -> bool {
         let Some(tracked) = self.files.get(&identity) else { return false };
-        let State::Waiting(turn) = tracked.state else { return false };
-        let key = self.key_of(tracked, identity, turn);
+        let Some(key) = self.key_of(tracked, identity) else { return false };
         let Some(region) = self.regions.get(tracked.region()) else { return false };
         key.scan == self.n_scans
             && !region.is_out(identity)
@@ -192,18 +190,14 @@ impl Source {
     fn release(&mut self, identity: FileIdentity, now: Time) -> Option<OrderKey> {
         let is_covered = self.is_covered(identity);
         let has_sources = !is_covered && self.has_possible_source(identity);
-        let rule = self.read_rule();
+        let key = self.key_of(self.files.get(&identity)?, identity)?;
         let tracked = self.files.get_mut(&identity)?;
-        let State::Waiting(turn) = tracked.state else { return None };
-        let rank = Rank::new(rule, tracked.last.place().space, tracked.last.name, identity);
-        let key = turn.key(tracked.last.place().partition, rank);
         let region = self.regions.get_mut(tracked.region())?;
         let partition = region.partitions.get(&key.partition)?;
-        let mut held = region.held.remove(&identity).unwrap_or_default();
+        let held = region.held.entry(identity).or_default();
         // What a target is made of may only show in the scan after the one that shows it.
         if tracked.is_young || (tracked.is_compaction() && tracked.first_scan == self.n_scans) {
             region.stirs_at = Some(now);
-            region.held.insert(identity, held);
             return None;
         }
         if tracked.is_compaction() && self.config.without != Without::Unfinished {
@@ -212,14 +206,12 @@ impl Source {
                 if let Some(extra) = &mut tracked.extra {
                     extra.settles_at = None;
                 }
-                region.held.insert(identity, held);
                 return None;
             }
             tracked.extra_mut().settles_at.get_or_insert(now + self.config.sources_go_within);
             // While it is not gone, one of its sources would be taken for a file that it beats.
             if has_sources && !tracked.has_settled(now) {
                 region.stirs_at = earlier(region.stirs_at, tracked.extra().settles_at);
-                region.held.insert(identity, held);
                 return None;
             }
         }
@@ -237,9 +229,9 @@ impl Source {
             target.is_some()
         });
         if !held.open.is_empty() || !held.targets.is_empty() {
-            region.held.insert(identity, held);
             return None;
         }
+        region.held.remove(&identity);
         let key = OrderKey { scan: self.n_scans, ..key };
         let tracked = self.files.get_mut(&identity)?;
         tracked.state = State::Waiting(key.turn());

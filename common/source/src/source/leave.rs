@@ -136,9 +136,11 @@ impl Source {
         let (key, flight) = self.land(token);
         let Flight::File(file) = flight else { return };
         let is_lost = matches!(stall, Stall::Moved | Stall::Damaged(_));
-        if is_lost && self.orphans.contains(&file.rank.identity) && self.lies_nowhere(&file) {
+        let identity = file.rank.identity;
+        let is_orphan = |it: &Tracked| it.is_orphan && it.lies_nowhere();
+        if is_lost && self.files.get(&identity).is_some_and(|it| is_orphan(it)) {
             // There is no other place to look for it, and it will not mend.
-            return self.abandon(file.rank.identity);
+            return self.abandon(identity);
         }
         let Some(waiting) = self.requeue(&key, file) else { return };
         let region = self.regions.entry(key).or_default();
@@ -363,22 +365,16 @@ impl Source {
         (key, flight)
     }
 
-    /// Whether a file is in no folder, as far as scans were taken in.
-    fn lies_nowhere(&self, file: &OrderKey) -> bool {
-        let tracked = self.files.get(&file.rank.identity);
-        tracked.is_none_or(|it| it.locations.first().is_none())
-    }
-
     /// Puts a file that did not get through back to its place; says which that is, if it is still
     /// there.
     fn requeue(&mut self, from: &RegionKey, file: OrderKey) -> Option<OrderKey> {
         let identity = file.rank.identity;
         let tracked = self.files.get(&identity)?;
-        if tracked.is_vanished && self.lies_nowhere(&file) {
+        if tracked.is_vanished && tracked.lies_nowhere() {
             self.end_vanished(identity);
             return None;
         }
-        if tracked.is_orphan && self.lies_nowhere(&file) && !self.is_pinned(identity) {
+        if tracked.is_orphan && tracked.lies_nowhere() && !self.is_pinned(identity) {
             self.abandon(identity);
             return None;
         }

@@ -78,21 +78,19 @@ impl Source {
     }
 
     /// The ledger was damaged: what it says of files that have left may be outdated. They leave once
-    /// more, in their order, so that in the end the far side reads what the source does.
+    /// more, in their order, so that in the end the far side reads what the source does. To be said
+    /// before the first scan.
     pub fn distrust_past(&mut self) {
-        let mut again = Vec::new();
-        for (&identity, tracked) in &mut self.files {
-            if tracked.left.is_some() {
-                (tracked.state, tracked.is_beaten) = (State::Remembered, true);
-                again.push(identity);
-            }
-        }
+        let left = self.files.iter().filter(|(_, tracked)| tracked.left.is_some());
+        let mut again: Vec<FileIdentity> = left.map(|(identity, _)| *identity).collect();
         again.sort_unstable();
         for region in self.regions.values_mut() {
             region.watermark.reset();
         }
         if !again.is_empty() {
-            self.record(Record::Requeued(again));
+            let again = Record::Requeued(again);
+            self.load(again.clone());
+            self.record(again);
         }
     }
 
@@ -146,8 +144,7 @@ impl Source {
             }
             let done = region.done.iter();
             records.extend(done.map(|it| Record::DeletionDone { region: key.clone(), key: it }));
-            let lost = region.partitions.values().flat_map(|partition| &partition.lost);
-            records.extend(lost.flat_map(|lost| lost.gone.records()));
+            records.extend(region.lost().flat_map(|lost| lost.gone.records()));
             let gone = region.deletions.iter().flat_map(|it| &it.gone);
             records.extend(gone.flat_map(Gone::records));
         }

@@ -93,8 +93,7 @@ impl Source {
 
     /// Pinned files that need no pin here: they have left, or are not known.
     pub fn needless_pins(&self) -> Vec<FileIdentity> {
-        let partitions = self.regions.values().flat_map(|region| region.partitions.values());
-        let lost = partitions.flat_map(|it| &it.lost).filter(|it| it.is_unsent);
+        let lost = self.regions.values().flat_map(Region::lost).filter(|it| it.is_unsent);
         let lost: HashSet<FileIdentity> = lost.map(|it| it.gone.file.identity).collect();
         let is_needed = |identity: &FileIdentity| {
             lost.contains(identity)
@@ -150,7 +149,7 @@ impl Source {
         let is_due = |identity: &FileIdentity| {
             self.files.get(identity).is_some_and(|it| {
                 it.state == State::Remembered
-                    && it.locations.first().is_none()
+                    && it.lies_nowhere()
                     && !unreadable.covers(it.region())
             })
         };
@@ -175,18 +174,14 @@ impl Source {
     /// An orphan lost its pin, too.
     pub(super) fn abandon(&mut self, identity: FileIdentity) {
         // One that a scan has found again is no orphan once that is taken in.
-        if self.files.get(&identity).is_some_and(|it| it.locations.first().is_some()) {
+        if self.files.get(&identity).is_some_and(|it| !it.lies_nowhere()) {
             return;
         }
         self.set_orphan(identity, false);
         let Some(tracked) = self.files.remove(&identity) else { return };
-        let rank = self.rank(&tracked.last, identity);
+        let waits = self.key_of(&tracked, identity);
         let region = self.regions.entry(tracked.region().clone()).or_default();
-        if let State::Waiting(turn) = tracked.state {
-            region.take_out(turn.key(tracked.last.place().partition, rank));
-            region.count_waiting(tracked.first_scan, false);
-        }
-        region.settling.remove(&identity);
+        region.remove(identity, waits, tracked.first_scan);
         region.is_stirred = true;
         region.counts.vanished += 1;
         let file = tracked.known(identity);

@@ -282,6 +282,11 @@ impl Tracked {
         self.facts.extent.bounds().unwrap_or((i64::MIN, i64::MAX))
     }
 
+    /// Whether it is in no folder, as far as scans were taken in.
+    pub(super) fn lies_nowhere(&self) -> bool {
+        self.locations.first().is_none()
+    }
+
     /// Where it lies or lay, as a record.
     pub(super) fn known(&self, identity: FileIdentity) -> Known {
         let at = self.locations.first().unwrap_or(&self.last);

@@ -9,7 +9,6 @@ use super::Left;
 use super::Origin;
 use super::Source;
 use super::State;
-use super::Tracked;
 use super::Without;
 use crate::gap::Gap;
 use crate::gap::GapReason;
@@ -44,29 +43,22 @@ impl Source {
     pub(super) fn handle_vanished(&mut self, identity: FileIdentity, outcome: &mut Vanished) {
         let is_covered = self.is_covered(identity);
         let Some(tracked) = self.files.get(&identity) else { return };
-        let rank = self.rank(&tracked.last, identity);
+        let (rank, waits) = (self.rank(&tracked.last, identity), self.key_of(tracked, identity));
         let tracked = self.files.get_mut(&identity).expect("it was just looked at");
         let region = self.regions.entry(tracked.region().clone()).or_default();
         let partition = region.partitions.entry(tracked.last.place().partition).or_default();
         partition.live.remove(&rank);
         region.is_stirred = true;
-        if let State::Waiting(_) = tracked.state {
-            if region.is_out(identity) {
-                // The reader holds it open; its outcome decides.
-                tracked.is_vanished = true;
-                return;
-            }
-            region.count_waiting(tracked.first_scan, false);
+        if waits.is_some() && region.is_out(identity) {
+            // The reader holds it open; its outcome decides.
+            tracked.is_vanished = true;
+            return;
         }
         let tracked = self.files.remove(&identity).expect("it was just looked at");
         let file = tracked.known(identity);
         let held = region.held.get(&identity);
         let had_target = held.is_some_and(|held| !held.targets.is_empty());
-        if let State::Waiting(turn) = tracked.state {
-            region.take_out(turn.key(tracked.last.place().partition, rank));
-        }
-        region.settling.remove(&identity);
-        region.unreadable_mods.remove(&identity);
+        region.remove(identity, waits, tracked.first_scan);
         // Of a compaction's target, rows of it: with the files that it is made of.
         let may_have_left = tracked.left.is_some()
             || tracked.is_attempted
@@ -125,8 +117,7 @@ impl Source {
 
     /// A file that vanished while it was out has left, or has not.
     pub(super) fn end_vanished(&mut self, identity: FileIdentity) {
-        let is_gone = |it: &Tracked| it.is_vanished && it.locations.first().is_none();
-        if !self.files.get(&identity).is_some_and(|it| is_gone(it)) {
+        if !self.files.get(&identity).is_some_and(|it| it.is_vanished && it.lies_nowhere()) {
             return;
         }
         let mut outcome = Vanished::default();
