@@ -70,15 +70,10 @@ impl Edge {
     /// The files of all pipes that are worth a pin, each once.
     fn pins_wanted(&self) -> Vec<PinWanted> {
         let n_files_max = self.config.pin_files_max;
-        let mut pipes = self.state.pipes.values();
-        let mut wanted: Vec<PinWanted> =
-            pipes.next().map(|pipe| pipe.source.pins_wanted(n_files_max)).unwrap_or_default();
-        let mut known: HashSet<FileIdentity> = wanted.iter().map(|it| it.identity).collect();
-        for pipe in pipes {
-            let more = pipe.source.pins_wanted(n_files_max).into_iter();
-            wanted.extend(more.filter(|it| known.insert(it.identity)));
-        }
-        wanted
+        let mut known = HashSet::new();
+        let pipes = self.state.pipes.values();
+        let wanted = pipes.flat_map(|pipe| pipe.source.pins_wanted(n_files_max));
+        wanted.filter(|it| known.insert(it.identity)).collect()
     }
 
     /// Pins that no pipe needs. While a pipe is not known, nobody can tell.

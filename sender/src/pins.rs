@@ -29,7 +29,7 @@ use tidegate_source::PinWanted;
 use crate::catalog;
 use disk::PinDir;
 use disk::Way;
-use disk::with_suffix;
+pub(crate) use disk::with_suffix;
 use store::Held;
 use store::HeldMods;
 pub(crate) use store::OpenedPin;
@@ -160,15 +160,11 @@ impl Pinner {
     /// What is pinned now.
     pub(crate) fn report(&mut self) -> PinReport {
         let pinned = self.store.identities();
-        let count = |is_it: fn(&Held) -> bool| -> u64 {
-            let pins = self.store.youngest_first();
-            pins.iter().filter(|(_, pin)| is_it(&pin.file)).count() as u64
-        };
         self.totals.files = pinned.len() as u64;
         self.totals.bytes = pinned.iter().map(|identity| identity.length_bytes).sum();
-        self.totals.links = count(|it| matches!(it, Held::Link(_)));
-        self.totals.open = count(|it| matches!(it, Held::Open(_)));
-        self.totals.copies = count(|it| matches!(it, Held::Copy(_)));
+        self.totals.links = self.store.count(|it| matches!(it, Held::Link(_)));
+        self.totals.open = self.store.count(|it| matches!(it, Held::Open(_)));
+        self.totals.copies = self.store.count(|it| matches!(it, Held::Copy(_)));
         PinReport {
             pinned: Arc::new(pinned),
             totals: self.totals.clone(),
@@ -204,7 +200,7 @@ impl Pinner {
 
     /// Pins a file; says whether that could be done.
     fn pin(&mut self, wanted: &PinWanted) -> bool {
-        let path = Path::new(&*wanted.folder).join(wanted.name.to_string());
+        let path = path_of(wanted);
         let Ok(facts) = fs::metadata(&path) else { return false };
         if catalog::identity(&facts) != wanted.identity || self.full.contains(&facts.dev()) {
             return false;
@@ -252,9 +248,8 @@ impl Pinner {
 
     fn hold(&self, path: &Path, wanted: &PinWanted) -> io::Result<Pin> {
         // Half of the descriptors are for all the rest. A file may come with its deletions.
-        let pins = self.store.youngest_first();
-        let n_open = pins.iter().filter(|(_, pin)| matches!(pin.file, Held::Open(_))).count();
-        if (n_open as u64 + 1) * 2 > self.descriptors_max / 2 {
+        let n_open = self.store.count(|it| matches!(it, Held::Open(_)));
+        if (n_open + 1) * 2 > self.descriptors_max / 2 {
             return Err(io::Error::other(format!(
                 "as many files are held open as {} descriptors allow (LimitNOFILE, ulimit -n)",
                 self.descriptors_max
@@ -284,7 +279,7 @@ impl Pinner {
         if pin.mods.as_ref().is_some_and(|mods| mods.is_of(mark)) {
             return;
         }
-        let path = Path::new(&*wanted.folder).join(wanted.name.to_string());
+        let path = path_of(wanted);
         let dir = |of: &Path| self.dirs.iter().find(|dir| of.parent() == Some(dir.path()));
         let place = match &pin.file {
             Held::Open(_) => Some(Place::Here),
@@ -366,6 +361,10 @@ impl Pinner {
         }
         self.totals.trouble = Some(text);
     }
+}
+
+fn path_of(wanted: &PinWanted) -> PathBuf {
+    Path::new(&*wanted.folder).join(wanted.name.to_string())
 }
 
 /// Holds a file open.

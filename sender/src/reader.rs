@@ -3,6 +3,8 @@
 //! Source files are read with `pread`, never mapped: IoTDB truncates them on recovery. They are
 //! opened once; what vanishes later is still read to its end.
 
+mod mods;
+
 use std::fmt;
 use std::fs;
 use std::fs::File;
@@ -20,13 +22,12 @@ use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
 use tidegate_source::PinnedMods;
 use tidegate_source::Stall;
-use tidegate_tsfile::Ending;
-use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::catalog;
 use crate::pins::OpenedPin;
 use crate::pins::PinStore;
+use crate::pins::with_suffix;
 
 /// What the loop asks of a reader.
 #[derive(Debug)]
@@ -86,8 +87,6 @@ pub(crate) struct PieceData {
     pub(crate) file_crc32: u32,
 }
 
-/// Bytes read at once of a file of deletions.
-const MODS_READ_BYTES: usize = 64 * 1024;
 /// Bytes read at once when a file is compared.
 const COMPARE_BYTES: usize = 256 * 1024;
 /// Pieces read ahead of the wire: one being sent, one waiting.
@@ -212,7 +211,7 @@ fn open_in_place(item: &FileItem, mods_bytes_max: u64) -> Result<Source, Stall> 
     let path = path_of(item);
     let ts_file = open_regular(&path).map_err(|error| stall(&path, "opening", &error))?;
     check_unchanged(&ts_file, item.identity, &path)?;
-    let (mods, mods_seen) = read_mods(item, mods_bytes_max)?;
+    let (mods, mods_seen) = mods::read(&path, mods_bytes_max)?;
     // IoTDB removes a file before its deletions: while it is there, so were they.
     let named = fs::metadata(&path).map_err(|error| stall(&path, "looking at", &error))?;
     match catalog::identity(&named) == item.identity {
@@ -235,10 +234,11 @@ fn open_pinned(
     let Some((kind, list, length_bytes)) = mods else {
         return Ok(Source { ts_file, mods: None, mods_seen: None });
     };
-    let path = path_of_mods(item, kind);
-    let bytes = read_from_start(&list, &path, length_bytes.unwrap_or(u64::MAX), mods_bytes_max)?;
+    let path = with_suffix(&path, kind.suffix());
+    let bytes_max = length_bytes.unwrap_or(u64::MAX);
+    let bytes = mods::read_from_start(&list, &path, bytes_max, mods_bytes_max)?;
     let is_whole = length_bytes.is_none_or(|it| it == bytes.len() as u64);
-    let (mods, mods_seen) = whole_entries(bytes, kind, &path)?;
+    let (mods, mods_seen) = mods::whole_entries(bytes, kind, &path)?;
     // Anything less would bring deleted rows back.
     match is_whole && length_bytes.is_none_or(|it| mods_seen.is_some_and(|s| s.length_bytes == it))
     {
@@ -331,12 +331,6 @@ fn path_of(item: &FileItem) -> PathBuf {
     PathBuf::from(&*item.folder).join(item.name.to_string())
 }
 
-fn path_of_mods(item: &FileItem, kind: ModsKind) -> PathBuf {
-    let mut path = path_of(item).into_os_string();
-    path.push(kind.suffix());
-    path.into()
-}
-
 fn check_unchanged(
     file: &File,
     identity: FileIdentity,
@@ -365,80 +359,6 @@ fn check_complete(
         .map_err(|error| Stall::Damaged(format!("{}: {error}", path.display())))
 }
 
-/// Whole entries of the mods file beside a TsFile, and how much that is.
-fn read_mods(
-    item: &FileItem,
-    mods_bytes_max: u64,
-) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
-    // As the catalog does; what was listed may have given way to the other kind since.
-    for kind in [ModsKind::Binary, ModsKind::Text] {
-        let path = path_of_mods(item, kind);
-        let file = match open_regular(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(stall(&path, "opening", &error)),
-        };
-        let bytes = read_from_start(&file, &path, u64::MAX, mods_bytes_max)?;
-        if bytes.is_empty() {
-            continue;
-        }
-        return whole_entries(bytes, kind, &path);
-    }
-    Ok((None, None))
-}
-
-/// The first bytes of a file of deletions, all of them if it has fewer.
-fn read_from_start(
-    file: &File,
-    path: &std::path::Path,
-    length_bytes: u64,
-    mods_bytes_max: u64,
-) -> Result<Vec<u8>, Stall> {
-    let bytes_max = length_bytes.min(mods_bytes_max.saturating_add(1));
-    let mut bytes = Vec::new();
-    let mut buffer = vec![0; MODS_READ_BYTES];
-    while (bytes.len() as u64) < bytes_max {
-        let left = usize::try_from(bytes_max - bytes.len() as u64).unwrap_or(usize::MAX);
-        let n_wanted = left.min(buffer.len());
-        // With its offset: a pin's descriptor is shared by all who read it.
-        let n_read = file
-            .read_at(&mut buffer[..n_wanted], bytes.len() as u64)
-            .map_err(|error| stall(path, "reading", &error))?;
-        if n_read == 0 {
-            break;
-        }
-        bytes.extend_from_slice(&buffer[..n_read]);
-    }
-    if bytes.len() as u64 > mods_bytes_max {
-        return Err(Stall::Blocked(format!(
-            "{}: more deletions than sender_mods_max_bytes ({mods_bytes_max}) allows; raise it",
-            path.display()
-        )));
-    }
-    Ok(bytes)
-}
-
-/// The whole entries of a list of deletions.
-fn whole_entries(
-    mut bytes: Vec<u8>,
-    kind: ModsKind,
-    path: &std::path::Path,
-) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
-    let mut walk = kind.entries(&bytes, 0);
-    while walk.next().is_some() {}
-    let whole_bytes = walk.whole_bytes();
-    if let Ending::Damaged(error) = walk.into_ending() {
-        return Err(Stall::Blocked(format!(
-            "{}: {error}; without its deletions the file would bring deleted rows back: mend \
-             or remove the file of deletions",
-            path.display()
-        )));
-    }
-    bytes.truncate(whole_bytes);
-    let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
-    Ok(if bytes.is_empty() { (None, None) } else { (Some(bytes), Some(seen)) })
-}
-
 fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
     if error.kind() == io::ErrorKind::NotFound {
         Stall::Moved
@@ -458,6 +378,7 @@ mod tests {
     use tidegate_source::RegionKey;
     use tidegate_source::Space;
     use tidegate_source::TsFileName;
+    use tidegate_tsfile::ModsKind;
 
     use super::*;
 

@@ -101,20 +101,7 @@ impl PinDir {
     /// Among others, [`io::ErrorKind::NotFound`] if it is gone or another one.
     pub(super) fn keep(&self, way: Way, from: &Path, identity: FileIdentity) -> io::Result<Held> {
         let to = self.path.join(name_of(identity, way));
-        match way {
-            Way::Link => link(from, &to)?,
-            Way::Copy => copy(from, &to, identity.length_bytes, |facts| {
-                catalog::identity(facts) == identity
-            })?,
-        }
-        let held = way.held(to);
-        if let Held::Link(path) = &held
-            && catalog::identity(&fs::metadata(path)?) != identity
-        {
-            held.let_go()?;
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(held)
+        way.keep(from, to, identity.length_bytes, |facts| catalog::identity(facts) == identity)
     }
 
     /// Keeps the deletions beside a file: of a list that is copied, `length_bytes` of it.
@@ -127,26 +114,36 @@ impl PinDir {
         length_bytes: u64,
     ) -> io::Result<HeldMods> {
         let to = self.path.join(format!("{}{}", name_of(file, way), kind.suffix()));
-        match way {
-            Way::Link => {
-                // An older list may be there.
-                way.held(to.clone()).let_go()?;
-                link(from, &to)?;
-            }
-            Way::Copy => copy(from, &to, length_bytes, |facts| facts.ino() == inode)?,
+        if way == Way::Link {
+            // An older list may be there.
+            way.held(to.clone()).let_go()?;
         }
-        let held = way.held(to);
-        if let Held::Link(path) = &held
-            && fs::metadata(path)?.ino() != inode
-        {
-            held.let_go()?;
-            return Err(io::ErrorKind::NotFound.into());
-        }
+        let held = way.keep(from, to, length_bytes, |facts| facts.ino() == inode)?;
         Ok(HeldMods { kind, held, inode: Some(inode) })
     }
 }
 
 impl Way {
+    fn keep(
+        self,
+        from: &Path,
+        to: PathBuf,
+        length_bytes: u64,
+        is_right: impl Fn(&fs::Metadata) -> bool,
+    ) -> io::Result<Held> {
+        match self {
+            Self::Copy => copy(from, &to, length_bytes, is_right)?,
+            Self::Link => {
+                link(from, &to)?;
+                if !is_right(&fs::metadata(&to)?) {
+                    self.held(to).let_go()?;
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+            }
+        }
+        Ok(self.held(to))
+    }
+
     fn held(self, path: PathBuf) -> Held {
         match self {
             Self::Link => Held::Link(path),
@@ -179,7 +176,8 @@ fn parse(name: &str) -> Option<(FileIdentity, Way)> {
     (name_of(identity, way) == name).then_some((identity, way))
 }
 
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path of what stands beside a file under a longer name.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()

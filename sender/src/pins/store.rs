@@ -115,6 +115,11 @@ impl PinStore {
         pin.file.let_go()
     }
 
+    /// How many files are kept in a certain way.
+    pub(super) fn count(&self, is_it: impl Fn(&Held) -> bool) -> u64 {
+        self.lock().values().filter(|pin| is_it(&pin.file)).count() as u64
+    }
+
     /// All pins, the youngest first.
     pub(super) fn youngest_first(&self) -> Vec<(FileIdentity, Pin)> {
         let mut pins: Vec<(FileIdentity, Pin)> =
