@@ -1,6 +1,7 @@
 //! One run: a model IoTDB, a source, a faulty link and a model far side, and what must come out.
 
 mod oracle;
+mod pins;
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -23,7 +24,6 @@ use tidegate_source::Listing;
 use tidegate_source::ModsRead;
 use tidegate_source::ModsSeen;
 use tidegate_source::Outcome;
-use tidegate_source::PinnedMods;
 use tidegate_source::Place;
 use tidegate_source::ReadRule;
 use tidegate_source::Record;
@@ -506,47 +506,6 @@ impl Run {
             }
             other => panic!("{other:?}"),
         }
-    }
-
-    /// Pins what waits, at most so many files, and lets go what is not needed any more.
-    fn pin(&mut self, n_files_max: usize) {
-        if self.setup.pins == Pins::Nowhere {
-            return;
-        }
-        for wanted in self.source.pins_wanted(n_files_max) {
-            let Some(found) = self.iotdb.find(wanted.identity).cloned() else { continue };
-            // More may stand there by now; what was listed is the beginning of it.
-            let same_list = wanted.mods.is_none_or(|mods| mods.inode == found.mods.inode);
-            if same_list {
-                let name = found.name;
-                if self.pins.insert(wanted.identity, found).is_none() {
-                    self.tell(|| format!("{name} is pinned"));
-                }
-            }
-        }
-        for identity in self.source.needless_pins() {
-            self.pins.remove(&identity);
-        }
-        self.tell_pins();
-    }
-
-    fn tell_pins(&mut self) {
-        self.source.handle_pins(Arc::new(self.pins.keys().copied().collect()));
-        self.collect();
-    }
-
-    /// A file as its pin has it, if the deletions are those that belong to it.
-    fn pinned(&self, identity: FileIdentity, mods: PinnedMods) -> Option<File> {
-        let mut found = self.pins.get(&identity)?.clone();
-        if let PinnedMods::Exactly(mods) = mods {
-            let n_entries = mods.map_or(0, |mods| mods.seen.length_bytes / 10) as usize;
-            let same_list = mods.is_none_or(|mods| mods.inode == found.mods.inode);
-            if !same_list || found.mods.entries.len() < n_entries {
-                return None;
-            }
-            found.mods.entries.truncate(n_entries);
-        }
-        Some(found)
     }
 
     /// Has the item arrive at the far side.
