@@ -401,11 +401,11 @@ impl Catalog {
 
     /// Forgets the folders that are gone, but not those that may be in what could not be read.
     fn forget(&mut self, scan: &Scan) {
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         let n_scans = self.n_scans;
         self.folders.retain(|_, known| {
             let region = &known.folder.listing.place.region;
-            known.seen_in_scan == n_scans || unreadable.covers(region)
+            known.seen_in_scan == n_scans || unlisted.covers(region)
         });
     }
 }

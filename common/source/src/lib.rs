@@ -50,7 +50,7 @@ pub use listing::Scan;
 pub use listing::SealedFile;
 pub use listing::SourceMarks;
 pub use listing::Unread;
-pub use listing::Unreadable;
+pub use listing::Unlisted;
 pub use listing::Watched;
 pub use pin::PinWanted;
 pub use pin::PinnedMods;

@@ -107,6 +107,13 @@ pub struct ModsMark {
     pub inode: u64,
 }
 
+impl ModsMark {
+    /// Of a list that was there and was removed. One that is there later is another one, whatever it
+    /// looks like: no list has this inode.
+    pub(crate) const REMOVED: Self =
+        Self { seen: ModsSeen { kind: ModsKind::Text, length_bytes: 0 }, inode: 0 };
+}
+
 impl ModsSeen {
     /// Whether a peer of that dialect reads such deletions: 1.2 has no form for any beside a file,
     /// 1.3 loads `.mods` only, 2.0 both.
@@ -136,6 +143,9 @@ pub struct Scan {
     pub listings: Vec<Arc<Listing>>,
     /// What could not be read, with the reason. Nothing there counts as vanished.
     pub unread: Vec<Unread>,
+    /// Regions that are there and not listed, since another replica of them is sent. Nothing there
+    /// counts as vanished.
+    pub skipped: HashSet<RegionKey>,
     /// Regions in which files went between their listing and the reading of their mods.
     pub unsettled: HashSet<RegionKey>,
     /// When it began, on the clock of the file system, in nanoseconds since 1970.
@@ -175,23 +185,24 @@ pub struct SourceMarks {
 }
 
 impl Scan {
-    /// What of the tree could not be read.
-    pub fn unreadable(&self) -> Unreadable<'_> {
-        Unreadable {
+    /// What of the tree may hold more than was listed.
+    pub fn unlisted(&self) -> Unlisted<'_> {
+        let unread = self.unread.iter().filter_map(|unread| unread.region.as_ref());
+        Unlisted {
             is_all: self.unread.iter().any(|unread| unread.region.is_none()),
-            regions: self.unread.iter().filter_map(|unread| unread.region.as_ref()).collect(),
+            regions: unread.chain(&self.skipped).collect(),
         }
     }
 }
 
-/// The regions that could not be read whole; made by [`Scan::unreadable`].
+/// The regions that could not be read whole, or were not to be; made by [`Scan::unlisted`].
 #[derive(Clone, Debug)]
-pub struct Unreadable<'s> {
+pub struct Unlisted<'s> {
     is_all: bool,
     regions: HashSet<&'s RegionKey>,
 }
 
-impl Unreadable<'_> {
+impl Unlisted<'_> {
     /// Whether anything may be in that region that the scan does not show.
     pub fn covers(&self, region: &RegionKey) -> bool {
         self.is_all || self.regions.contains(region)

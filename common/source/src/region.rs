@@ -293,11 +293,6 @@ impl Region {
         self.held_until = Some(now + pause.min(HOLD_MAX));
     }
 
-    /// Whether a file is out.
-    pub(crate) fn is_out(&self, identity: FileIdentity) -> bool {
-        self.in_flight.is_some_and(|(_, flight)| flight.is_of(identity))
-    }
-
     /// When something may change by itself.
     pub(crate) fn wake_at(&self) -> Option<Time> {
         if self.in_flight.is_some() {

@@ -472,6 +472,12 @@ impl Source {
         Rank::new(self.read_rule(), location.place().space, location.name, identity)
     }
 
+    /// Whether a file is out: from its region, or from where it lay before that was renamed.
+    fn is_out(&self, identity: FileIdentity) -> bool {
+        let mut regions = self.in_flight.values().filter_map(|key| self.regions.get(key));
+        regions.any(|it| it.in_flight.is_some_and(|(_, flight)| flight.is_of(identity)))
+    }
+
     /// The position of a file, if it waits.
     fn key_of(&self, tracked: &Tracked, identity: FileIdentity) -> Option<OrderKey> {
         let State::Waiting(turn) = tracked.state else { return None };

@@ -195,14 +195,14 @@ impl Watch {
         if self.appeared.drain().any(|dir| !entered.contains(&dir)) {
             self.go_blind();
         }
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         let now: HashMap<&Arc<str>, &Arc<Listing>> =
             scan.listings.iter().map(|listing| (&listing.folder, listing)).collect();
         let mut blind = HashSet::new();
         for (folder, known) in &mut self.folders {
             let listing = now.get(folder);
             known.is_listed = listing.is_some();
-            let is_unread = !known.is_listed && unreadable.covers(&known.place.region);
+            let is_unread = !known.is_listed && unlisted.covers(&known.place.region);
             if known.sight == Sight::Blind || is_unread {
                 blind.insert(partition(&known.place));
             }
@@ -232,9 +232,9 @@ impl Watch {
                 self.touched.insert((folder, name));
             }
         }
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         self.folders.retain(|_, known| {
-            let is_unread = unreadable.covers(&known.place.region);
+            let is_unread = unlisted.covers(&known.place.region);
             let partition = partition(&known.place);
             let was_doubted = self.broken.as_ref().is_none_or(|broken| broken.contains(&partition));
             if is_unread || (was_doubted && scan.unsettled.contains(&known.place.region)) {

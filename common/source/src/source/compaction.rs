@@ -83,12 +83,13 @@ impl Source {
             return;
         }
         for (target, identity, waiting) in self.unsent_in(fresh) {
+            let is_out = self.is_out(identity);
             let Some(tracked) = self.files.get_mut(&target) else { continue };
             if let Origin::Compaction { holds_unsent, .. } = &mut tracked.origin {
                 *holds_unsent = true;
             }
             let Some(region) = self.regions.get_mut(tracked.region()) else { continue };
-            if !region.is_out(identity) {
+            if !is_out {
                 region.queue.remove(&waiting);
                 region.aside.remove(&waiting);
                 region.held.entry(identity).or_default().targets.push(target);
@@ -180,7 +181,7 @@ impl Source {
         let Some(key) = self.key_of(tracked, identity) else { return false };
         let Some(region) = self.regions.get(tracked.region()) else { return false };
         key.scan == self.n_scans
-            && !region.is_out(identity)
+            && !self.is_out(identity)
             && !region.queue.contains(&key)
             && !region.aside.contains_key(&key)
             && !region.held.contains_key(&identity)

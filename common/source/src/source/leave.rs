@@ -143,7 +143,12 @@ impl Source {
             return self.abandon(identity);
         }
         let Some(waiting) = self.requeue(&key, file) else { return };
-        let region = self.regions.entry(key).or_default();
+        if let Stall::Damaged(_) = stall {
+            self.regions.entry(key).or_default().numbered = None;
+        }
+        // Which is not where it left from, if that was renamed meanwhile.
+        let Some(lies_in) = self.files.get(&identity).map(|it| it.region().clone()) else { return };
+        let region = self.regions.entry(lies_in).or_default();
         match stall {
             Stall::Moved => region.scan_awaited = Some(self.n_scans),
             Stall::Blocked(reason) => {
@@ -152,7 +157,6 @@ impl Source {
             }
             Stall::Damaged(reason) => {
                 region.last_trouble = Some(reason.clone());
-                region.numbered = None;
                 region.take_out(waiting);
                 region.aside.insert(waiting, Aside { reason, retry_at: now + ASIDE });
             }
@@ -370,6 +374,12 @@ impl Source {
     fn requeue(&mut self, from: &RegionKey, file: OrderKey) -> Option<OrderKey> {
         let identity = file.rank.identity;
         let tracked = self.files.get(&identity)?;
+        if tracked.region() != from {
+            let (to, first_scan) = (tracked.region().clone(), tracked.first_scan);
+            self.regions.entry(from.clone()).or_default().count_waiting(first_scan, false);
+            self.regions.entry(to).or_default().count_waiting(first_scan, true);
+        }
+        let tracked = self.files.get(&identity)?;
         if tracked.is_vanished && tracked.lies_nowhere() {
             self.end_vanished(identity);
             return None;
@@ -377,11 +387,6 @@ impl Source {
         if tracked.is_orphan && tracked.lies_nowhere() && !self.is_pinned(identity) {
             self.abandon(identity);
             return None;
-        }
-        if tracked.region() != from {
-            let (to, first_scan) = (tracked.region().clone(), tracked.first_scan);
-            self.regions.entry(from.clone()).or_default().count_waiting(first_scan, false);
-            self.regions.entry(to).or_default().count_waiting(first_scan, true);
         }
         let tracked = self.files.get(&identity)?;
         // It may have been linked under another name while it was out.

@@ -24,6 +24,10 @@ impl Source {
             Record::Seen(known, mods) => {
                 let identity = known.identity;
                 self.remember(&known);
+                if let Some(tracked) = self.files.get_mut(&identity) {
+                    // A scan had missed it, and it began anew when it was found again.
+                    (tracked.state, tracked.left) = (State::Remembered, None);
+                }
                 self.set_orphan(identity, false);
                 self.set_settled(identity, mods);
             }
@@ -79,7 +83,8 @@ impl Source {
 
     /// The ledger was damaged: what it says of files that have left may be outdated. They leave once
     /// more, in their order, so that in the end the far side reads what the source does. To be said
-    /// before the first scan.
+    /// before the first scan, and the ledger to be [written anew](Self::live_records) then: found
+    /// again at the next start, the same damage would have all of it leave again.
     pub fn distrust_past(&mut self) {
         let left = self.files.iter().filter(|(_, tracked)| tracked.left.is_some());
         let mut again: Vec<FileIdentity> = left.map(|(identity, _)| *identity).collect();
@@ -87,11 +92,7 @@ impl Source {
         for region in self.regions.values_mut() {
             region.watermark.reset();
         }
-        if !again.is_empty() {
-            let again = Record::Requeued(again);
-            self.load(again.clone());
-            self.record(again);
-        }
+        self.load(Record::Requeued(again));
     }
 
     fn remember(&mut self, known: &Known) {

@@ -46,10 +46,7 @@ impl Source {
         let region = self.regions.entry(tracked.region().clone()).or_default();
         let Some(mods) = tracked.extra().mods.clone() else {
             region.unreadable_mods.remove(&identity);
-            if let Some(extra) = &mut tracked.extra {
-                extra.mods_taken = ModsTaken::Nothing;
-            }
-            return;
+            return self.lose_deletions(identity);
         };
         match mods.damage {
             Some(_) => region.unreadable_mods.insert(identity),
@@ -96,6 +93,25 @@ impl Source {
         if let Some(bytes) = unknown {
             self.gap(GapReason::ModsUnreadable, file, 1, bytes, None);
         }
+        self.settle_deletions(&key);
+    }
+
+    /// Somebody has removed or emptied the list of deletions beside a file: the rows that they had
+    /// deleted are there again, so the file must leave, once more if it has left.
+    fn lose_deletions(&mut self, identity: FileIdentity) {
+        let removed = ModsTaken::Length(ModsMark::REMOVED);
+        let is_out = self.is_out(identity);
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let taken = &tracked.extra().mods_taken;
+        if tracked.is_young || *taken == ModsTaken::Nothing || *taken == removed {
+            return;
+        }
+        tracked.extra_mut().mods_taken = removed;
+        tracked.is_hit_in_flight |= is_out;
+        let (key, location) = (tracked.region().clone(), tracked.last.clone());
+        let rank = self.rank(&location, identity);
+        self.beat(&key, vec![rank], None);
+        self.regions.entry(key.clone()).or_default().settling.insert(identity);
         self.settle_deletions(&key);
     }
 

@@ -18,7 +18,7 @@ use super::Tracked;
 use super::Without;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
-use crate::listing::Unreadable;
+use crate::listing::Unlisted;
 use crate::partition::Gone;
 use crate::partition::Lost;
 use crate::partition::Partition;
@@ -39,11 +39,8 @@ impl Source {
         // Those that are known from the journal only are looked at in the first scan.
         let is_abandoned = |identity: &FileIdentity| {
             !self.is_pinned(*identity)
-                && self.files.get(identity).is_some_and(|it| {
-                    let is_out = |region: &Region| region.is_out(*identity);
-                    matches!(it.state, State::Waiting(_))
-                        && !self.regions.get(it.region()).is_some_and(is_out)
-                })
+                && !self.is_out(*identity)
+                && self.files.get(identity).is_some_and(|it| matches!(it.state, State::Waiting(_)))
         };
         let abandoned: Vec<FileIdentity> = orphans.filter(is_abandoned).collect();
         abandoned.into_iter().for_each(|identity| self.abandon(identity));
@@ -145,12 +142,12 @@ impl Source {
 
     /// Orphans of an earlier run begin to wait. That they lie nowhere is known, also where nothing of
     /// their region is left.
-    pub(super) fn take_up_orphans(&mut self, unreadable: &Unreadable<'_>) {
+    pub(super) fn take_up_orphans(&mut self, unlisted: &Unlisted<'_>) {
         let is_due = |identity: &FileIdentity| {
             self.files.get(identity).is_some_and(|it| {
                 it.state == State::Remembered
                     && it.lies_nowhere()
-                    && !unreadable.covers(it.region())
+                    && !unlisted.covers(it.region())
             })
         };
         let due: Vec<FileIdentity> = self.orphans.iter().copied().filter(is_due).collect();

@@ -169,6 +169,12 @@ impl Source {
                     tracked.extra_mut().mods = file.mods.clone();
                     taking_in.with_mods.insert(identity);
                 }
+                if tracked.last.place().region != listing.place.region
+                    && !matches!(tracked.state, State::Waiting(_))
+                {
+                    // Somebody has renamed a folder meanwhile: it never waited where it lay then.
+                    tracked.last = location.clone();
+                }
                 if file.name.is_of_compaction() {
                     // What was known of it when it was first seen is forgotten.
                     tracked.origin = Origin::Compaction { is_trusted: false, holds_unsent: false };
@@ -304,10 +310,10 @@ impl Source {
     /// Folders that were listed before and are not there any more.
     pub(super) fn drop_gone_folders(&mut self, taking_in: &mut TakingIn) {
         let scan = Arc::clone(&taking_in.scan);
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         let n_scans = self.n_scans;
         let gone = self.folders.extract_if(|_, folder| {
-            folder.seen_in_scan < n_scans && !unreadable.covers(&folder.listing.place.region)
+            folder.seen_in_scan < n_scans && !unlisted.covers(&folder.listing.place.region)
         });
         let gone: Vec<Folder> = gone.map(|(_, folder)| folder).collect();
         for folder in gone {
@@ -323,8 +329,11 @@ impl Source {
         let is_all_seen = scan.unread.is_empty()
             && self.whole_since.is_some_and(|since| since + MISSES_A_REGION <= self.clock);
         for (key, region) in &mut self.regions {
+            if unlisted.covers(key) {
+                continue;
+            }
             region.is_seen |= is_all_seen;
-            if region.is_seen && !unreadable.covers(key) {
+            if region.is_seen {
                 taking_in.touched.extend(std::mem::take(&mut region.limbo));
             }
         }

@@ -58,12 +58,12 @@ impl Source {
         }
         let mut calm = readable.clone();
         let mut outcome = Vanished::default();
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         for identity in vanished {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
             let is_orphan = tracked.is_orphan;
             let region = self.regions.entry(tracked.region().clone()).or_default();
-            if !region.is_seen || unreadable.covers(tracked.region()) {
+            if !region.is_seen || unlisted.covers(tracked.region()) {
                 // It may be in the part that could not be read, and be written to there.
                 tracked.has_missed = true;
                 region.limbo.push(identity);
@@ -80,7 +80,7 @@ impl Source {
             Watched::Yes { .. } | Watched::No => HashSet::new(),
         };
         self.note_vanished(outcome);
-        self.take_up_orphans(&unreadable);
+        self.take_up_orphans(&unlisted);
         for identity in with_mods {
             self.take_deletions(identity);
         }
@@ -102,9 +102,9 @@ impl Source {
     }
 
     fn readable_regions(&self, scan: &Scan) -> BTreeSet<RegionKey> {
-        let unreadable = scan.unreadable();
+        let unlisted = scan.unlisted();
         let is_readable = |key: &RegionKey, region: &Region| {
-            region.is_seen && !scan.unsettled.contains(key) && !unreadable.covers(key)
+            region.is_seen && !scan.unsettled.contains(key) && !unlisted.covers(key)
         };
         let readable = self.regions.iter().filter(|(key, region)| is_readable(key, region));
         readable.map(|(key, _)| key.clone()).collect()
@@ -251,6 +251,7 @@ impl Source {
         let Some(tracked) = self.files.get(&identity) else { return false };
         let Some(location) = tracked.locations.first().cloned() else { return true };
         let (old, new) = (self.rank(&tracked.last, identity), self.rank(&location, identity));
+        let is_out = self.is_out(identity);
         let tracked = self.files.get_mut(&identity).expect("it was just looked at");
         tracked.has_missed = false;
         let live = tracked.live();
@@ -270,7 +271,7 @@ impl Source {
         }
         region.partitions.entry(location.place().partition).or_default().live.insert(new, live);
         if let State::Waiting(turn) = tracked.state
-            && !region.is_out(identity)
+            && !is_out
         {
             let key = turn.key(before.place().partition, old);
             let moved = turn.key(location.place().partition, new);
@@ -285,6 +286,7 @@ impl Source {
 
     /// A file lies in another region than before: somebody has renamed a folder. IoTDB never does.
     fn move_region(&mut self, identity: FileIdentity, from: &RegionKey, old: Rank, partition: i64) {
+        let is_out = self.is_out(identity);
         let Some(tracked) = self.files.get(&identity) else { return };
         let Some(region) = self.regions.get_mut(from) else { return };
         if let Some(partition) = region.partitions.get_mut(&partition) {
@@ -294,7 +296,7 @@ impl Source {
         let is_unreadable = region.unreadable_mods.remove(&identity);
         // One that is out is counted where it left; see `requeue`.
         let State::Waiting(turn) = tracked.state else { return };
-        if region.is_out(identity) {
+        if is_out {
             return;
         }
         region.take_out(turn.key(partition, old));

@@ -41,7 +41,7 @@ struct Unseen {
 impl Source {
     /// Forgets a file that is no longer there, and remembers what has to follow from that.
     pub(super) fn handle_vanished(&mut self, identity: FileIdentity, outcome: &mut Vanished) {
-        let is_covered = self.is_covered(identity);
+        let (is_covered, is_out) = (self.is_covered(identity), self.is_out(identity));
         let Some(tracked) = self.files.get(&identity) else { return };
         let (rank, waits) = (self.rank(&tracked.last, identity), self.key_of(tracked, identity));
         let tracked = self.files.get_mut(&identity).expect("it was just looked at");
@@ -49,7 +49,7 @@ impl Source {
         let partition = region.partitions.entry(tracked.last.place().partition).or_default();
         partition.live.remove(&rank);
         region.is_stirred = true;
-        if waits.is_some() && region.is_out(identity) {
+        if waits.is_some() && is_out {
             // The reader holds it open; its outcome decides.
             tracked.is_vanished = true;
             return;

@@ -27,6 +27,7 @@ use crate::tree::label;
 use crate::tree::name;
 use crate::tree::place;
 use crate::tree::sequence;
+use crate::tree::unsequence;
 
 /// One file, which has left.
 fn sent() -> (Site, Key) {
@@ -310,6 +311,68 @@ fn those_that_cannot_be_read_hold_a_region_up_whose_file_has_left() {
             assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
         }
         assert_eq!(site.status(1).blocked, None);
+    }
+}
+
+/// The rows that it had deleted are there again at the source.
+#[test]
+fn a_file_whose_list_somebody_removed_leaves_again_without_it_once() {
+    for travelled in [true, false] {
+        for is_down in [true, false] {
+            let mut site = Site::new(SourceConfig::default());
+            let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+            if !travelled {
+                site.turn();
+            }
+            site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
+            // It wins over the file, so it must not be hidden by it.
+            site.tree.add_with(&unsequence(1), name(2), &[("root.t.d1", 4, 5)]);
+            site.turn();
+            site.scan();
+            if is_down {
+                site.restart();
+            }
+            site.tree.file(&key).mods = None;
+            assert_eq!(site.turn(), ["s1", "u2"], "travelled {travelled}, down {is_down}");
+            site.restart();
+            assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
+            assert_eq!(site.reasons(), []);
+        }
+    }
+}
+
+#[test]
+fn a_list_removed_while_its_file_is_out_has_it_leave_again() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
+    site.scan();
+    let item = site.poll().expect("the file");
+    site.tree.file(&key).mods = None;
+    site.scan();
+    site.end(&item, Verdict::Accepted);
+    assert_eq!([site.turn(), site.turn()].concat(), ["s1"]);
+}
+
+/// They were sent as new ones: rows written after them were deleted at the far side.
+#[test]
+fn of_a_list_that_comes_back_all_leaves_and_what_it_may_hit_leaves_behind_it() {
+    for restarts in [true, false] {
+        let (mut site, key) = sent();
+        site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
+        assert_eq!(site.turn(), ["0..3 of root.t.d1.s"]);
+        site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 2, 12)]);
+        assert_eq!(site.turn(), ["s2"]);
+        let list = site.tree.file(&key).mods.take();
+        assert_eq!(site.turn(), ["s1", "s2"]);
+        if restarts {
+            site.restart();
+        }
+        site.tree.file(&key).mods = list;
+        assert_eq!(site.turn(), ["0..3 of root.t.d1.s", "s2"], "{restarts}");
+        site.restart();
+        assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
+        assert_eq!(site.reasons(), []);
     }
 }
 

@@ -10,6 +10,7 @@ use tidegate_source::ItemKind;
 use tidegate_source::Record;
 use tidegate_source::SealedFile;
 use tidegate_source::SourceConfig;
+use tidegate_source::Stall;
 use tidegate_source::Unread;
 use tidegate_source::Watched;
 use tidegate_tsfile::ProgressIndex;
@@ -17,8 +18,10 @@ use tidegate_tsfile::ProgressIndex;
 use crate::tree::Key;
 use crate::tree::Site;
 use crate::tree::compacted;
+use crate::tree::deletion;
 use crate::tree::disk;
 use crate::tree::folder;
+use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
 use crate::tree::unsequence;
@@ -356,6 +359,135 @@ fn a_region_that_is_renamed_keeps_its_files_wherever_they_are_on_their_way() {
             assert_eq!(sent, if n_out == 2 { 2 } else { 3 }, "{n_out} {verdict:?}");
         }
     }
+}
+
+/// A count went below zero: the file waited where it was found, and was taken out where it had lain.
+#[test]
+fn a_region_that_was_renamed_while_nobody_looked_keeps_its_files() {
+    let mut site = Site::new(SourceConfig::default());
+    let keys = [1, 2, 3].map(|version| site.tree.add(&sequence(1), version));
+    site.scan();
+    let item = site.poll().expect("the first");
+    site.end(&item, Verdict::Accepted);
+    site.restart();
+    for (place, name) in keys {
+        let file = site.tree.remove(&(place, name));
+        site.tree.files.insert((disk(), sequence(9), name), file);
+    }
+    assert_eq!(site.turn(), ["s2", "s3"]);
+    site.pass(400);
+    for _ in 0..4 {
+        assert_eq!(site.turn(), [""; 0]);
+    }
+    assert_eq!(site.reasons(), []);
+    site.tree.add(&sequence(9), 4);
+    assert_eq!(site.turn(), ["s4"]);
+}
+
+/// What was out was looked for in the region where it lies, and it had left from another.
+#[test]
+fn a_file_that_is_out_while_its_region_is_renamed_and_it_is_removed_has_left_or_is_a_gap() {
+    for verdict in [Verdict::Accepted, Verdict::Unknown] {
+        let mut site = Site::new(SourceConfig::default());
+        let (place, name) = site.tree.add(&sequence(1), 1);
+        site.scan();
+        let item = site.poll().expect("the file");
+        let file = site.tree.remove(&(place, name));
+        site.tree.files.insert((disk(), sequence(9), name), file);
+        site.tree.add(&sequence(9), 2);
+        site.scan();
+        site.tree.remove(&(sequence(9), name));
+        site.scan();
+        site.end(&item, verdict);
+        for _ in 0..4 {
+            site.turn();
+        }
+        let expected = [GapReason::VanishedUnsent];
+        let n_gaps = usize::from(verdict == Verdict::Unknown);
+        assert_eq!(site.reasons(), &expected[..n_gaps], "{verdict:?}");
+        site.restart();
+        for _ in 0..4 {
+            assert_eq!(site.turn(), [""; 0], "{verdict:?}");
+        }
+    }
+}
+
+/// The region that it had left from was held up, and the one where it waited was not.
+#[test]
+fn a_file_that_stalls_after_its_region_was_renamed_holds_up_the_region_where_it_lies() {
+    for stall in ["moved", "blocked", "damaged"] {
+        let mut site = Site::new(SourceConfig::default());
+        let (place, name) = site.tree.add(&sequence(1), 1);
+        site.scan();
+        let item = site.poll().expect("the file");
+        let file = site.tree.remove(&(place, name));
+        site.tree.files.insert((disk(), sequence(9), name), file);
+        site.tree.add(&sequence(9), 2);
+        site.scan();
+        let why = "why".to_owned();
+        let (how, left, after) = match stall {
+            "moved" => (Stall::Moved, vec![], vec!["s1", "s2"]),
+            "blocked" => (Stall::Blocked(why), vec![], vec!["s1", "s2"]),
+            _ => (Stall::Damaged(why), vec!["s2"], vec!["s1"]),
+        };
+        site.source.handle_stall(site.now, item.token, how);
+        assert_eq!(site.drain(), left, "{stall}");
+        let status = site.status(9);
+        assert_eq!(status.blocked.is_some(), stall == "blocked");
+        assert_eq!(status.aside.len(), usize::from(stall == "damaged"));
+        assert_eq!((site.status(1).blocked, site.status(1).aside), (None, vec![]), "{stall}");
+        site.pass(60);
+        assert_eq!(site.turn(), after, "{stall}");
+    }
+}
+
+/// It counted as gone after a while: false gaps, and what waited left from pins.
+#[test]
+fn a_region_that_is_not_sent_any_more_is_not_gone_and_goes_on_where_it_stood() {
+    let mut site = Site::new(SourceConfig::default());
+    let sent = site.tree.add(&sequence(1), 1);
+    site.turn();
+    site.tree.add(&sequence(1), 2);
+    site.scan();
+    site.restart();
+    site.tree.skipped.insert(sequence(1).region);
+    site.tree.remove(&sent);
+    let n_records = site.records.len();
+    for _ in 0..5 {
+        assert_eq!(site.turn(), [""; 0]);
+        site.pass(400);
+    }
+    let is_gone = |it: &Record| matches!(it, Record::Gone(_) | Record::Orphaned(_));
+    assert!(!site.records[n_records..].iter().any(is_gone), "{:?}", site.records);
+    assert_eq!(site.reasons(), []);
+    site.tree.skipped.clear();
+    assert_eq!([site.turn(), site.turn()].concat(), ["s2"]);
+}
+
+/// The file was taken for the one that had left, and for one whose deletions are all settled.
+#[test]
+fn a_file_that_is_found_again_is_a_new_one_over_a_restart_too() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    let other = site.tree.add_with(&sequence(1), name(2), &[("root.t.d2", 0, 9)]);
+    assert_eq!(site.turn(), ["s1", "s2"]);
+    // While a deletion waits, nothing is forgotten.
+    site.tree.set_mods(&other, 1, &[deletion("root.t.d2.s", 0, 3)]);
+    site.scan();
+    let file = site.tree.remove(&key);
+    site.scan();
+    site.tree.files.insert((disk(), key.0.clone(), key.1), file);
+    site.tree.set_mods(&key, 2, &[deletion("root.t.d1.s", 0, 3)]);
+    site.scan();
+    let item = site.poll().expect("the deletion");
+    site.end(&item, Verdict::Accepted);
+    site.restart();
+    site.scan();
+    let item = site.poll().expect("it leaves with its deletions");
+    let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
+    assert_eq!((label(&item), file.mods.is_some()), ("s1".to_owned(), true));
+    site.end(&item, Verdict::Accepted);
+    assert_eq!([site.turn(), site.turn()].concat(), [""; 0]);
 }
 
 #[test]

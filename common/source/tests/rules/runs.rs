@@ -143,12 +143,17 @@ impl Run {
         }
     }
 
-    /// One more deletion beside a file, whose list may be written anew.
+    /// One more deletion beside a file, whose list may be written anew, or none any more.
     fn delete(&mut self) {
         let Some(key) = self.pick() else { return };
+        if self.rng.u8(0..8) == 0 {
+            self.site.tree.file(&key).mods = None;
+            self.mods.remove(&key);
+            return;
+        }
         let start = self.rng.i64(0..20);
         let pattern = ["root.t.d1.s", "root.t.*.s", "root.**"][self.rng.usize(0..3)];
-        let next_inode = self.mods.len() as u64 * 1000;
+        let next_inode = (self.site.tree.n_inodes + self.mods.len() as u64) * 1000;
         let (inode, entries) = self.mods.entry(key.clone()).or_insert((next_inode, Vec::new()));
         if self.rng.u8(0..4) == 0 && !entries.is_empty() {
             entries.remove(0);

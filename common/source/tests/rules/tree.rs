@@ -55,6 +55,8 @@ pub(crate) struct Tree {
     pub(crate) files: BTreeMap<(Arc<str>, Place, TsFileName), SealedFile>,
     pub(crate) open: BTreeSet<Key>,
     pub(crate) unread: Vec<Unread>,
+    /// Regions that are there and not listed, since they are not to be sent.
+    pub(crate) skipped: HashSet<RegionKey>,
     pub(crate) marks: SourceMarks,
     pub(crate) watched: Watched,
     pub(crate) n_inodes: u64,
@@ -66,6 +68,7 @@ impl Default for Tree {
             files: BTreeMap::new(),
             open: BTreeSet::new(),
             unread: Vec::new(),
+            skipped: HashSet::new(),
             marks: SourceMarks { node: Some(1), reboots: Some(1) },
             watched: Watched::Yes { broken: HashSet::new(), touched: HashSet::new() },
             n_inodes: 0,
@@ -153,11 +156,12 @@ impl Tree {
             sealed: Vec::new(),
             unsealed: Vec::new(),
         };
-        for ((disk, place, _), file) in &self.files {
+        let is_sent = |place: &Place| !self.skipped.contains(&place.region);
+        for ((disk, place, _), file) in self.files.iter().filter(|((_, it, _), _)| is_sent(it)) {
             let of = listings.entry((disk.clone(), place));
             of.or_insert_with(|| listing(disk, place)).sealed.push(file.clone());
         }
-        for (place, name) in &self.open {
+        for (place, name) in self.open.iter().filter(|(it, _)| is_sent(it)) {
             let of = listings.entry((disk(), place));
             of.or_insert_with(|| listing(&disk(), place)).unsealed.push(*name);
         }
@@ -166,6 +170,7 @@ impl Tree {
         Scan {
             listings: listings.into_iter().map(Arc::new).collect(),
             unread: self.unread.clone(),
+            skipped: self.skipped.clone(),
             watched: self.watched.clone(),
             marks: self.marks,
             now_ns: 1_000_000_000_000,
