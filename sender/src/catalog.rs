@@ -207,6 +207,7 @@ impl Catalog {
         round.scan.listings = known.map(|known| Arc::clone(&known.folder.listing)).collect();
         round.scan.watched = round.watcher.listed(&round.scan);
         self.look_at_mods(&mut round);
+        round.scan.skipped = self.skipped.keys().cloned().collect();
         round.scan.marks = self.marks.read();
         if round.scan.marks != marks {
             // Which of the files were there before the DataNode was started, nobody knows.

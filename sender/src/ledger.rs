@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(crate) enum LedgerReport {
 pub(crate) struct Journals {
     pub(crate) cursor: Journal<DirStorage>,
     pub(crate) gaps: Journal<DirStorage>,
+    dir: PathBuf,
+    salt: u32,
 }
 
 /// A gap and when it was recorded, in milliseconds since 1970.
@@ -68,8 +71,11 @@ pub(crate) struct DatedGap {
 pub(crate) struct Past {
     pub(crate) records: Vec<Record>,
     pub(crate) gaps: Vec<DatedGap>,
-    /// Damage that was found, for the log and `status`. What is lost is sent again.
-    pub(crate) damage: Vec<String>,
+    /// Damage that was found in the cursor journal, for the log and `status`. What is lost is sent
+    /// again.
+    pub(crate) cursor_damage: Vec<String>,
+    /// Damage that was found in the gap journal. What is lost is told nowhere else.
+    pub(crate) gaps_damage: Vec<String>,
 }
 
 /// Kind byte of a gap record.
@@ -82,46 +88,61 @@ impl Journals {
     /// Opens the journals in a pipe's runtime directory and reads what they hold.
     pub(crate) fn open(dir: &Path, salt: u32) -> Result<(Self, Past), String> {
         let storage = DirStorage::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let mut past = Past::default();
-        let mut open = |name: &str| {
+        let open = |name: &str, damage: &mut Vec<String>| {
             let name = FileName::new(name).expect("a plain name");
             let named = |error: &dyn fmt::Display| format!("{}: {error}", dir.display());
             match Journal::open(storage.clone(), name.clone(), salt) {
                 // Nothing of it can be read: it is put aside, and begun anew.
                 Err(error @ OpenError::HeaderDamaged { .. }) => {
-                    let aside = format!("{name}.damaged-{salt:08x}");
-                    let aside = FileName::new(&aside).expect("a plain name");
-                    past.damage.push(format!("{}; it is kept as {aside}", named(&error)));
+                    let aside = FileName::new(&aside_name(&name, salt)).expect("a plain name");
+                    damage.push(format!("{}; it is kept as {aside}", named(&error)));
                     storage.rename(&name, &aside).map_err(|error| named(&error))?;
                     Journal::open(storage.clone(), name, salt).map_err(|error| named(&error))
                 }
                 opened => opened.map_err(|error| named(&error)),
             }
         };
-        let (cursor, cursor_past) = open("cursor")?;
-        let (gaps, gaps_past) = open("gaps")?;
-        for damage in cursor_past.damage.iter().chain(&gaps_past.damage) {
-            past.damage.push(format!("{}: {damage}", dir.display()));
-        }
+        let mut past = Past::default();
+        let (cursor, cursor_past) = open("cursor", &mut past.cursor_damage)?;
+        let (gaps, gaps_past) = open("gaps", &mut past.gaps_damage)?;
+        let told =
+            |name: &FileName, what: &dyn fmt::Display| format!("{}: {name}: {what}", dir.display());
+        let name = cursor.name();
+        past.cursor_damage.extend(cursor_past.damage.iter().map(|damage| told(name, damage)));
         for record in &cursor_past.records {
             match Record::decode(record.kind, &record.bytes) {
                 Ok(record) => past.records.push(record),
-                Err(error) => past.damage.push(format!("{}: {error}", dir.display())),
+                Err(error) => past.cursor_damage.push(told(name, &error)),
             }
         }
+        let name = gaps.name();
+        past.gaps_damage.extend(gaps_past.damage.iter().map(|damage| told(name, damage)));
         for record in &gaps_past.records {
             match decode_gap(&record.bytes) {
                 Some(gap) => past.gaps.push(gap),
-                None => past.damage.push(format!("{}: a gap record is unreadable", dir.display())),
+                None => past.gaps_damage.push(told(name, &"a record is unreadable")),
             }
         }
-        Ok((Self { cursor, gaps }, past))
+        Ok((Self { cursor, gaps, dir: dir.to_owned(), salt }, past))
+    }
+
+    /// Replaces a damaged cursor journal by these records, so that the same damage is not found, and
+    /// acted upon, at every start; the damaged one is kept.
+    pub(crate) fn mend_cursor(&mut self, records: &[Record]) -> Result<(), String> {
+        let encoded = records.iter().map(Record::encode);
+        mend(&self.dir, self.salt, &mut self.cursor, encoded)
+    }
+
+    /// The same of a damaged gap journal.
+    pub(crate) fn mend_gaps(&mut self, gaps: &[DatedGap]) -> Result<(), String> {
+        let encoded = gaps.iter().map(|gap| (KIND_GAP, gap.encode()));
+        mend(&self.dir, self.salt, &mut self.gaps, encoded)
     }
 
     fn append_gaps(&mut self, effects: &[Effect]) -> Result<(), WriteError> {
         for effect in effects {
             if let Effect::Gap(gap) = effect {
-                self.gaps.append(KIND_GAP, &encode_gap(gap))?;
+                self.gaps.append(KIND_GAP, &DatedGap::now(gap.clone()).encode())?;
             }
         }
         self.gaps.sync()
@@ -256,10 +277,36 @@ fn close(journals: Journals) {
     }
 }
 
-fn encode_gap(gap: &Gap) -> Vec<u8> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let recorded_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    [&recorded_ms.to_be_bytes()[..], &gap.encode()].concat()
+impl DatedGap {
+    fn now(gap: Gap) -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let recorded_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self { recorded_ms, gap }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        [&self.recorded_ms.to_be_bytes()[..], &self.gap.encode()].concat()
+    }
+}
+
+fn mend(
+    dir: &Path,
+    salt: u32,
+    journal: &mut Journal<DirStorage>,
+    records: impl Iterator<Item = (u8, Vec<u8>)>,
+) -> Result<(), String> {
+    let path = dir.join(journal.name().as_str());
+    let aside = dir.join(aside_name(journal.name(), salt));
+    let failed = |error: &dyn fmt::Display| {
+        format!("{}: the damage stays, and is found again: {error}", path.display())
+    };
+    std::fs::copy(&path, &aside).map_err(|error| failed(&error))?;
+    journal.rewrite(records).map_err(|error| failed(&error))
+}
+
+/// What a damaged journal is kept as.
+fn aside_name(journal: &FileName, salt: u32) -> String {
+    format!("{journal}.damaged-{salt:08x}")
 }
 
 fn decode_gap(bytes: &[u8]) -> Option<DatedGap> {
@@ -308,7 +355,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         let (_, past) = Journals::open(dir.path(), 1).expect("journals");
-        assert_eq!((past.records, past.damage), (vec![record(5)], Vec::new()));
+        assert_eq!((past.records, past.cursor_damage), (vec![record(5)], Vec::new()));
     }
 
     /// A pipe whose ledger had lost its head did not run any more, and nothing said how to go on.
@@ -319,12 +366,12 @@ mod tests {
             drop(Journals::open(dir.path(), 1).expect("journals"));
             std::fs::write(dir.path().join(name), [7; 2000]).expect("rubbish");
             let (_, past) = Journals::open(dir.path(), 0xab).expect("journals all the same");
-            let told = &past.damage[0];
+            let told = past.cursor_damage.iter().chain(&past.gaps_damage).next().expect("damage");
             assert!(told.contains(name) && told.contains("damaged-000000ab"), "{told}");
             let aside = dir.path().join(format!("{name}.damaged-000000ab"));
             assert_eq!(std::fs::read(aside).expect("it is kept"), [7; 2000]);
             let (_, past) = Journals::open(dir.path(), 2).expect("journals");
-            assert_eq!(past.damage, [""; 0]);
+            assert_eq!((past.cursor_damage.len(), past.gaps_damage.len()), (0, 0));
         }
     }
 }

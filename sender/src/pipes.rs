@@ -190,14 +190,21 @@ pub(crate) fn set_up(
         }
     };
     let salt = u32::from_be_bytes(Uuid::new_v4().as_bytes()[..4].try_into().expect("4 bytes"));
-    let (journals, past) = Journals::open(&dir, salt).map_err(anyhow::Error::msg)?;
+    let (mut journals, past) = Journals::open(&dir, salt).map_err(anyhow::Error::msg)?;
     let mut source = Source::new(source);
     for record in past.records {
         source.load(record);
     }
-    if !past.damage.is_empty() {
+    let mut mended = Vec::new();
+    if !past.cursor_damage.is_empty() {
         source.distrust_past();
+        mended.push(journals.mend_cursor(&source.live_records()));
     }
+    if !past.gaps_damage.is_empty() {
+        mended.push(journals.mend_gaps(&past.gaps));
+    }
+    let unmended = mended.into_iter().filter_map(Result::err);
+    let damage = past.cursor_damage.into_iter().chain(past.gaps_damage).chain(unmended).collect();
     Ok(PipeSetup {
         id,
         definition,
@@ -205,7 +212,7 @@ pub(crate) fn set_up(
         source,
         gaps: past.gaps,
         journals: Box::new(journals),
-        damage: past.damage,
+        damage,
     })
 }
 
@@ -223,10 +230,117 @@ fn parse_form_1(payload: &[u8]) -> Option<(Uuid, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_model::Time;
+    use tidegate_source::Effect;
+    use tidegate_source::FileIdentity;
+    use tidegate_source::Known;
+    use tidegate_source::Place;
+    use tidegate_source::Record;
+    use tidegate_source::RegionKey;
+    use tidegate_source::Scan;
+    use tidegate_source::SourceMarks;
+    use tidegate_source::Space;
+    use tidegate_source::TsFileName;
+
     use super::*;
 
     const DEFINITION: &str = "[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
                               \"connector.node-urls\" = \"h:1\"\n";
+
+    fn set_up_at(dir: &Path) -> PipeSetup {
+        let definition = PipeDefinition::parse("p.toml", "p.toml", DEFINITION.as_bytes());
+        let definition = definition.expect("a definition");
+        set_up(dir, 1, definition, SourceConfig::default()).expect("a pipe")
+    }
+
+    /// Records of a hundred files that have left.
+    fn left() -> impl Iterator<Item = Record> {
+        let region = RegionKey { database: "root.sg".into(), region: 1 };
+        (1..=100).flat_map(move |inode| {
+            let place = Place { region: region.clone(), partition: 0, space: Space::Sequence };
+            let name = TsFileName { time_ms: 1, version: inode, inner: 0, cross: 0 };
+            let identity = FileIdentity { inode, length_bytes: 1, mtime_ns: 1 };
+            let known = Known { place, name, identity };
+            [Record::Seen(known, None), Record::Covered(identity)]
+        })
+    }
+
+    fn append(setup: &mut PipeSetup, records: impl Iterator<Item = Record>) {
+        let cursor = &mut setup.journals.cursor;
+        for record in records {
+            let (kind, body) = record.encode();
+            cursor.append(kind, &body).and_then(|()| cursor.sync()).expect("a record");
+        }
+    }
+
+    fn n_again(setup: &PipeSetup) -> usize {
+        let records = setup.source.live_records();
+        records.iter().filter(|it| matches!(it, Record::Requeued(_))).count()
+    }
+
+    /// Spoils a byte in the middle of a journal.
+    fn spoil(dir: &Path, journal: &str) {
+        let path = dir.join("runtime").join("p").join(journal);
+        let mut bytes = fs::read(&path).expect("a journal");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        fs::write(&path, bytes).expect("a damaged journal");
+    }
+
+    /// The damage was found anew at every start, and all that had ever left left once more.
+    #[test]
+    fn damage_in_the_ledger_has_what_had_left_leave_again_once_and_is_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        append(&mut set_up_at(dir.path()), left());
+        spoil(dir.path(), "cursor");
+        let spoilt = fs::read(dir.path().join("runtime/p/cursor")).expect("a journal");
+        let setup = set_up_at(dir.path());
+        let [told] = &setup.damage[..] else { panic!("{:?}", setup.damage) };
+        assert!(told.contains("runtime/p: cursor: 1 records behind the first"), "{told}");
+        assert!(n_again(&setup) >= 99, "{}", n_again(&setup));
+        drop(setup);
+        let mut setup = set_up_at(dir.path());
+        assert_eq!(setup.damage, [""; 0], "it is told once");
+        assert!(n_again(&setup) >= 99, "what has not left yet still must");
+        append(&mut setup, left());
+        drop(setup);
+        let setup = set_up_at(dir.path());
+        assert_eq!((setup.damage.len(), n_again(&setup)), (0, 0), "all of it has left again");
+        let runtime = fs::read_dir(dir.path().join("runtime/p")).expect("the state");
+        let kept: Vec<PathBuf> = runtime
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.to_string_lossy().contains("cursor.damaged-"))
+            .collect();
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        assert_eq!(fs::read(&kept[0]).expect("a copy"), spoilt);
+    }
+
+    #[test]
+    fn damage_among_the_gaps_is_told_once_and_has_nothing_leave_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut setup = set_up_at(dir.path());
+        append(&mut setup, left());
+        // A source that went backwards is a gap.
+        setup.source.load(Record::Marks(SourceMarks { node: None, reboots: Some(5) }));
+        left().for_each(|record| setup.source.load(record));
+        let marks = SourceMarks { node: None, reboots: Some(4) };
+        setup.source.handle_scan(Time::from_micros(0), &Scan { marks, ..Scan::default() });
+        let mut effects = std::iter::from_fn(|| setup.source.poll_effect());
+        let gap = effects.find_map(|effect| match effect {
+            Effect::Gap(gap) => Some(DatedGap { recorded_ms: 7, gap }),
+            _ => None,
+        });
+        let gap = gap.expect("a gap");
+        setup.journals.mend_gaps(&vec![gap.clone(); 50]).expect("gaps");
+        drop(setup);
+        spoil(dir.path(), "gaps");
+        for n_damage in [1, 0] {
+            let setup = set_up_at(dir.path());
+            assert_eq!((setup.damage.len(), n_again(&setup)), (n_damage, 0), "{:?}", setup.damage);
+            assert_eq!(setup.gaps.len(), 49);
+            assert!(setup.gaps.iter().all(|it| it.gap == gap.gap && it.recorded_ms == 7));
+        }
+    }
 
     #[test]
     fn a_definition_that_others_may_read_is_named_and_used() {

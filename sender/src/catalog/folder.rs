@@ -119,7 +119,7 @@ impl Folder {
             resources: Vec::new(),
             doubtful: Vec::new(),
             young: Vec::new(),
-            missing_mods: known.map(|known| known.missing_mods.clone()).unwrap_or_default(),
+            missing_mods: HashMap::new(),
             mods_files: Vec::new(),
             mtime_ns: found.mtime_ns,
             is_settled: false,
@@ -132,7 +132,9 @@ impl Folder {
         context.extent_bytes += if filled.is_ok() { folder.extent_bytes } else { known_bytes };
         filled?;
         let is_old = context.now_ns.saturating_sub(folder.mtime_ns) > MTIME_SETTLES_NS;
-        folder.is_settled = is_old && !folder.is_restless && folder.young.is_empty();
+        // Whether a list that is missing comes back only another look can tell.
+        let is_whole = folder.young.is_empty() && folder.missing_mods.is_empty();
+        folder.is_settled = is_old && !folder.is_restless && is_whole;
         if let Some(known) = known
             && *known.listing == *folder.listing
         {
@@ -189,6 +191,10 @@ impl Folder {
                 self.mods_files.push(ModsFile::new(sealed.len(), kind, read));
             }
             let mods = before.and_then(|(at, known)| known.listing.sealed[at].mods.clone());
+            if mods.is_some() && !MODS_KINDS.into_iter().any(|kind| file.beside.has(kind)) {
+                let n_looks = known.and_then(|known| known.missing_mods.get(&file.name));
+                self.missing_mods.insert(file.name, n_looks.copied().unwrap_or_default());
+            }
             self.extent_bytes += facts.extent.heap_bytes();
             self.resources.push(resource);
             sealed.push(SealedFile {

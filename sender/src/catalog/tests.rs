@@ -405,6 +405,7 @@ fn regions_that_are_not_chosen_are_not_listed_and_are_named() {
     let mut tree = tree_of(ReplicaPolicy::None);
     let scan = tree.scan();
     assert_eq!((listed(&scan), scan.unread.len()), (vec![3], 0));
+    assert_eq!(scan.skipped, HashSet::from([region(4)]), "what is not listed is not gone");
     let skipped = tree.catalog.skipped();
     assert_eq!((skipped.len(), &skipped[0].region), (1, &region(4)));
     assert!(skipped[0].reason.contains("2 replicas"), "{}", skipped[0].reason);

@@ -145,9 +145,7 @@ impl Source {
     pub(super) fn take_up_orphans(&mut self, unlisted: &Unlisted<'_>) {
         let is_due = |identity: &FileIdentity| {
             self.files.get(identity).is_some_and(|it| {
-                it.state == State::Remembered
-                    && it.lies_nowhere()
-                    && !unlisted.covers(it.region())
+                it.state == State::Remembered && it.lies_nowhere() && !unlisted.covers(it.region())
             })
         };
         let due: Vec<FileIdentity> = self.orphans.iter().copied().filter(is_due).collect();

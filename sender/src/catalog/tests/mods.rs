@@ -258,34 +258,58 @@ fn deletions_are_cut_to_the_devices_of_their_file_or_nobody_knows() {
     }
 }
 
-/// Somebody who followed our advice, and removed a damaged list, stopped the region for good.
+/// Somebody who followed our advice, and removed a damaged list, stopped the region for good: first
+/// always, then where the next scan came so late that the folder counted as settled.
 #[test]
 fn a_list_that_somebody_has_removed_or_emptied_is_forgotten() {
-    for is_emptied in [false, true] {
-        for n_settling in [0, 1] {
-            let mut tree = tree();
-            tree.write(TEXT, b"rubbish\n");
-            tree.scan();
-            assert!(mods(&tree.scan()).is_some_and(|mods| mods.damage.is_some()));
-            match is_emptied {
-                true => drop(tree.write(TEXT, b"")),
-                false => fs::remove_file(tree.path(TEXT)).expect("the list"),
-            }
-            if n_settling > 0 {
-                tree.write(&format!("{TEXT}.settle"), b"");
-            }
-            let n_scans = (0..30).take_while(|_| {
-                let scan = tree.scan();
-                mods(&scan).is_some() || !scan.unsettled.is_empty()
-            });
-            let expected = match (is_emptied, n_settling) {
-                (true, _) => 0,
-                (false, 0) => 1,
-                _ => 19,
-            };
-            assert_eq!(n_scans.count(), expected, "emptied {is_emptied}, {n_settling}");
-            tree.write(TEXT, &line(1));
-            assert_eq!(ends(&tree.scan()), [1], "one that comes later counts");
+    for case in 0..8 {
+        let (is_emptied, is_settling, is_late) = (case & 1 > 0, case & 2 > 0, case & 4 > 0);
+        let mut tree = tree();
+        tree.write(TEXT, b"rubbish\n");
+        tree.scan();
+        assert!(mods(&tree.scan()).is_some_and(|mods| mods.damage.is_some()));
+        match is_emptied {
+            true => drop(tree.write(TEXT, b"")),
+            false => fs::remove_file(tree.path(TEXT)).expect("the list"),
         }
+        if is_settling {
+            tree.write(&format!("{TEXT}.settle"), b"");
+        }
+        if is_late {
+            tree.age(FOLDER);
+        }
+        let n_scans = (0..30).take_while(|_| {
+            let scan = tree.scan();
+            mods(&scan).is_some() || !scan.unsettled.is_empty()
+        });
+        let expected = match (is_emptied, is_settling) {
+            (true, _) => 0,
+            (false, false) => 1,
+            (false, true) => 19,
+        };
+        let case = format!("emptied {is_emptied}, settling {is_settling}, late {is_late}");
+        assert_eq!(n_scans.count(), expected, "{case}");
+        tree.write(TEXT, &line(1));
+        assert_eq!(ends(&tree.scan()), [1], "one that comes later counts: {case}");
+    }
+}
+
+/// How often it had been missing was not forgotten when it was back.
+#[test]
+fn a_list_that_is_missed_now_and_then_is_what_it_was() {
+    let mut tree = tree();
+    let list = tree.write(TEXT, &line(1));
+    tree.age(FOLDER);
+    tree.scan();
+    for _ in 0..4 {
+        let aside = tree.path("aside");
+        fs::rename(&list, &aside).expect("a name");
+        tree.age(FOLDER);
+        let moment = tree.scan();
+        assert_eq!((ends(&moment), moment.unsettled.len()), (vec![1], 1));
+        fs::rename(&aside, &list).expect("a name");
+        tree.age(FOLDER);
+        let after = tree.scan();
+        assert_eq!((ends(&after), after.unsettled.len()), (vec![1], 0));
     }
 }
