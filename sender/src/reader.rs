@@ -238,11 +238,12 @@ fn open_pinned(
     let bytes_max = length_bytes.unwrap_or(u64::MAX);
     let bytes = mods::read_from_start(&list, &path, bytes_max, mods_bytes_max)?;
     let is_whole = length_bytes.is_none_or(|it| it == bytes.len() as u64);
-    let (mods, mods_seen) = mods::whole_entries(bytes, kind, &path)?;
+    // Nobody can mend what is pinned, and that there may have been more is on record.
+    let (bytes, _) = mods::whole_entries(bytes, kind);
+    let mods_seen = mods::seen(&bytes, kind);
     // Anything less would bring deleted rows back.
-    match is_whole && length_bytes.is_none_or(|it| mods_seen.is_some_and(|s| s.length_bytes == it))
-    {
-        true => Ok(Source { ts_file, mods, mods_seen }),
+    match is_whole && length_bytes.is_none_or(|it| bytes.len() as u64 == it) {
+        true => Ok(Source { ts_file, mods: mods_seen.map(|_| bytes), mods_seen }),
         false => Err(Stall::Moved),
     }
 }
@@ -370,10 +371,14 @@ fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
     use std::sync::mpsc::Sender;
     use std::sync::mpsc::channel;
 
+    use tidegate_config::PinMode;
+    use tidegate_source::ModsMark;
+    use tidegate_source::PinWanted;
     use tidegate_source::Place;
     use tidegate_source::RegionKey;
     use tidegate_source::Space;
@@ -381,6 +386,9 @@ mod tests {
     use tidegate_tsfile::ModsKind;
 
     use super::*;
+    use crate::pins::PinConfig;
+    use crate::pins::PinRequest;
+    use crate::pins::Pinner;
 
     /// Head, some bytes, and a tail that promises no metadata.
     fn ts_file(version: u8, n_bytes: usize) -> Vec<u8> {
@@ -400,13 +408,16 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
+            Self::with(tempfile::tempdir().expect("a directory"), Arc::default())
+        }
+
+        fn with(dir: tempfile::TempDir, pins: Arc<PinStore>) -> Self {
             let (requests, inbox) = channel();
             let (outbox, reports) = channel();
-            let pins = Arc::default();
             std::thread::spawn(move || {
                 run(&inbox, &pins, |report| outbox.send(report).expect("a test"));
             });
-            Self { dir: tempfile::tempdir().expect("a directory"), requests, reports }
+            Self { dir, requests, reports }
         }
 
         fn path(&self) -> PathBuf {
@@ -609,6 +620,50 @@ mod tests {
                     assert_eq!((mods_bytes, mods_seen), (carried, seen), "{dialect}");
                 }
                 other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// It blocked its region for good: nobody can mend what is pinned.
+    #[test]
+    fn a_pinned_file_leaves_with_what_can_be_read_of_its_deletions() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = PinConfig {
+            mode: PinMode::Hold,
+            dirs: Vec::new(),
+            files_max: 9,
+            bytes_max: 9999,
+            floor_percent: 0,
+        };
+        let pinner = Pinner::open(config).expect("a pinner");
+        let fixture = Fixture::with(dir, pinner.store());
+        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
+        let list = fixture.dir.path().join("7-1-0-0.tsfile.mods");
+        let entry = "DELETION,root.t.d1.s,9223372036854775807,1,5\n";
+        fs::write(&list, format!("{entry}rubbish\n{entry}")).expect("mods");
+        let inode = fs::metadata(&list).expect("the list").ino();
+        let mut item = fixture.item();
+        let whole = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
+        let mods = whole.map(|seen| ModsMark { seen, inode });
+        let FileItem { identity, folder, name, .. } = item.clone();
+        let wanted = vec![PinWanted { identity, folder, name, mods }];
+        let (requests, inbox) = channel();
+        requests.send(PinRequest { wanted, needless: Vec::new() }).expect("a pinner");
+        drop(requests);
+        pinner.run(&inbox, |_| ());
+        fs::remove_file(fixture.path()).expect("gone");
+        fs::remove_file(&list).expect("gone");
+        for pinned in [PinnedMods::Any, PinnedMods::Exactly(mods)] {
+            item.pinned = Some(pinned);
+            match fixture.open_item(item.clone(), Dialect::V1_3, 100) {
+                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
+                    assert_eq!((mods_bytes, mods_seen), (Some(45), whole), "{pinned:?}");
+                }
+                other => panic!("{pinned:?}: {other:?}"),
+            }
+            fixture.requests.send(ReadRequest::Cancel).expect("a reader");
+            while let Ok(ReadReport::Piece(piece)) = fixture.reports.try_recv() {
+                let _ = fixture.requests.send(ReadRequest::Return(piece.bytes));
             }
         }
     }

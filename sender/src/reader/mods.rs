@@ -34,7 +34,16 @@ pub(super) fn read(
         if bytes.is_empty() {
             continue;
         }
-        return whole_entries(bytes, kind, &path);
+        let (bytes, ending) = whole_entries(bytes, kind);
+        if let Ending::Damaged(error) = ending {
+            return Err(Stall::Blocked(format!(
+                "{}: {error}; without its deletions the file would bring deleted rows back: mend \
+                 or remove the file of deletions",
+                path.display()
+            )));
+        }
+        let seen = seen(&bytes, kind);
+        return Ok((seen.map(|_| bytes), seen));
     }
     Ok((None, None))
 }
@@ -70,23 +79,17 @@ pub(super) fn read_from_start(
     Ok(bytes)
 }
 
-/// The whole entries of a list of deletions.
-pub(super) fn whole_entries(
-    mut bytes: Vec<u8>,
-    kind: ModsKind,
-    path: &Path,
-) -> Result<(Option<Vec<u8>>, Option<ModsSeen>), Stall> {
+/// The whole entries of a list of deletions, and what stands behind them.
+pub(super) fn whole_entries(mut bytes: Vec<u8>, kind: ModsKind) -> (Vec<u8>, Ending) {
     let mut walk = kind.entries(&bytes, 0);
     while walk.next().is_some() {}
     let whole_bytes = walk.whole_bytes();
-    if let Ending::Damaged(error) = walk.into_ending() {
-        return Err(Stall::Blocked(format!(
-            "{}: {error}; without its deletions the file would bring deleted rows back: mend \
-             or remove the file of deletions",
-            path.display()
-        )));
-    }
+    let ending = walk.into_ending();
     bytes.truncate(whole_bytes);
-    let seen = ModsSeen { kind, length_bytes: bytes.len() as u64 };
-    Ok(if bytes.is_empty() { (None, None) } else { (Some(bytes), Some(seen)) })
+    (bytes, ending)
+}
+
+/// How far a list was read, unless nothing is in it.
+pub(super) fn seen(bytes: &[u8], kind: ModsKind) -> Option<ModsSeen> {
+    (!bytes.is_empty()).then_some(ModsSeen { kind, length_bytes: bytes.len() as u64 })
 }
