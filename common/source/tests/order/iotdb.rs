@@ -488,6 +488,26 @@ impl Iotdb {
         self.ever_dropped.extend(file.visible().keys());
     }
 
+    /// Somebody removes the list of deletions beside a file; says which file. None that a compaction
+    /// is at work on.
+    pub(crate) fn unlist(&mut self, region: &RegionKey, partition: i64, at: u8) -> Option<File> {
+        let next_inode = self.inode();
+        let known = self.partition(region, partition);
+        if known.compaction.is_some() {
+            return None;
+        }
+        let listed = known.files.iter().filter(|file| !file.mods.entries.is_empty());
+        let inodes: Vec<u64> = listed.map(|file| file.mods.inode).collect();
+        let inode = *inodes.get(usize::from(at) % inodes.len().max(1))?;
+        let shares = |file: &&mut File| file.mods.inode == inode;
+        let mut unlisted = None;
+        for file in known.files.iter_mut().filter(shares) {
+            file.mods = Mods { inode: next_inode, entries: Vec::new() };
+            unlisted = Some(file.clone());
+        }
+        unlisted
+    }
+
     /// The DataNode is killed and started again: rows in memory come back from the log as files.
     pub(crate) fn restart(&mut self) {
         self.reboots += 1;

@@ -56,6 +56,7 @@ fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
     let has_drops = rng.u8(0..4) == 0;
     let is_blind = rng.u8(0..4) == 0;
     let is_racy = rng.bool();
+    let is_meddled_with = rng.u8(0..4) == 0;
     // The targets of compactions that must leave do so minutes later.
     let has_pauses = rng.bool();
     // Few times make many overwrites, many make few.
@@ -76,6 +77,7 @@ fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
             }
             _ if has_drops && rng.u8(0..60) == 0 => Step::LosePins { pick: rng.u8(..) },
             _ if has_crashes && rng.u8(0..60) == 0 => Step::Restart,
+            _ if is_meddled_with && rng.u8(0..30) == 0 => Step::Unlist { pick: rng.u8(..) },
             _ if has_pauses && rng.u8(0..16) == 0 => Step::Pause { seconds: rng.u8(..) },
             26..=27 => Step::Drain,
             20..=25 => match rng.u8(0..3) {

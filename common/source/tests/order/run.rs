@@ -120,6 +120,10 @@ pub(crate) enum Step {
         pick: u8,
     },
     Restart,
+    /// Somebody removes a list of deletions while all is quiet.
+    Unlist {
+        pick: u8,
+    },
     Scan {
         is_watched: bool,
         race: Vec<(u8, Self)>,
@@ -248,6 +252,13 @@ impl Run {
                 self.pass_time(Duration::from_secs(u64::from(*seconds)));
             }
             Step::CrashSender { n_lost, arrives } => self.crash(usize::from(*n_lost), *arrives),
+            Step::Unlist { .. } => {
+                // Of a list that grew and went before anybody looked, nobody knows.
+                self.step(&Step::Scan { is_watched: true, race: Vec::new() });
+                self.step(&Step::Drain);
+                self.change(step);
+                self.step(&Step::Scan { is_watched: true, race: Vec::new() });
+            }
             other => self.change(other),
         }
     }
@@ -312,6 +323,12 @@ impl Run {
                 let Some((region, partition)) = pick_of(pick / 4, &keys) else { return };
                 self.tell(|| format!("a file of {region}/{partition} is dropped"));
                 self.iotdb.drop_file(&region, partition, usize::from(pick % 4));
+            }
+            Step::Unlist { pick } => {
+                let Some((region, partition)) = pick_of(pick / 4, &keys) else { return };
+                if let Some(file) = self.iotdb.unlist(&region, partition, pick % 4) {
+                    self.tell(|| format!("the list beside {} is removed", file.name));
+                }
             }
             Step::Restart => {
                 self.tell(|| "the DataNode is killed and started".to_owned());
