@@ -42,6 +42,7 @@ pub use item::Outcome;
 pub use item::Precedence;
 pub use item::Token;
 pub use listing::FileFacts;
+pub use listing::LastMods;
 pub use listing::Listing;
 pub use listing::ModsMark;
 pub use listing::ModsRead;

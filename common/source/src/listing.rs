@@ -1,5 +1,6 @@
 //! What a catalog scan saw, as values.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -112,6 +113,12 @@ impl ModsMark {
     /// looks like: no list has this inode.
     pub(crate) const REMOVED: Self =
         Self { seen: ModsSeen { kind: ModsKind::Text, length_bytes: 0 }, inode: 0 };
+
+    /// Whether a list is the same one and has only grown, if anything.
+    pub(crate) fn is_beginning_of(self, list: &ModsRead) -> bool {
+        let Self { seen: ModsSeen { kind, length_bytes }, inode } = self;
+        inode == list.inode && kind == list.kind && length_bytes <= list.whole_bytes
+    }
 }
 
 impl ModsSeen {
@@ -152,6 +159,9 @@ pub struct Scan {
     pub now_ns: i64,
     /// What is known of the time since the scan before.
     pub watched: Watched,
+    /// Lists of deletions that were written to beside files that went before the lists were looked
+    /// at, by what their file was recognised by: as they were in the end.
+    pub last_mods: HashMap<FileIdentity, LastMods>,
     /// Facts that only grow while the source is what it was; see [`SourceMarks`].
     pub marks: SourceMarks,
 }
@@ -172,6 +182,16 @@ pub enum Watched {
         /// were read in this scan and after they were in the one before.
         touched: HashSet<(Arc<str>, TsFileName)>,
     },
+}
+
+/// The deletions beside a file that has gone, all of them.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct LastMods {
+    /// The folder and the name under which the file had them.
+    pub at: (Arc<str>, TsFileName),
+    /// The deletions.
+    pub mods: Arc<ModsRead>,
 }
 
 /// Facts about the source that never go backwards, but when it is restored from a backup.

@@ -65,6 +65,7 @@ impl Source {
             return;
         }
         let region = self.regions.entry(key.clone()).or_default();
+        let has_lost_entries = taken.has_others_than(&mods);
         let mut unknown: Option<(u64, u64)> = None;
         let mut again = Vec::new();
         let mut start = 0;
@@ -87,6 +88,9 @@ impl Source {
             }
         }
         region.settling.insert(identity);
+        if has_lost_entries {
+            self.send_again(identity);
+        }
         for (deletion_key, deletion) in again {
             self.requeue_behind(&key, file.place.partition, deletion_key, deletion);
         }
@@ -96,23 +100,30 @@ impl Source {
         self.settle_deletions(&key);
     }
 
-    /// Somebody has removed or emptied the list of deletions beside a file: the rows that they had
-    /// deleted are there again, so the file must leave, once more if it has left.
+    /// Somebody has removed or emptied the list of deletions beside a file.
     fn lose_deletions(&mut self, identity: FileIdentity) {
         let removed = ModsTaken::Length(ModsMark::REMOVED);
-        let is_out = self.is_out(identity);
         let Some(tracked) = self.files.get_mut(&identity) else { return };
         let taken = &tracked.extra().mods_taken;
         if tracked.is_young || *taken == ModsTaken::Nothing || *taken == removed {
             return;
         }
         tracked.extra_mut().mods_taken = removed;
+        let key = tracked.region().clone();
+        self.send_again(identity);
+        self.regions.entry(key.clone()).or_default().settling.insert(identity);
+        self.settle_deletions(&key);
+    }
+
+    /// Rows of a file that had been deleted may be there again: it must leave, once more if it has
+    /// left.
+    fn send_again(&mut self, identity: FileIdentity) {
+        let is_out = self.is_out(identity);
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
         tracked.is_hit_in_flight |= is_out;
         let (key, location) = (tracked.region().clone(), tracked.last.clone());
         let rank = self.rank(&location, identity);
         self.beat(&key, vec![rank], None);
-        self.regions.entry(key.clone()).or_default().settling.insert(identity);
-        self.settle_deletions(&key);
     }
 
     /// A file that had left was dropped: its devices are deleted over its times, and what else may
@@ -252,21 +263,33 @@ enum News {
 }
 
 impl ModsTaken {
+    /// Whether deletions were there, as far as can be told, that are not there now: the list was
+    /// written anew, by IoTDB, which merges what it holds, or by somebody.
+    fn has_others_than(&self, now: &ModsRead) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Length(mark) => !mark.is_beginning_of(now) && *mark != ModsMark::REMOVED,
+            Self::List(list) => {
+                let keys: HashSet<DeletionKey> = now.entries.iter().map(|it| it.key).collect();
+                list.entries.iter().any(|it| !keys.contains(&it.key))
+            }
+        }
+    }
+
     /// What each entry is, as against what was there when the file was last looked at.
     fn news_in(&self, now: &ModsRead) -> Vec<News> {
-        let ModsMark { seen, inode } = match self {
+        let mark = match self {
             Self::Nothing => return vec![News::New; now.entries.len()],
             Self::Length(mark) => *mark,
             Self::List(list) => list.mark(),
         };
-        let is_grown =
-            inode == now.inode && seen.kind == now.kind && seen.length_bytes <= now.whole_bytes;
+        let is_grown = mark.is_beginning_of(now);
         let known: HashSet<DeletionKey> = match self {
             Self::List(list) if !is_grown => list.entries.iter().map(|it| it.key).collect(),
             _ => HashSet::new(),
         };
         let news_of = |entry: &SeenDeletion| match is_grown {
-            true if entry.end_bytes <= seen.length_bytes => News::Old,
+            true if entry.end_bytes <= mark.seen.length_bytes => News::Old,
             true => News::New,
             // IoTDB writes a long list anew and merges its entries.
             false if known.contains(&entry.key) => News::Old,

@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::identity::Place;
 use crate::identity::Space;
 use crate::identity::TsFileName;
 use crate::listing::Listing;
+use crate::listing::ModsRead;
 use crate::listing::Scan;
 use crate::listing::SealedFile;
 use crate::listing::Watched;
@@ -52,6 +54,8 @@ pub(super) struct TakingIn {
     pub(super) with_mods: BTreeSet<FileIdentity>,
     /// Files that are no longer young.
     pub(super) grown_up: Vec<FileIdentity>,
+    /// Deletions beside files that went, if they were written to meanwhile.
+    pub(super) last_mods: HashMap<FileIdentity, Arc<ModsRead>>,
 }
 
 impl Source {
@@ -80,6 +84,7 @@ impl Source {
             fresh: Vec::with_capacity(n_fresh),
             with_mods: BTreeSet::new(),
             grown_up: Vec::new(),
+            last_mods: HashMap::new(),
         });
     }
 
@@ -300,9 +305,17 @@ impl Source {
                     || location.name != old.name
             });
             let name = (Arc::clone(folder), old.name);
-            tracked.has_missed |= has_missed_all
-                || written.is_some_and(|it| it.contains(&name))
-                || self.touched_unread.contains(&name);
+            let is_written =
+                written.is_some_and(|it| it.contains(&name)) || self.touched_unread.contains(&name);
+            let last = taking_in.scan.last_mods.get(&old.identity).filter(|it| it.at == name);
+            match last.filter(|_| !has_missed_all && tracked.state == State::Rests) {
+                Some(last) => {
+                    // Under another name it may have had others.
+                    let other = taking_in.last_mods.insert(old.identity, Arc::clone(&last.mods));
+                    tracked.has_missed |= other.is_some();
+                }
+                None => tracked.has_missed |= has_missed_all || is_written,
+            }
             taking_in.touched.insert(old.identity);
         }
     }

@@ -34,7 +34,7 @@ impl Source {
     /// All folders of a scan are taken in.
     pub(super) fn end_scan(&mut self, mut taking_in: TakingIn) {
         self.drop_gone_folders(&mut taking_in);
-        let TakingIn { scan, touched, fresh, with_mods, grown_up, .. } = taking_in;
+        let TakingIn { scan, touched, fresh, with_mods, grown_up, mut last_mods, .. } = taking_in;
         self.compare_marks(&scan);
         let readable = self.readable_regions(&scan);
         self.note_open_files();
@@ -73,6 +73,10 @@ impl Source {
                 continue;
             }
             calm.remove(tracked.region());
+            if let Some(mods) = last_mods.remove(&identity) {
+                tracked.extra_mut().mods = Some(mods);
+                self.take_deletions(identity);
+            }
             self.handle_vanished(identity, &mut outcome);
         }
         self.touched_unread = match &scan.watched {

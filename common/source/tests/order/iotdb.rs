@@ -70,6 +70,8 @@ pub(crate) struct Iotdb {
     /// What a watcher is told: files that appeared, mods that were written to.
     pub(crate) created: Vec<(Place, TsFileName)>,
     pub(crate) touched: Vec<(Place, TsFileName)>,
+    /// Files that were removed, as they were then.
+    pub(crate) gone: Vec<(Place, File)>,
 }
 
 #[derive(Debug, Default)]
@@ -218,6 +220,7 @@ impl Iotdb {
             compacted: BTreeSet::new(),
             created: Vec::new(),
             touched: Vec::new(),
+            gone: Vec::new(),
         }
     }
 
@@ -478,6 +481,7 @@ impl Iotdb {
             return;
         }
         let file = known.files.remove(candidates[at % candidates.len()]);
+        self.gone.push((Self::place(region, partition, file.space), file.clone()));
         let after = self.read();
         let is_changed = |cell: &&Cell| before.get(cell) != after.get(cell);
         self.dropped.extend(file.rows.keys().filter(is_changed));

@@ -4,6 +4,7 @@ mod oracle;
 mod pins;
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tidegate_source::FileFacts;
 use tidegate_source::FileIdentity;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
+use tidegate_source::LastMods;
 use tidegate_source::Listing;
 use tidegate_source::ModsRead;
 use tidegate_source::ModsSeen;
@@ -408,6 +410,11 @@ impl Run {
                 touched: touched.into_iter().map(|(place, name)| (folder(&place), name)).collect(),
             };
         }
+        let (gone, going) = std::mem::take(&mut self.iotdb.gone)
+            .into_iter()
+            .partition(|(place, file)| !is_listed(&new, &(place.clone(), file.name)));
+        self.iotdb.gone = going;
+        scan.last_mods = self.last_mods_of(gone);
         self.carried = created.into_iter().filter(|it| !is_listed(&new, it)).collect();
         // The watcher begins with a scan.
         self.was_watched = is_watched;
@@ -421,6 +428,18 @@ impl Run {
             scan.listings.push(listing);
         }
         scan
+    }
+
+    /// The deletions beside files that went, if the watcher was quick enough to open their lists
+    /// before: with every other file it was.
+    fn last_mods_of(&self, gone: Vec<(Place, File)>) -> HashMap<FileIdentity, LastMods> {
+        let caught = gone.into_iter().filter(|(_, file)| file.identity.inode % 4 < 2);
+        caught
+            .filter_map(|(place, file)| {
+                let at = (folder(&place), file.name);
+                Some((file.identity, LastMods { at, mods: self.mods_of(&file)? }))
+            })
+            .collect()
     }
 
     fn list(&self, place: &Place) -> Listing {

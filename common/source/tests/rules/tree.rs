@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tidegate_source::Gap;
 use tidegate_source::GapReason;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
+use tidegate_source::LastMods;
 use tidegate_source::Listing;
 use tidegate_source::ModsRead;
 use tidegate_source::Outcome;
@@ -59,6 +61,7 @@ pub(crate) struct Tree {
     pub(crate) skipped: HashSet<RegionKey>,
     pub(crate) marks: SourceMarks,
     pub(crate) watched: Watched,
+    pub(crate) last_mods: HashMap<FileIdentity, LastMods>,
     pub(crate) n_inodes: u64,
 }
 
@@ -71,6 +74,7 @@ impl Default for Tree {
             skipped: HashSet::new(),
             marks: SourceMarks { node: Some(1), reboots: Some(1) },
             watched: Watched::Yes { broken: HashSet::new(), touched: HashSet::new() },
+            last_mods: HashMap::new(),
             n_inodes: 0,
         }
     }
@@ -172,6 +176,7 @@ impl Tree {
             unread: self.unread.clone(),
             skipped: self.skipped.clone(),
             watched: self.watched.clone(),
+            last_mods: self.last_mods.clone(),
             marks: self.marks,
             now_ns: 1_000_000_000_000,
             ..Scan::default()

@@ -176,7 +176,8 @@ impl Iotdb {
                     .position(|file| file.is_hidden && compaction.sources.contains(&file.identity));
                 match at {
                     Some(at) => {
-                        known.files.remove(at);
+                        let file = known.files.remove(at);
+                        self.gone.push((place(file.space), file));
                         Some("a source goes")
                     }
                     None => {
