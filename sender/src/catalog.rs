@@ -14,7 +14,7 @@ mod marks;
 mod mods;
 mod names;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -35,8 +35,10 @@ use tidegate_source::Place;
 use tidegate_source::RegionKey;
 use tidegate_source::Scan;
 use tidegate_source::Space;
+use tidegate_source::TsFileName;
 use tidegate_source::Unread;
 use tidegate_source::Watched;
+use tidegate_tsfile::ModsKind;
 
 use crate::settings::replicas::Choice;
 use crate::settings::replicas::Replicas;
@@ -72,8 +74,24 @@ pub(crate) trait Watcher {
     /// - `scan`: the first phase of it
     fn listed(&mut self, scan: &Scan) -> Watched;
 
+    /// Said after that: lists of deletions that were written to since they were looked at, beside files
+    /// that are not there any more.
+    fn take_gone_lists(&mut self, scan: &Scan) -> Vec<GoneList>;
+
     /// The mods were looked at, too: the scan is whole.
     fn ended(&mut self, scan: &Scan);
+}
+
+/// A list of deletions that was opened while its TsFile was there.
+#[derive(Debug)]
+pub(crate) struct GoneList {
+    /// What the file was recognised by.
+    pub(crate) identity: FileIdentity,
+    /// Its folder and name.
+    pub(crate) at: (Arc<str>, TsFileName),
+    pub(crate) kind: ModsKind,
+    pub(crate) list: fs::File,
+    pub(crate) resource: fs::File,
 }
 
 /// The data directories of one IoTDB and what they held when they were last read.
@@ -206,6 +224,9 @@ impl Catalog {
         let known = round.listed.iter().filter_map(|dir| self.folders.get(dir));
         round.scan.listings = known.map(|known| Arc::clone(&known.folder.listing)).collect();
         round.scan.watched = round.watcher.listed(&round.scan);
+        let gone = round.watcher.take_gone_lists(&round.scan);
+        let gone = gone.into_iter().filter_map(|it| mods::read_gone(it, &round.context));
+        round.scan.last_mods = gone.collect();
         self.look_at_mods(&mut round);
         round.scan.skipped = self.skipped.keys().cloned().collect();
         round.scan.marks = self.marks.read();

@@ -94,7 +94,7 @@ impl Journals {
             match Journal::open(storage.clone(), name.clone(), salt) {
                 // Nothing of it can be read: it is put aside, and begun anew.
                 Err(error @ OpenError::HeaderDamaged { .. }) => {
-                    let aside = FileName::new(&aside_name(&name, salt)).expect("a plain name");
+                    let aside = FileName::new(aside_name(&name, salt)).expect("a plain name");
                     damage.push(format!("{}; it is kept as {aside}", named(&error)));
                     storage.rename(&name, &aside).map_err(|error| named(&error))?;
                     Journal::open(storage.clone(), name, salt).map_err(|error| named(&error))

@@ -1,6 +1,7 @@
 //! The thread that keeps the catalog: rescans on a timer, sooner when inotify hints at a change.
 
 mod eyes;
+mod lists;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -33,6 +34,7 @@ use tidegate_source::Scan;
 use tidegate_source::Watched;
 
 use crate::catalog::Catalog;
+use crate::catalog::GoneList;
 use crate::catalog::Watcher;
 use crate::settings::replicas::SkippedRegion;
 use eyes::Eyes;
@@ -271,6 +273,13 @@ impl Watcher for Observer {
         match self {
             Self::Eyes(eyes) => eyes.listed(scan),
             Self::Nobody => Watched::No,
+        }
+    }
+
+    fn take_gone_lists(&mut self, scan: &Scan) -> Vec<GoneList> {
+        match self {
+            Self::Eyes(eyes) => eyes.take_gone_lists(scan),
+            Self::Nobody => Vec::new(),
         }
     }
 

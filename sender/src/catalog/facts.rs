@@ -59,24 +59,29 @@ pub(super) enum ResourceRead {
 /// # Errors
 /// Permission is denied: that may be mended, and then it must be read.
 pub(super) fn read_resource(path: &Path) -> io::Result<ResourceRead> {
-    let mut bytes = Vec::new();
-    let reading = open(path).and_then(|file| {
-        // One more, to see that there is more.
-        file.take(RESOURCE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes)
-    });
-    match reading {
+    match open(path) {
+        Ok(file) => Ok(read_opened_resource(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ResourceRead::Gone),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         }
         Err(error) => Ok(ResourceRead::Unreadable(error.to_string())),
-        Ok(n_bytes) if n_bytes as u64 > RESOURCE_BYTES_MAX => Ok(ResourceRead::Unreadable(
-            format!("expected at most {RESOURCE_BYTES_MAX} bytes, but found more"),
+    }
+}
+
+/// The same, of one that is open.
+pub(super) fn read_opened_resource(file: File) -> ResourceRead {
+    let mut bytes = Vec::new();
+    // One more, to see that there is more.
+    match file.take(RESOURCE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes) {
+        Err(error) => ResourceRead::Unreadable(error.to_string()),
+        Ok(n_bytes) if n_bytes as u64 > RESOURCE_BYTES_MAX => ResourceRead::Unreadable(format!(
+            "expected at most {RESOURCE_BYTES_MAX} bytes, but found more"
         )),
-        Ok(_) => Ok(match Resource::parse(&bytes) {
+        Ok(_) => match Resource::parse(&bytes) {
             Ok(resource) => ResourceRead::Said(Box::new(resource)),
             Err(error) => ResourceRead::Unreadable(error.to_string()),
-        }),
+        },
     }
 }
 

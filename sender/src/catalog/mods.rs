@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tidegate_source::DeletionKey;
 use tidegate_source::FileIdentity;
+use tidegate_source::LastMods;
 use tidegate_source::Listing;
 use tidegate_source::ModsRead;
 use tidegate_source::Scope;
@@ -22,8 +23,10 @@ use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 
 use super::Context;
+use super::GoneList;
 use super::facts::ResourceRead;
 use super::facts::open;
+use super::facts::read_opened_resource;
 use super::facts::read_resource;
 use super::folder::Folder;
 use super::folder::MODS_KINDS;
@@ -261,10 +264,25 @@ fn read(
     }
     // What comes behind the length that was seen is read the next time.
     let bytes = read_part(&mut opened, from_bytes, seen.length_bytes).map_err(named)?;
-    if let Added::NotYet = add(dir, path, &bytes, file, &mut mods)? {
+    if let Added::NotYet = add(path, &bytes, || Devices::of(dir, file), &mut mods)? {
         return Ok(Reading::NotYet);
     }
     Ok(Reading::Done(seen, known.kept_or(mods)))
+}
+
+/// Reads the list of a file that is not there any more; `None` if that cannot be done.
+pub(super) fn read_gone(gone: GoneList, context: &Context) -> Option<(FileIdentity, LastMods)> {
+    let GoneList { identity: ts_file, at, kind, mut list, resource } = gone;
+    let path = Path::new(&*at.0).join(format!("{}{}", at.1, kind.suffix()));
+    let facts = list.metadata().ok().filter(|it| it.len() <= context.mods_bytes_max)?;
+    let inode = identity(&facts).inode;
+    let mut mods = ModsRead { kind, inode, whole_bytes: 0, entries: Vec::new(), damage: None };
+    let bytes = read_part(&mut list, 0, facts.len()).ok()?;
+    let devices = || Ok(Devices::of_resource(read_opened_resource(resource)));
+    match add(&path, &bytes, devices, &mut mods).ok()? {
+        Added::All => Some((ts_file, LastMods { at, mods: Arc::new(mods) })),
+        Added::NotYet => None,
+    }
 }
 
 fn read_part(file: &mut File, from_bytes: u64, to_bytes: u64) -> io::Result<Vec<u8>> {
@@ -280,21 +298,25 @@ enum Added {
 }
 
 /// Adds the whole entries of `bytes`, which stand behind those that are in `mods`.
+///
+/// # Arguments
+///
+/// - `read_devices`: those of the TsFile; `None` if nobody can tell now. Asked if there is an entry.
 fn add(
-    dir: &Path,
     path: &Path,
     bytes: &[u8],
-    file: &SealedFile,
+    read_devices: impl FnOnce() -> io::Result<Option<Devices>>,
     mods: &mut ModsRead,
 ) -> io::Result<Added> {
     let offset = usize::try_from(mods.whole_bytes).unwrap_or(usize::MAX);
     let mut walk = mods.kind.entries(bytes, offset);
+    let mut read_devices = Some(read_devices);
     let mut devices: Option<Devices> = None;
     let mut n_series: usize = mods.entries.iter().map(n_series_of).sum();
     while let Some(entry) = walk.next() {
         let devices = match &mut devices {
             Some(devices) => devices,
-            none => match Devices::of(dir, file)? {
+            none => match read_devices.take().map(|read| read()).transpose()?.flatten() {
                 Some(read) => none.insert(read),
                 None => return Ok(Added::NotYet),
             },
@@ -341,13 +363,17 @@ impl Devices {
             return Ok(Some(Self::Kept(Arc::clone(devices))));
         }
         let path = dir.join(format!("{}{RESOURCE_SUFFIX}", file.name));
-        Ok(match read_resource(&path)? {
+        Ok(Self::of_resource(read_resource(&path)?))
+    }
+
+    fn of_resource(read: ResourceRead) -> Option<Self> {
+        match read {
             ResourceRead::Gone => None,
             ResourceRead::Unreadable(_) => Some(Self::Unknown),
             // A sealed file has rows of something.
             ResourceRead::Said(resource) if resource.devices.is_empty() => Some(Self::Unknown),
             ResourceRead::Said(resource) => Some(Self::Read(resource.devices)),
-        })
+        }
     }
 
     fn cut(&self, deletion: &tidegate_tsfile::Deletion) -> Scope {

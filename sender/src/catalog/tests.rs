@@ -18,7 +18,7 @@ use tidegate_tsfile::ModsKind;
 use super::*;
 
 /// A `.resource` of IoTDB 1.x: devices with their first and last times.
-pub(super) fn resource(devices: &[(&str, i64, i64)]) -> Vec<u8> {
+pub(crate) fn resource(devices: &[(&str, i64, i64)]) -> Vec<u8> {
     let count = i32::try_from(devices.len()).expect("few");
     let mut bytes = vec![1, 1];
     bytes.extend(count.to_be_bytes());
@@ -65,6 +65,10 @@ impl Watcher for Meddler<'_> {
             listed();
         }
         Watched::default()
+    }
+
+    fn take_gone_lists(&mut self, _: &Scan) -> Vec<GoneList> {
+        Vec::new()
     }
 
     fn ended(&mut self, _: &Scan) {

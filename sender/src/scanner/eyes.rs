@@ -18,10 +18,13 @@ use tidegate_source::Place;
 use tidegate_source::Scan;
 use tidegate_source::TsFileName;
 use tidegate_source::Watched;
+use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 
+use super::lists::HeldLists;
 use super::watch::Sight;
 use super::watch::Watch;
+use crate::catalog::GoneList;
 use crate::catalog::Watcher;
 use crate::catalog::split;
 
@@ -30,6 +33,7 @@ use crate::catalog::split;
 pub(super) struct Eyes {
     inotify: Inotify,
     watch: Watch,
+    lists: HeldLists,
     by_dir: HashMap<PathBuf, WatchDescriptor>,
     /// Folders by their watch: two paths may lead to one directory.
     by_watch: HashMap<WatchDescriptor, Vec<Dir>>,
@@ -54,8 +58,8 @@ struct Dir {
 enum Meaning {
     /// A TsFile, sealed or not.
     TsFile(TsFileName),
-    /// Deletions of a TsFile.
-    Mods(TsFileName),
+    /// Deletions of a TsFile, of which kind if they stand beside it by now.
+    Mods(TsFileName, Option<ModsKind>),
     /// A directory, or something that a file is sealed by.
     Hint,
     Nothing,
@@ -72,6 +76,7 @@ impl Eyes {
         Ok(Self {
             inotify: Inotify::init()?,
             watch: Watch::default(),
+            lists: HeldLists::new(),
             by_dir: HashMap::new(),
             by_watch: HashMap::new(),
             deleted: HashSet::new(),
@@ -131,7 +136,7 @@ impl Eyes {
 
     fn handle_name(&mut self, watch: &WatchDescriptor, mask: EventMask, name: &OsStr) {
         let meaning = meaning(name, mask);
-        if matches!(meaning, Meaning::Hint | Meaning::Mods(_)) {
+        if matches!(meaning, Meaning::Hint | Meaning::Mods(..)) {
             self.is_hinted = true;
         }
         let appears = mask.intersects(EventMask::CREATE | EventMask::MOVED_TO);
@@ -141,7 +146,15 @@ impl Eyes {
                     self.watch.appeared(shown(&dir.path.join(name)))
                 }
                 Meaning::TsFile(name) if dir.is_partition => self.watch.created(&dir.shown, name),
-                Meaning::Mods(name) if dir.is_partition => self.watch.touched(&dir.shown, name),
+                Meaning::Mods(name, kind) if dir.is_partition => {
+                    self.watch.touched(&dir.shown, name);
+                    if let Some(kind) = kind {
+                        match appears {
+                            true => self.lists.appeared(&dir.path, &dir.shown, name, kind),
+                            false => self.lists.written(&dir.path, &dir.shown, name, kind),
+                        }
+                    }
+                }
                 _ => (),
             }
         }
@@ -223,6 +236,8 @@ impl Eyes {
 
 impl Watcher for Eyes {
     fn enter(&mut self, dir: &Path, place: Option<&Place>) {
+        // A list that is written to must be opened before it goes, however long the scan takes.
+        self.drain();
         let sight = self.look_at(dir, place.is_some());
         match place {
             Some(place) => self.watch.enter(&shown(dir), place, sight),
@@ -235,7 +250,12 @@ impl Watcher for Eyes {
         self.watch.listed(scan)
     }
 
+    fn take_gone_lists(&mut self, scan: &Scan) -> Vec<GoneList> {
+        self.lists.take_gone(scan)
+    }
+
     fn ended(&mut self, scan: &Scan) {
+        self.lists.let_go(scan);
         self.watch.ended(scan);
     }
 }
@@ -252,9 +272,9 @@ fn meaning(name: &OsStr, mask: EventMask) -> Meaning {
     match split(name) {
         _ if mask.contains(EventMask::ISDIR) => Meaning::Hint,
         Some((name, "")) if appears => Meaning::TsFile(name),
-        Some((name, ".mods" | ".mods2" | ".compaction.mods" | ".compaction.mods2")) => {
-            Meaning::Mods(name)
-        }
+        Some((name, ".mods")) => Meaning::Mods(name, Some(ModsKind::Text)),
+        Some((name, ".mods2")) => Meaning::Mods(name, Some(ModsKind::Binary)),
+        Some((name, ".compaction.mods" | ".compaction.mods2")) => Meaning::Mods(name, None),
         Some((_, RESOURCE_SUFFIX)) => Meaning::Hint,
         // Regions may lie behind links.
         None if appears && !name.contains(".tsfile") && !name.contains('.') => Meaning::Hint,
@@ -276,10 +296,10 @@ mod tests {
             ("7-1-0-0.tsfile", written, Meaning::Nothing),
             ("7-1-0-0.tsfile.resource", EventMask::MOVED_TO, Meaning::Hint),
             ("7-1-0-0.tsfile.resource.temp", made, Meaning::Nothing),
-            ("7-1-0-0.tsfile.mods", written, Meaning::Mods(name)),
-            ("7-1-0-0.tsfile.mods2", made, Meaning::Mods(name)),
+            ("7-1-0-0.tsfile.mods", written, Meaning::Mods(name, Some(ModsKind::Text))),
+            ("7-1-0-0.tsfile.mods2", made, Meaning::Mods(name, Some(ModsKind::Binary))),
             ("7-1-0-0.tsfile.mods.settle", made, Meaning::Nothing),
-            ("7-1-0-0.tsfile.compaction.mods2", written, Meaning::Mods(name)),
+            ("7-1-0-0.tsfile.compaction.mods2", written, Meaning::Mods(name, None)),
             ("7-1-1-0.inner", made, Meaning::Nothing),
             ("3", made | EventMask::ISDIR, Meaning::Hint),
             ("root.sg", made | EventMask::ISDIR, Meaning::Hint),

@@ -1,0 +1,252 @@
+//! Lists of deletions that were just written to, held open until a scan has looked at them.
+//!
+//! Rows are deleted, a compaction applies that, and the file is gone with its list, all between two
+//! scans: then nothing in the directories tells of the deletion any more. But the kernel tells as
+//! soon as the list is written, which is before the compaction begins, and what is open by then can
+//! be read when it has no name left.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_daemon::files::open_regular;
+use tidegate_source::FileIdentity;
+use tidegate_source::Scan;
+use tidegate_source::TsFileName;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::RESOURCE_SUFFIX;
+
+use crate::catalog::GoneList;
+use crate::catalog::identity;
+
+/// Lists by folder and by name of their TsFile.
+#[derive(Debug)]
+pub(super) struct HeldLists {
+    held: HashMap<(Arc<str>, TsFileName), GoneList>,
+    lists_max: usize,
+}
+
+/// One in so many of the process' descriptors may be a list; each comes with a `.resource`.
+const DESCRIPTORS_PER_LIST: u64 = 16;
+
+impl HeldLists {
+    /// As many as the process' descriptors allow.
+    pub(super) fn new() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let lists_max = limit.unwrap_or(1 << 16).min(1 << 16) / DESCRIPTORS_PER_LIST;
+        Self::with_max(usize::try_from(lists_max).unwrap_or(0))
+    }
+
+    fn with_max(lists_max: usize) -> Self {
+        Self { held: HashMap::new(), lists_max }
+    }
+
+    /// A list appeared under its name.
+    pub(super) fn appeared(
+        &mut self,
+        dir: &Path,
+        folder: &Arc<str>,
+        name: TsFileName,
+        kind: ModsKind,
+    ) {
+        // What is held is not what stood there last.
+        self.held.remove(&(Arc::clone(folder), name));
+        self.written(dir, folder, name, kind);
+    }
+
+    /// A list was written to. One that is gone by now is held if it was before.
+    pub(super) fn written(
+        &mut self,
+        dir: &Path,
+        folder: &Arc<str>,
+        name: TsFileName,
+        kind: ModsKind,
+    ) {
+        let at = (Arc::clone(folder), name);
+        if (self.held.len() < self.lists_max || self.held.contains_key(&at))
+            && let Ok(list) = open(dir, at.clone(), kind)
+        {
+            self.held.insert(at, list);
+        }
+    }
+
+    /// Folders were listed: the lists of files that are not there any more.
+    pub(super) fn take_gone(&mut self, scan: &Scan) -> Vec<GoneList> {
+        if self.held.is_empty() {
+            return Vec::new();
+        }
+        let listed = listed(scan);
+        let folders: HashSet<&Arc<str>> = scan.listings.iter().map(|it| &it.folder).collect();
+        let is_gone = |at: &(Arc<str>, TsFileName), list: &mut GoneList| {
+            let is_looked_at = scan.unread.is_empty() || folders.contains(&at.0);
+            is_looked_at && !listed.contains(&(&at.0, at.1, list.identity))
+        };
+        self.held.extract_if(is_gone).map(|(_, list)| list).collect()
+    }
+
+    /// Lists were looked at: those of files that are there need not be held.
+    pub(super) fn let_go(&mut self, scan: &Scan) {
+        if self.held.is_empty() {
+            return;
+        }
+        let unsettled: HashSet<&Arc<str>> = scan
+            .listings
+            .iter()
+            .filter(|it| scan.unsettled.contains(&it.place.region))
+            .map(|it| &it.folder)
+            .collect();
+        let listed = listed(scan);
+        self.held.retain(|at, list| {
+            !listed.contains(&(&at.0, at.1, list.identity)) || unsettled.contains(&at.0)
+        });
+    }
+}
+
+/// Sealed files by folder, name and what they are recognised by.
+fn listed(scan: &Scan) -> HashSet<(&Arc<str>, TsFileName, FileIdentity)> {
+    scan.listings
+        .iter()
+        .flat_map(|it| it.sealed.iter().map(move |file| (&it.folder, file.name, file.identity)))
+        .collect()
+}
+
+fn open(dir: &Path, at: (Arc<str>, TsFileName), kind: ModsKind) -> io::Result<GoneList> {
+    let name = at.1;
+    let list = open_regular(&dir.join(format!("{name}{}", kind.suffix())))?;
+    let resource = open_regular(&dir.join(format!("{name}{RESOURCE_SUFFIX}")))?;
+    // IoTDB removes a file before its list: while it is there, the list is its own.
+    let identity = identity(&std::fs::metadata(dir.join(name.to_string()))?);
+    Ok(GoneList { identity, at, kind, list, resource })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::eyes::Eyes;
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::catalog::CatalogConfig;
+    use crate::catalog::tests::resource;
+
+    struct Site {
+        dir: tempfile::TempDir,
+        catalog: Catalog,
+        eyes: Eyes,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().expect("a directory");
+            let config = CatalogConfig {
+                data_dirs: vec![dir.path().to_owned()],
+                mods_bytes_max: 1 << 20,
+                ..CatalogConfig::default()
+            };
+            let eyes = Eyes::new(64).expect("inotify");
+            Self { dir, catalog: Catalog::new(config), eyes }
+        }
+
+        fn path(&self, suffix: &str) -> std::path::PathBuf {
+            let folder = self.dir.path().join("sequence/root.sg/3/0");
+            fs::create_dir_all(&folder).expect("a folder");
+            folder.join(format!("7-1-0-0.tsfile{suffix}"))
+        }
+
+        fn seal(&self) {
+            fs::write(self.path(""), b"x").expect("a file");
+            let devices = [("root.sg.d", 1, 9), ("root.sg.e", 1, 9)];
+            fs::write(self.path(RESOURCE_SUFFIX), resource(&devices)).expect("a resource");
+        }
+
+        fn delete(&self, entries: &str) {
+            fs::write(self.path(".mods"), entries).expect("a list");
+        }
+
+        /// What the end of a compaction does.
+        fn remove(&self) {
+            for suffix in ["", RESOURCE_SUFFIX, ".mods"] {
+                let _ = fs::remove_file(self.path(suffix));
+            }
+        }
+
+        fn scan(&mut self) -> Scan {
+            self.catalog.scan(super::super::wall_clock_ns(), &mut self.eyes)
+        }
+    }
+
+    const ENTRY: &str = "DELETION,root.sg.d.s,9,1,5\n";
+
+    /// The deletion was a gap record, and its rows stayed at the far side.
+    #[test]
+    fn a_list_that_was_written_and_removed_between_two_scans_is_in_the_second() {
+        for n_before in [0, 1] {
+            let mut site = Site::new();
+            site.seal();
+            if n_before > 0 {
+                site.delete(ENTRY);
+            }
+            site.scan();
+            let before = site.scan();
+            let identity = before.listings[0].sealed[0].identity;
+            site.delete(&ENTRY.repeat(n_before + 1));
+            assert!(site.eyes.take_hint(), "the kernel told of it");
+            // What is written behind that counts, too.
+            let list = fs::File::options().append(true).open(site.path(".mods"));
+            io::Write::write_all(&mut list.expect("the list"), ENTRY.as_bytes()).expect("more");
+            site.remove();
+            let scan = site.scan();
+            let [(found, last)] = &scan.last_mods.iter().collect::<Vec<_>>()[..] else {
+                panic!("{:?}", scan.last_mods)
+            };
+            assert_eq!((**found, last.mods.entries.len()), (identity, n_before + 2));
+            let listed = &before.listings[0].sealed[0];
+            assert_eq!(last.at, (Arc::clone(&before.listings[0].folder), listed.name));
+            assert_eq!(listed.mods.is_some(), n_before > 0);
+            if let Some(mods) = &listed.mods {
+                assert_eq!((mods.inode, mods.kind), (last.mods.inode, last.mods.kind));
+            }
+            assert!(site.scan().last_mods.is_empty(), "once");
+        }
+    }
+
+    #[test]
+    fn a_list_that_a_scan_has_looked_at_is_held_no_longer() {
+        let mut site = Site::new();
+        site.seal();
+        site.scan();
+        site.scan();
+        site.delete(ENTRY);
+        let scan = site.scan();
+        assert_eq!(scan.listings[0].sealed[0].mods.as_ref().map(|it| it.entries.len()), Some(1));
+        site.remove();
+        assert!(site.scan().last_mods.is_empty());
+    }
+
+    #[test]
+    fn no_more_lists_are_held_than_descriptors_allow_and_none_that_are_not_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let folder: Arc<str> = dir.path().to_string_lossy().into();
+        let mut lists = HeldLists::with_max(2);
+        let name = |version| TsFileName { time_ms: 7, version, inner: 0, cross: 0 };
+        for version in 1..=3 {
+            for suffix in ["", RESOURCE_SUFFIX, ".mods"] {
+                fs::write(dir.path().join(format!("{}{suffix}", name(version))), b"x").expect("it");
+            }
+            lists.appeared(dir.path(), &folder, name(version), ModsKind::Text);
+            lists.written(dir.path(), &folder, name(version), ModsKind::Text);
+        }
+        assert_eq!(lists.held.len(), 2);
+        fs::remove_file(dir.path().join(format!("{}.mods", name(1)))).expect("gone");
+        lists.written(dir.path(), &folder, name(1), ModsKind::Text);
+        assert_eq!(lists.held.len(), 2, "it is what it was");
+        lists.appeared(dir.path(), &folder, name(1), ModsKind::Text);
+        assert_eq!(lists.held.len(), 1, "another one had its name, and nobody has seen that");
+        lists.written(dir.path(), &folder, name(1), ModsKind::Text);
+        lists.written(dir.path(), &folder, name(2), ModsKind::Binary);
+        assert_eq!(lists.take_gone(&Scan::default()).len(), 1);
+        assert!(lists.held.is_empty());
+    }
+}
