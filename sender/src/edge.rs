@@ -514,7 +514,7 @@ impl Edge {
         };
         let id = setup.id;
         for damage in &setup.damage {
-            tracing::error!(pipe = %name, "{damage}; what is not known to have left is sent again");
+            tracing::error!(pipe = %name, "{damage}");
         }
         for note in &setup.definition.notes {
             tracing::warn!(pipe = %name, "{note}");

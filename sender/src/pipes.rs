@@ -203,8 +203,12 @@ pub(crate) fn set_up(
     if !past.gaps_damage.is_empty() {
         mended.push(journals.mend_gaps(&past.gaps));
     }
+    let cursor_damage =
+        past.cursor_damage.iter().map(|it| format!("{it}; what had left leaves again"));
+    let gaps_damage =
+        past.gaps_damage.iter().map(|it| format!("{it}; what it told of is not listed"));
     let unmended = mended.into_iter().filter_map(Result::err);
-    let damage = past.cursor_damage.into_iter().chain(past.gaps_damage).chain(unmended).collect();
+    let damage = cursor_damage.chain(gaps_damage).chain(unmended).collect();
     Ok(PipeSetup {
         id,
         definition,
