@@ -56,6 +56,7 @@ fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
     let has_drops = rng.u8(0..4) == 0;
     let is_blind = rng.u8(0..4) == 0;
     let is_racy = rng.bool();
+    let is_unreadable = rng.u8(0..4) == 0;
     let is_meddled_with = rng.u8(0..4) == 0;
     // The targets of compactions that must leave do so minutes later.
     let has_pauses = rng.bool();
@@ -67,7 +68,9 @@ fn steps(rng: &mut fastrand::Rng) -> Vec<Step> {
                 let n_races = if is_racy { rng.usize(0..4) } else { 0 };
                 let race =
                     (0..n_races).map(|_| (rng.u8(..), change(rng, has_drops, n_times))).collect();
-                Step::Scan { is_watched: !is_blind && rng.u8(0..8) > 0, race }
+                let is_unread = is_unreadable && rng.u8(0..5) == 0;
+                let unread = is_unread.then(|| rng.u32(1..3));
+                Step::Scan { is_watched: !is_blind && rng.u8(0..8) > 0, unread, race }
             }
             34..=35 => Step::Send { pick: rng.u8(..) },
             36..=37 => Step::Outcome { fate: rng.u8(..) },

@@ -40,6 +40,7 @@ use tidegate_source::SourceMarks;
 use tidegate_source::Space;
 use tidegate_source::Stall;
 use tidegate_source::TsFileName;
+use tidegate_source::Unread;
 use tidegate_source::Verdict;
 use tidegate_source::Watched;
 use tidegate_source::Without;
@@ -59,6 +60,7 @@ use crate::iotdb::PARTITION;
 use crate::iotdb::PATTERNS;
 use crate::iotdb::Rows;
 
+const WATCHED_SCAN: Step = Step::Scan { is_watched: true, unread: None, race: Vec::new() };
 /// Unsequence files are young for two steps.
 const YOUNG_NS: i64 = 1_000_000_000;
 
@@ -128,6 +130,8 @@ pub(crate) enum Step {
     },
     Scan {
         is_watched: bool,
+        /// A region that cannot be read this time.
+        unread: Option<u32>,
         race: Vec<(u8, Self)>,
     },
     Send {
@@ -175,6 +179,8 @@ pub(crate) struct Run {
     /// Files that appeared and were not in the listing of their scan.
     carried: Vec<(Place, TsFileName)>,
     was_watched: bool,
+    /// The region that could not be read in the last scan.
+    unread_before: Option<u32>,
     /// Pinned files, each with the deletions that stood beside it when it was last looked at.
     pins: BTreeMap<FileIdentity, File>,
     story: Option<String>,
@@ -197,6 +203,7 @@ impl Run {
             listings: BTreeMap::new(),
             carried: Vec::new(),
             was_watched: false,
+            unread_before: None,
             pins: BTreeMap::new(),
             story: tells.then(String::new),
             n_sent: 0,
@@ -217,12 +224,14 @@ impl Run {
     pub(crate) fn step(&mut self, step: &Step) {
         self.pass_time(Duration::from_millis(500));
         match step {
-            Step::Scan { is_watched, race } => {
+            Step::Scan { is_watched, unread, race } => {
                 self.tell(|| {
                     let how = if *is_watched { "watched" } else { "not watched" };
-                    format!("scan, {how} since the last, {} races", race.len())
+                    let unread = unread.map(|it| format!(", region {it} cannot be read"));
+                    let unread = unread.unwrap_or_default();
+                    format!("scan, {how} since the last, {} races{unread}", race.len())
                 });
-                let scan = self.scan(*is_watched, race);
+                let scan = self.scan(*is_watched, *unread, race);
                 self.source.begin_scan(self.now, Arc::new(scan));
                 while self.source.take_in(2) {}
                 self.collect();
@@ -256,10 +265,10 @@ impl Run {
             Step::CrashSender { n_lost, arrives } => self.crash(usize::from(*n_lost), *arrives),
             Step::Unlist { .. } => {
                 // Of a list that grew and went before anybody looked, nobody knows.
-                self.step(&Step::Scan { is_watched: true, race: Vec::new() });
+                self.step(&WATCHED_SCAN);
                 self.step(&Step::Drain);
                 self.change(step);
-                self.step(&Step::Scan { is_watched: true, race: Vec::new() });
+                self.step(&WATCHED_SCAN);
             }
             other => self.change(other),
         }
@@ -341,7 +350,8 @@ impl Run {
     }
 
     /// Reads the model's directories, while the steps of `race` happen between two folders.
-    fn scan(&mut self, is_watched: bool, race: &[(u8, Step)]) -> Scan {
+    fn scan(&mut self, is_watched: bool, unread: Option<u32>, race: &[(u8, Step)]) -> Scan {
+        let is_unread = |place: &Place| Some(place.region.region) == unread;
         let mut folders: Vec<Place> = Vec::new();
         for space in [Space::Unsequence, Space::Sequence] {
             for (region, known) in &self.iotdb.regions {
@@ -363,7 +373,9 @@ impl Run {
         for place in folders {
             pass(self, at);
             at += 1;
-            listed.push(self.list(&place));
+            if !is_unread(&place) {
+                listed.push(self.list(&place));
+            }
         }
         // What the watcher saw up to here belongs to this scan; the mods are read after it.
         let created = std::mem::take(&mut self.iotdb.created);
@@ -401,23 +413,39 @@ impl Run {
             .filter(|it| !is_listed(&old, it) && !is_listed(&new, it))
             .cloned()
             .collect();
+        // Of what could not be read, nobody says anything in this scan and the next.
+        let unread_before = std::mem::replace(&mut self.unread_before, unread);
+        let doubted = [unread, unread_before].into_iter().flatten().flat_map(|region| {
+            let keys = self.iotdb.regions.keys().filter(move |it| it.region == region);
+            keys.flat_map(|key| [0, 1].map(|partition| (key.clone(), partition)))
+        });
         if is_watched && self.was_watched {
             scan.watched = Watched::Yes {
                 broken: unlisted
                     .iter()
                     .map(|(place, _)| (place.region.clone(), place.partition))
+                    .chain(doubted)
                     .collect(),
                 touched: touched.into_iter().map(|(place, name)| (folder(&place), name)).collect(),
             };
         }
-        let (gone, going) = std::mem::take(&mut self.iotdb.gone)
-            .into_iter()
-            .partition(|(place, file)| !is_listed(&new, &(place.clone(), file.name)));
+        let (gone, going) =
+            std::mem::take(&mut self.iotdb.gone).into_iter().partition(|(place, file)| {
+                !is_unread(place) && !is_listed(&new, &(place.clone(), file.name))
+            });
         self.iotdb.gone = going;
         scan.last_mods = self.last_mods_of(gone);
         self.carried = created.into_iter().filter(|it| !is_listed(&new, it)).collect();
         // The watcher begins with a scan.
         self.was_watched = is_watched;
+        if let Some(region) = unread {
+            let key = self.iotdb.regions.keys().find(|it| it.region == region).cloned();
+            scan.unread.extend(
+                key.map(|key| Unread { region: Some(key), reason: "no permission".to_owned() }),
+            );
+            let kept = before.iter().filter(|((place, _), _)| is_unread(place));
+            self.listings.extend(kept.map(|(key, listing)| (key.clone(), Arc::clone(listing))));
+        }
         for listing in listed {
             let key = (listing.place.clone(), Arc::clone(&listing.folder));
             let listing = match before.get(&key) {
@@ -658,7 +686,7 @@ impl Run {
                 return self.compare();
             }
             n_idle += 1;
-            let scan = self.scan(true, &[]);
+            let scan = self.scan(true, None, &[]);
             self.source.handle_scan(self.now, &scan);
             self.collect();
             self.pin(5);

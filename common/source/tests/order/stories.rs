@@ -31,8 +31,8 @@ pub(crate) const ALL: &[Story] = &[
     ),
 ];
 
-const SCAN: Step = Step::Scan { is_watched: true, race: Vec::new() };
-const BLIND_SCAN: Step = Step::Scan { is_watched: false, race: Vec::new() };
+const SCAN: Step = Step::Scan { is_watched: true, unread: None, race: Vec::new() };
+const BLIND_SCAN: Step = Step::Scan { is_watched: false, unread: None, race: Vec::new() };
 
 fn insert(device: u8, time: u8) -> Step {
     Step::Insert { device, time }
@@ -125,7 +125,7 @@ fn dropped_after_a_deletion() -> Vec<Step> {
     }
     // Three are pinned, two are looked at again after the deletion.
     let race = vec![(0, insert(1, 9))];
-    steps.extend([SCAN, Step::Scan { is_watched: true, race }]);
+    steps.extend([SCAN, Step::Scan { is_watched: true, unread: None, race }]);
     steps.push(Step::Delete { pattern: 0, start: 6, length: 0 });
     steps.push(SCAN);
     steps.push(Step::Drop { pick: 2 });
