@@ -18,6 +18,8 @@ use super::Tracked;
 use super::Without;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
+use crate::identity::Place;
+use crate::identity::TsFileName;
 use crate::listing::Unlisted;
 use crate::partition::Gone;
 use crate::partition::Lost;
@@ -107,9 +109,15 @@ impl Source {
             return false;
         }
         // Of a target that was not seen since the start, only this can tell.
+        !self.is_undone(place, *name)
+    }
+
+    /// Whether a file that vanished was a compaction's target and the file that it is named after is
+    /// there: then so is all that it was made of, and the compaction was undone.
+    pub(super) fn is_undone(&self, place: &Place, name: TsFileName) -> bool {
         let partition = self.partition(&place.region, place.partition);
-        let is_undone = |it: &Partition| it.is_unfinished(self.read_rule(), place.space, *name);
-        !name.is_of_compaction() || !partition.is_some_and(is_undone)
+        let is_undone = |it: &Partition| it.is_unfinished(self.read_rule(), place.space, name);
+        name.is_of_compaction() && partition.is_some_and(is_undone)
     }
 
     pub(super) fn is_pinned(&self, identity: FileIdentity) -> bool {

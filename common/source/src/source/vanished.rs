@@ -223,8 +223,11 @@ impl Source {
                 // A scan has missed it, and it is dealt with as what it is.
                 continue;
             }
-            let region = self.regions.entry(lost.gone.file.place.region.clone()).or_default();
-            match (lost.is_unsent, lost.is_taken) {
+            let Known { place, name, .. } = &lost.gone.file;
+            // What was in it is elsewhere.
+            let is_elsewhere = lost.is_taken || self.is_undone(place, *name);
+            let region = self.regions.entry(place.region.clone()).or_default();
+            match (lost.is_unsent, is_elsewhere) {
                 (true, true) => region.counts.superseded += 1,
                 (true, false) => {
                     region.counts.vanished += 1;

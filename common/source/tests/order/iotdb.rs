@@ -70,6 +70,10 @@ pub(crate) struct Iotdb {
     /// What a watcher is told: files that appeared, mods that were written to.
     pub(crate) created: Vec<(Place, TsFileName)>,
     pub(crate) touched: Vec<(Place, TsFileName)>,
+    /// How many files were dropped.
+    pub(crate) n_dropped: u64,
+    /// What was in the files that a compaction has removed.
+    pub(crate) gone_rows: BTreeMap<(Place, TsFileName), Rows>,
     /// Files that were removed, as they were then.
     pub(crate) gone: Vec<(Place, File)>,
 }
@@ -221,6 +225,8 @@ impl Iotdb {
             created: Vec::new(),
             touched: Vec::new(),
             gone: Vec::new(),
+            n_dropped: 0,
+            gone_rows: BTreeMap::new(),
         }
     }
 
@@ -481,6 +487,7 @@ impl Iotdb {
             return;
         }
         let file = known.files.remove(candidates[at % candidates.len()]);
+        self.n_dropped += 1;
         self.gone.push((Self::place(region, partition, file.space), file.clone()));
         let after = self.read();
         let is_changed = |cell: &&Cell| before.get(cell) != after.get(cell);

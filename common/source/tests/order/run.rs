@@ -264,11 +264,13 @@ impl Run {
             }
             Step::CrashSender { n_lost, arrives } => self.crash(usize::from(*n_lost), *arrives),
             Step::Unlist { .. } => {
-                // Of a list that grew and went before anybody looked, nobody knows.
+                // Of a list that grew and went before anybody looked, nobody knows; nor of rows that
+                // were back and went before a crash.
                 self.step(&WATCHED_SCAN);
                 self.step(&Step::Drain);
                 self.change(step);
                 self.step(&WATCHED_SCAN);
+                self.persist(usize::MAX);
             }
             other => self.change(other),
         }

@@ -328,6 +328,31 @@ fn behind_a_damaged_ledger_what_had_left_leaves_again_in_its_order() {
     assert_eq!(site.turn(), [""; 0], "once");
 }
 
+/// It was said to be lost, and all of it was in its sources.
+#[test]
+fn a_target_whose_compaction_was_undone_is_no_gap() {
+    for is_source_there in [true, false] {
+        let mut site = Site::new(SourceConfig::default());
+        let devices = [("root.t.d1", 100, 199)];
+        let source = site.tree.add_with(&sequence(1), name(1), &devices);
+        site.scan();
+        let target = site.tree.add_with(&sequence(1), compacted(1), &devices);
+        site.scan();
+        site.tree.remove(&target);
+        if !is_source_there {
+            site.tree.remove(&source);
+        }
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            left.extend(site.turn());
+        }
+        let n_gone = usize::from(!is_source_there);
+        assert_eq!(left.len(), 1 - n_gone, "{left:?}");
+        let vanished = site.reasons().into_iter().filter(|it| *it == GapReason::VanishedUnsent);
+        assert_eq!(vanished.count(), 2 * n_gone, "{:?}", site.gaps);
+    }
+}
+
 /// IoTDB never renames a region's folder; somebody may.
 #[test]
 fn a_region_that_is_renamed_keeps_its_files_wherever_they_are_on_their_way() {

@@ -177,6 +177,7 @@ impl Iotdb {
                 match at {
                     Some(at) => {
                         let file = known.files.remove(at);
+                        self.gone_rows.insert((place(file.space), file.name), file.rows.clone());
                         self.gone.push((place(file.space), file));
                         Some("a source goes")
                     }
@@ -193,7 +194,11 @@ impl Iotdb {
         let known = self.partition(region, partition);
         let Some(compaction) = known.compaction.take() else { return };
         if compaction.stage == Stage::Swapped {
-            known.files.retain(|file| !file.is_hidden);
+            let sources: Vec<File> = known.files.extract_if(.., |file| file.is_hidden).collect();
+            for file in sources {
+                let place = Self::place(region, partition, file.space);
+                self.gone_rows.insert((place, file.name), file.rows);
+            }
         } else {
             let target = compaction.target.as_ref().map(|target| target.identity);
             known.files.retain(|file| Some(file.identity) != target);

@@ -66,6 +66,17 @@ impl Run {
                 return Err(format!("value {value} was dropped unsent, and nobody says so"));
             }
         }
+        // Where nothing was dropped, nothing that can be read may be said to be lost.
+        let is_read = |gap: &tidegate_source::Gap| {
+            let rows = self.iotdb.gone_rows.get(&(gap.place.clone(), gap.name));
+            rows.into_iter().flatten().any(|(cell, value)| here.get(cell) == Some(value))
+        };
+        if self.iotdb.n_dropped == 0
+            && let Some(gap) =
+                gaps.iter().find(|gap| gap.reason == GapReason::VanishedUnsent && is_read(gap))
+        {
+            return Err(format!("a gap where nothing was dropped: {gap}"));
+        }
         for gap in gaps {
             let is_excuse = match gap.reason {
                 GapReason::DeletionsUnseen => true,
