@@ -5,6 +5,7 @@
 //! concerns a program carries the end of its log.
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::fs::File;
@@ -389,7 +390,19 @@ impl SenderSetup {
         let arguments =
             [OsStr::new("run"), OsStr::new("--conf"), self.conf().as_os_str()].map(OsStr::to_owned);
         let program = self.binaries.path(SENDER);
-        let mut daemon = Daemon::spawn(&program, arguments, &self.dir.join("sender.log"))?;
+        self.spawn(&program, &arguments)
+    }
+
+    /// Starts it, run by another program that takes its command line.
+    pub fn start_by(&self, program: &str, arguments: &[&str]) -> Result<Daemon> {
+        let own = [self.binaries.path(SENDER).into(), "run".into(), "--conf".into()];
+        let arguments = arguments.iter().map(OsString::from).chain(own);
+        let arguments: Vec<OsString> = arguments.chain([self.conf().into()]).collect();
+        self.spawn(Path::new(program), &arguments)
+    }
+
+    fn spawn(&self, program: &Path, arguments: &[OsString]) -> Result<Daemon> {
+        let mut daemon = Daemon::spawn(program, arguments, &self.dir.join("sender.log"))?;
         wait_for_answer(&mut daemon, || self.status())?;
         Ok(daemon)
     }

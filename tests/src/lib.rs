@@ -6,5 +6,6 @@ pub mod bench;
 pub mod gateway;
 pub mod harness;
 pub mod interop;
+pub mod site;
 pub mod source;
 pub mod workspace;

@@ -1,14 +1,11 @@
 //! The real sender at the edges: signals, reloads, gateways that misbehave, sources that are odd.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use tempfile::TempDir;
 use tidegate_tests::arrival;
 use tidegate_tests::harness;
 use tidegate_tests::harness::Binaries;
@@ -17,110 +14,8 @@ use tidegate_tests::harness::Gateway;
 use tidegate_tests::harness::ReceiverSetup;
 use tidegate_tests::harness::SenderSetup;
 use tidegate_tests::harness::SourceDirs;
-use tidegate_tests::source::SourceTree;
-
-/// Whatever is waited for comes within this, the longest pauses between calls included, or not at all.
-const WITHIN: Duration = Duration::from_secs(90);
-
-/// What lies at a source, by its names on the wire.
-type Files = BTreeMap<String, arrival::Content>;
-
-/// A source, a receiver, and a sender that is not started yet.
-struct Site {
-    dir: TempDir,
-    binaries: Binaries,
-    tree: SourceTree,
-    receiver_setup: ReceiverSetup,
-    receiver: Daemon,
-    setup: SenderSetup,
-}
-
-impl Site {
-    fn new(more: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let binaries = Binaries::beside_this_one().expect("the daemons are built");
-        let tree = SourceTree::new(&dir.path().join("source"), 7).expect("a source");
-        let receiver_setup =
-            ReceiverSetup::new(&binaries, &dir.path().join("receiver"), &[]).expect("a receiver");
-        let receiver = receiver_setup.start().expect("a receiver");
-        let source = SourceDirs::below(tree.root());
-        let setup = SenderSetup::new(&binaries, &dir.path().join("sender"), &source, more)
-            .expect("a sender");
-        Self { dir, binaries, tree, receiver_setup, receiver, setup }
-    }
-
-    fn gateway(&self, arguments: &[&str]) -> Gateway {
-        let log = self.dir.path().join("gateway.log");
-        Gateway::start(&self.binaries, self.receiver_setup.address(), arguments, &log)
-            .expect("a gateway")
-    }
-
-    fn write_pipe(&self, name: &str, peer: SocketAddr, more: &[(&str, &str)]) {
-        self.setup.write_pipe(name, peer, more).expect("a pipe");
-    }
-
-    fn pipe_path(&self, name: &str) -> std::path::PathBuf {
-        self.setup.conf().with_file_name("pipes").join(format!("{name}.toml"))
-    }
-
-    fn start(&self) -> Daemon {
-        self.setup.start().expect("the sender starts")
-    }
-
-    fn status(&self) -> Value {
-        self.setup.status().expect("the sender answers")
-    }
-
-    /// Waits until the status is as wanted.
-    fn wait(
-        &self,
-        sender: &mut Daemon,
-        what: &str,
-        mut wanted: impl FnMut(&Value) -> bool,
-    ) -> Value {
-        let waited = harness::poll(WITHIN, what, || {
-            sender.ensure_running()?;
-            let status = self.setup.status()?;
-            Ok(wanted(&status).then_some(status))
-        });
-        waited.unwrap_or_else(|error| panic!("{:#}\n{:#}", sender.with_log(&error), self.status()))
-    }
-
-    /// Waits until everything is acknowledged, and compares both sides.
-    fn arrives(&self, sender: &mut Daemon) -> arrival::Comparison {
-        let files = arrival::sealed_files(&self.tree.data_dir()).expect("the source");
-        let n_ts_files = files.keys().filter(|name| name.ends_with(".tsfile")).count() as u64;
-        self.wait(sender, "all files to be acknowledged", |status| {
-            status["pipes"][0]["sent_files"].as_u64() == Some(n_ts_files)
-        });
-        self.in_place(sender, &files)
-    }
-
-    /// Waits until all of these files are in their place, and compares both sides.
-    fn in_place(&self, sender: &mut Daemon, files: &Files) -> arrival::Comparison {
-        let compared = harness::poll(WITHIN, "all files to be in their place", || {
-            sender.ensure_running()?;
-            let arrived = arrival::arrived(&self.receiver_setup.files())?;
-            let comparison = arrival::compare(files, &arrived);
-            Ok((comparison.n_equal == files.len()).then_some(comparison))
-        });
-        let comparison = compared.unwrap_or_else(|error| panic!("{:#}", sender.with_log(&error)));
-        assert_eq!(comparison.faults, [""; 0]);
-        comparison
-    }
-
-    /// Runs a command that must be refused; what it says.
-    fn refusal(&self, command: &str) -> String {
-        let output = std::process::Command::new(self.binaries.path("tidegate-sender"))
-            .args([command, "--conf"])
-            .arg(self.setup.conf())
-            .output()
-            .expect("it runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{said}");
-        said
-    }
-}
+use tidegate_tests::site::Site;
+use tidegate_tests::site::WITHIN;
 
 fn words(value: &Value) -> String {
     value.to_string()
