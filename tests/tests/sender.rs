@@ -1,6 +1,7 @@
 //! The real sender at the edges: signals, reloads, gateways that misbehave, sources that are odd.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -8,14 +9,9 @@ use std::time::SystemTime;
 use serde_json::Value;
 use tidegate_tests::arrival;
 use tidegate_tests::harness;
-use tidegate_tests::harness::Binaries;
-use tidegate_tests::harness::Daemon;
-use tidegate_tests::harness::Gateway;
-use tidegate_tests::harness::ReceiverSetup;
-use tidegate_tests::harness::SenderSetup;
-use tidegate_tests::harness::SourceDirs;
 use tidegate_tests::site::Site;
 use tidegate_tests::site::WITHIN;
+use tidegate_tests::source::SourceTree;
 
 fn words(value: &Value) -> String {
     value.to_string()
