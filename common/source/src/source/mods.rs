@@ -100,6 +100,18 @@ impl Source {
         self.settle_deletions(&key);
     }
 
+    /// Puts those deletions into the stream that were made beside a file just before it went.
+    pub(super) fn take_last_deletions(&mut self, identity: FileIdentity, mods: Arc<ModsRead>) {
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let listed = tracked.extra_mut().mods.replace(mods);
+        self.take_deletions(identity);
+        if let Some(tracked) = self.files.get_mut(&identity) {
+            // It may leave from its pin, which comes with the deletions that were listed.
+            let extra = tracked.extra_mut();
+            (extra.mods, extra.outdates_pin) = (listed, true);
+        }
+    }
+
     /// Somebody has removed or emptied the list of deletions beside a file.
     fn lose_deletions(&mut self, identity: FileIdentity) {
         let removed = ModsTaken::Length(ModsMark::REMOVED);

@@ -308,7 +308,7 @@ impl Source {
             let is_written =
                 written.is_some_and(|it| it.contains(&name)) || self.touched_unread.contains(&name);
             let last = taking_in.scan.last_mods.get(&old.identity).filter(|it| it.at == name);
-            match last.filter(|_| !has_missed_all && tracked.state == State::Rests) {
+            match last.filter(|_| !has_missed_all) {
                 Some(last) => {
                     // Under another name it may have had others.
                     let other = taking_in.last_mods.insert(old.identity, Arc::clone(&last.mods));

@@ -74,8 +74,7 @@ impl Source {
             }
             calm.remove(tracked.region());
             if let Some(mods) = last_mods.remove(&identity) {
-                tracked.extra_mut().mods = Some(mods);
-                self.take_deletions(identity);
+                self.take_last_deletions(identity, mods);
             }
             self.handle_vanished(identity, &mut outcome);
         }

@@ -64,6 +64,8 @@ pub(super) struct Extra {
     pub(super) mods_settled: Option<ModsMark>,
     /// Deletions that it left without, and that are on record as a gap.
     pub(super) mods_uncarried: Option<ModsSeen>,
+    /// Whether deletions beside it were taken that its pin may not have.
+    pub(super) outdates_pin: bool,
     /// Of a compaction's target that was seen without the source that it is named after: when all
     /// others are gone too.
     pub(super) settles_at: Option<Time>,
@@ -76,6 +78,7 @@ pub(super) static NO_EXTRA: Extra = Extra {
     mods_taken: ModsTaken::Nothing,
     mods_settled: None,
     mods_uncarried: None,
+    outdates_pin: false,
     settles_at: None,
     twin: None,
 };
