@@ -8,6 +8,7 @@ use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
+use tidegate_source::LastMods;
 use tidegate_source::ModsMark;
 use tidegate_source::ModsSeen;
 use tidegate_source::PinnedMods;
@@ -15,12 +16,15 @@ use tidegate_source::Record;
 use tidegate_source::SourceConfig;
 use tidegate_source::Stall;
 use tidegate_source::Verdict;
+use tidegate_source::Watched;
 use tidegate_tsfile::ModsKind;
 
 use crate::tree::Key;
 use crate::tree::Site;
 use crate::tree::compacted;
 use crate::tree::deletion;
+use crate::tree::disk;
+use crate::tree::folder;
 use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
@@ -285,6 +289,35 @@ fn a_pin_comes_with_the_deletions_that_were_listed() {
     settle(&mut site, &mut pins);
     // The deletion itself leaves first, as it came after the file was seen.
     assert_eq!(site.poll().map(|item| label(&item)), Some("150..150 of root.t.d1.s".to_owned()));
+}
+
+/// What the pin lacks has left before it, and its rows come back with it: that is said.
+#[test]
+fn a_pin_without_the_last_deletions_leaves_with_a_word_about_them() {
+    let mut site = Site::new(SourceConfig::default());
+    let mut pins = HashSet::new();
+    let key = site.tree.add(&sequence(1), 1);
+    for _ in 0..2 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 120, 130)]);
+    let file = site.tree.remove(&key);
+    let (at, mods) = ((folder(&disk(), &key.0), key.1), file.mods.expect("an entry"));
+    let touched = HashSet::from([at.clone()]);
+    site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+    site.tree.last_mods.insert(file.identity, LastMods { at, mods });
+    site.scan();
+    settle(&mut site, &mut pins);
+    let mut left = Vec::new();
+    while let Some(item) = site.poll() {
+        let from_pin = matches!(item.kind, ItemKind::File(_)).then(|| pinned_mods(&item));
+        left.push((label(&item), from_pin.flatten()));
+        site.end(&item, Verdict::Accepted);
+    }
+    let deletion = ("120..130 of root.t.d1.s".to_owned(), None);
+    assert_eq!(left, [deletion, ("s1".to_owned(), Some(PinnedMods::Exactly(None)))]);
+    assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
 }
 
 #[test]
