@@ -101,6 +101,8 @@ pub struct Source {
     last_reboots: Option<u64>,
     /// Why parts of the tree could not be read in the last scan.
     unread: Vec<String>,
+    /// Regions that were not to be sent then.
+    skipped: HashSet<RegionKey>,
     taking_in: Option<TakingIn>,
     /// Mods files that were written to before the last scan read the mods, while files had gone that it
     /// could not read the mods of.
@@ -316,6 +318,7 @@ impl Source {
             whole_since: None,
             last_reboots: None,
             unread: Vec::new(),
+            skipped: HashSet::new(),
             taking_in: None,
             touched_unread: HashSet::new(),
             pinned: Arc::default(),
@@ -384,10 +387,10 @@ impl Source {
 
     /// The regions known, with what `status` says of each.
     pub fn status(&self) -> impl Iterator<Item = (&RegionKey, StreamStatus)> {
-        self.regions.iter().map(|(key, region)| (key, self.stream_status(region)))
+        self.regions.iter().map(|(key, region)| (key, self.stream_status(key, region)))
     }
 
-    fn stream_status(&self, region: &Region) -> StreamStatus {
+    fn stream_status(&self, key: &RegionKey, region: &Region) -> StreamStatus {
         let counts = region.counts;
         let mut status = StreamStatus {
             held_files: region.held.len() as u64,
@@ -412,7 +415,7 @@ impl Source {
                     .as_ref()
                     .map(|(key, why)| (key.rank.name.to_string(), why.clone())),
             },
-            awaits_scan: region.readable_scan < self.n_scans,
+            awaits_scan: region.readable_scan < self.n_scans && !self.skipped.contains(key),
             last_trouble: region.last_trouble.clone(),
             last_sequence: region.last_sequence,
             watermark: region.watermark.reached().map(|(_, progress)| progress.to_string()),

@@ -72,6 +72,7 @@ impl Source {
         self.clock = now;
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
+        self.skipped.clone_from(&scan.skipped);
         // A first scan finds all there is; to grow by doubling would take three times the room.
         let n_sealed: usize = scan.listings.iter().map(|listing| listing.sealed.len()).sum();
         let n_fresh = if self.files.is_empty() { n_sealed } else { 0 };

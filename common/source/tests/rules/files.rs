@@ -482,6 +482,7 @@ fn a_region_that_is_not_sent_any_more_is_not_gone_and_goes_on_where_it_stood() {
         assert_eq!(site.turn(), [""; 0]);
         site.pass(400);
     }
+    assert!(!site.status(1).awaits_scan, "no scan will help");
     let is_gone = |it: &Record| matches!(it, Record::Gone(_) | Record::Orphaned(_));
     assert!(!site.records[n_records..].iter().any(is_gone), "{:?}", site.records);
     assert_eq!(site.reasons(), []);
