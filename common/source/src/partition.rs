@@ -62,6 +62,8 @@ pub(crate) struct Lost {
     pub(crate) facts: Option<Arc<FileFacts>>,
     /// The deletions beside it, as they were listed last.
     pub(crate) mods: Option<Arc<ModsRead>>,
+    /// The same as they were in the end, where that is known.
+    pub(crate) last_mods: Option<Arc<ModsRead>>,
     /// Whether there may have been others.
     pub(crate) has_missed: bool,
     /// Whether rows of it may have been deleted by what stood, or stands, beside another file: beside

@@ -450,6 +450,7 @@ impl Source {
             self.beat(key, vec![rank], None);
         }
         self.raise_watermark(key);
+        self.repeat_last_deletions(identity);
         self.set_orphan(identity, false);
         self.end_vanished(identity);
     }

@@ -103,12 +103,30 @@ impl Source {
     /// Puts those deletions into the stream that were made beside a file just before it went.
     pub(super) fn take_last_deletions(&mut self, identity: FileIdentity, mods: Arc<ModsRead>) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
-        let listed = tracked.extra_mut().mods.replace(mods);
+        let listed = tracked.extra_mut().mods.replace(Arc::clone(&mods));
         self.take_deletions(identity);
         if let Some(tracked) = self.files.get_mut(&identity) {
             // It may leave from its pin, which comes with the deletions that were listed.
             let extra = tracked.extra_mut();
-            (extra.mods, extra.outdates_pin) = (listed, true);
+            (extra.mods, extra.last_mods) = (listed, Some(mods));
+        }
+    }
+
+    /// A file has left from its pin, and brought rows back that had been deleted just before it went.
+    pub(super) fn repeat_last_deletions(&mut self, identity: FileIdentity) {
+        let Some(tracked) = self.files.get_mut(&identity) else { return };
+        let Some(last) = tracked.extra.as_mut().and_then(|it| it.last_mods.take()) else { return };
+        let listed = tracked.extra().mods.as_ref().map(|it| it.mark());
+        let carried_bytes = match listed.filter(|it| it.is_beginning_of(&last)) {
+            Some(listed) => listed.seen.length_bytes,
+            None => 0,
+        };
+        let (file, key) = (tracked.known(identity), tracked.region().clone());
+        for entry in last.entries.iter().filter(|it| it.end_bytes > carried_bytes) {
+            let Scope::Cut(deletion) = &entry.scope else { continue };
+            let region = self.regions.entry(key.clone()).or_default();
+            region.deletions.put(entry.key, deletion.clone(), &file);
+            self.requeue_behind(&key, file.place.partition, entry.key, deletion);
         }
     }
 

@@ -126,13 +126,13 @@ impl Source {
 
     /// A file that vanished is in no compaction's target: it leaves from its pin.
     pub(super) fn rescue(&mut self, lost: Lost) {
-        let Lost { gone, facts, mods, has_missed, first_scan, .. } = lost;
+        let Lost { gone, facts, mods, last_mods, has_missed, first_scan, .. } = lost;
         let Gone { file, mods: mods_settled, .. } = gone;
         let identity = file.identity;
         // It may have gone while it was young, and is not in the ledger then.
         self.record(Record::Seen(file.clone(), mods_settled));
         let mods_taken = mods.clone().map_or(ModsTaken::Nothing, ModsTaken::List);
-        let extra = Extra { mods, mods_taken, mods_settled, ..Extra::default() };
+        let extra = Extra { mods, mods_taken, mods_settled, last_mods, ..Extra::default() };
         let tracked = Tracked {
             is_found: facts.is_some(),
             facts: facts.unwrap_or_default(),

@@ -64,8 +64,8 @@ pub(super) struct Extra {
     pub(super) mods_settled: Option<ModsMark>,
     /// Deletions that it left without, and that are on record as a gap.
     pub(super) mods_uncarried: Option<ModsSeen>,
-    /// Whether deletions beside it were taken that its pin may not have.
-    pub(super) outdates_pin: bool,
+    /// Of a file that went, the list of deletions as it was in the end: its pin may have less.
+    pub(super) last_mods: Option<Arc<ModsRead>>,
     /// Of a compaction's target that was seen without the source that it is named after: when all
     /// others are gone too.
     pub(super) settles_at: Option<Time>,
@@ -78,7 +78,7 @@ pub(super) static NO_EXTRA: Extra = Extra {
     mods_taken: ModsTaken::Nothing,
     mods_settled: None,
     mods_uncarried: None,
-    outdates_pin: false,
+    last_mods: None,
     settles_at: None,
     twin: None,
 };

@@ -88,7 +88,7 @@ impl Source {
         };
         let is_unsent = tracked.state != State::Rests && !is_covered;
         let mods = tracked.extra().mods.clone();
-        let outdates_pin = tracked.extra().outdates_pin;
+        let last_mods = tracked.extra().last_mods.clone();
         let is_unfinished = tracked.is_compaction() && tracked.extra().settles_at.is_none();
         let is_doubtful = is_unfinished || had_target || tracked.has_lost_target;
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
@@ -108,7 +108,8 @@ impl Source {
             facts: tracked.is_found.then_some(tracked.facts),
             mods,
             // Unless it has just been said.
-            has_missed: (has_missed && !may_have_left) || tracked.is_young || outdates_pin,
+            has_missed: (has_missed && !may_have_left) || tracked.is_young,
+            last_mods,
             is_doubtful,
             first_scan: tracked.first_scan,
             n_scans_since: 0,
