@@ -255,7 +255,6 @@ impl Watcher for Eyes {
     }
 
     fn ended(&mut self, scan: &Scan) {
-        self.lists.let_go(scan);
         self.watch.ended(scan);
     }
 }

@@ -1,18 +1,19 @@
-//! Lists of deletions that were just written to, held open until a scan has looked at them.
+//! Lists of deletions that were written to, held open for as long as their files are there.
 //!
 //! Rows are deleted, a compaction applies that, and the file is gone with its list, all between two
 //! scans: then nothing in the directories tells of the deletion any more. But the kernel tells as
-//! soon as the list is written, which is before the compaction begins, and what is open by then can
-//! be read when it has no name left.
+//! soon as a list is there, which is before the compaction begins, and what is open by then can be
+//! read when it has no name left.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_daemon::files::open_regular;
 use tidegate_source::FileIdentity;
+use tidegate_source::Listing;
 use tidegate_source::Scan;
 use tidegate_source::TsFileName;
 use tidegate_tsfile::ModsKind;
@@ -21,11 +22,23 @@ use tidegate_tsfile::RESOURCE_SUFFIX;
 use crate::catalog::GoneList;
 use crate::catalog::identity;
 
-/// Lists by folder and by name of their TsFile.
+/// Where a list stands: the folder, and the name of its TsFile.
+type At = (Arc<str>, TsFileName);
+
+/// Lists by where they stand.
 #[derive(Debug)]
 pub(super) struct HeldLists {
-    held: HashMap<(Arc<str>, TsFileName), GoneList>,
+    held: HashMap<At, Held>,
+    /// The same in the order in which they were opened.
+    by_serial: BTreeMap<u64, At>,
+    next_serial: u64,
     lists_max: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    serial: u64,
+    list: GoneList,
 }
 
 /// One in so many of the process' descriptors may be a list; each comes with a `.resource`.
@@ -40,7 +53,7 @@ impl HeldLists {
     }
 
     fn with_max(lists_max: usize) -> Self {
-        Self { held: HashMap::new(), lists_max }
+        Self { held: HashMap::new(), by_serial: BTreeMap::new(), next_serial: 0, lists_max }
     }
 
     /// A list appeared under its name.
@@ -52,11 +65,12 @@ impl HeldLists {
         kind: ModsKind,
     ) {
         // What is held is not what stood there last.
-        self.held.remove(&(Arc::clone(folder), name));
+        self.let_go(&(Arc::clone(folder), name));
         self.written(dir, folder, name, kind);
     }
 
-    /// A list was written to. One that is gone by now is held if it was before.
+    /// A list was written to. One that is gone by now is held if it was before; of others, those that
+    /// were opened first make room.
     pub(super) fn written(
         &mut self,
         dir: &Path,
@@ -65,11 +79,16 @@ impl HeldLists {
         kind: ModsKind,
     ) {
         let at = (Arc::clone(folder), name);
-        if (self.held.len() < self.lists_max || self.held.contains_key(&at))
-            && let Ok(list) = open(dir, at.clone(), kind)
-        {
-            self.held.insert(at, list);
+        let Ok(list) = open(dir, at.clone(), kind) else { return };
+        self.let_go(&at);
+        while self.held.len() >= self.lists_max {
+            let Some((_, first)) = self.by_serial.pop_first() else { return };
+            self.held.remove(&first);
         }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.by_serial.insert(serial, at.clone());
+        self.held.insert(at, Held { serial, list });
     }
 
     /// Folders were listed: the lists of files that are not there any more.
@@ -77,42 +96,32 @@ impl HeldLists {
         if self.held.is_empty() {
             return Vec::new();
         }
-        let listed = listed(scan);
-        let folders: HashSet<&Arc<str>> = scan.listings.iter().map(|it| &it.folder).collect();
-        let is_gone = |at: &(Arc<str>, TsFileName), list: &mut GoneList| {
-            let is_looked_at = scan.unread.is_empty() || folders.contains(&at.0);
-            is_looked_at && !listed.contains(&(&at.0, at.1, list.identity))
+        let listings: HashMap<&Arc<str>, &Listing> =
+            scan.listings.iter().map(|listing| (&listing.folder, &**listing)).collect();
+        let is_gone = |at: &At, held: &mut Held| match listings.get(&at.0) {
+            Some(listing) => !is_in(listing, at.1, held.list.identity),
+            None => scan.unread.is_empty(),
         };
-        self.held.extract_if(is_gone).map(|(_, list)| list).collect()
-    }
-
-    /// Lists were looked at: those of files that are there need not be held.
-    pub(super) fn let_go(&mut self, scan: &Scan) {
-        if self.held.is_empty() {
-            return;
+        let gone: Vec<Held> = self.held.extract_if(is_gone).map(|(_, held)| held).collect();
+        for held in &gone {
+            self.by_serial.remove(&held.serial);
         }
-        let unsettled: HashSet<&Arc<str>> = scan
-            .listings
-            .iter()
-            .filter(|it| scan.unsettled.contains(&it.place.region))
-            .map(|it| &it.folder)
-            .collect();
-        let listed = listed(scan);
-        self.held.retain(|at, list| {
-            !listed.contains(&(&at.0, at.1, list.identity)) || unsettled.contains(&at.0)
-        });
+        gone.into_iter().map(|held| held.list).collect()
+    }
+
+    fn let_go(&mut self, at: &At) {
+        if let Some(held) = self.held.remove(at) {
+            self.by_serial.remove(&held.serial);
+        }
     }
 }
 
-/// Sealed files by folder, name and what they are recognised by.
-fn listed(scan: &Scan) -> HashSet<(&Arc<str>, TsFileName, FileIdentity)> {
-    scan.listings
-        .iter()
-        .flat_map(|it| it.sealed.iter().map(move |file| (&it.folder, file.name, file.identity)))
-        .collect()
+fn is_in(listing: &Listing, name: TsFileName, identity: FileIdentity) -> bool {
+    let at = listing.sealed.binary_search_by_key(&name, |file| file.name);
+    at.is_ok_and(|at| listing.sealed[at].identity == identity)
 }
 
-fn open(dir: &Path, at: (Arc<str>, TsFileName), kind: ModsKind) -> io::Result<GoneList> {
+fn open(dir: &Path, at: At, kind: ModsKind) -> io::Result<GoneList> {
     let name = at.1;
     let list = open_regular(&dir.join(format!("{name}{}", kind.suffix())))?;
     let resource = open_regular(&dir.join(format!("{name}{RESOURCE_SUFFIX}")))?;
@@ -212,17 +221,23 @@ mod tests {
         }
     }
 
+    /// A compaction came to its end in the same moment: the kernel told too late.
     #[test]
-    fn a_list_that_a_scan_has_looked_at_is_held_no_longer() {
+    fn what_is_written_to_a_list_that_is_held_counts_whenever_the_kernel_tells_of_it() {
         let mut site = Site::new();
         site.seal();
         site.scan();
-        site.scan();
         site.delete(ENTRY);
+        site.eyes.take_hint();
         let scan = site.scan();
         assert_eq!(scan.listings[0].sealed[0].mods.as_ref().map(|it| it.entries.len()), Some(1));
+        site.scan();
+        let list = fs::File::options().append(true).open(site.path(".mods"));
+        io::Write::write_all(&mut list.expect("the list"), ENTRY.as_bytes()).expect("more");
         site.remove();
-        assert!(site.scan().last_mods.is_empty());
+        let scan = site.scan();
+        let n_entries: Vec<_> = scan.last_mods.values().map(|it| it.mods.entries.len()).collect();
+        assert_eq!(n_entries, [2]);
     }
 
     #[test]
@@ -238,15 +253,21 @@ mod tests {
             lists.appeared(dir.path(), &folder, name(version), ModsKind::Text);
             lists.written(dir.path(), &folder, name(version), ModsKind::Text);
         }
-        assert_eq!(lists.held.len(), 2);
-        fs::remove_file(dir.path().join(format!("{}.mods", name(1)))).expect("gone");
-        lists.written(dir.path(), &folder, name(1), ModsKind::Text);
-        assert_eq!(lists.held.len(), 2, "it is what it was");
-        lists.appeared(dir.path(), &folder, name(1), ModsKind::Text);
-        assert_eq!(lists.held.len(), 1, "another one had its name, and nobody has seen that");
-        lists.written(dir.path(), &folder, name(1), ModsKind::Text);
-        lists.written(dir.path(), &folder, name(2), ModsKind::Binary);
+        let held = |lists: &HeldLists| {
+            let mut versions: Vec<u64> = lists.held.keys().map(|at| at.1.version).collect();
+            versions.sort_unstable();
+            assert_eq!(versions.len(), lists.by_serial.len());
+            versions
+        };
+        assert_eq!(held(&lists), [2, 3], "the first made room");
+        fs::remove_file(dir.path().join(format!("{}.mods", name(2)))).expect("gone");
+        lists.written(dir.path(), &folder, name(2), ModsKind::Text);
+        assert_eq!(held(&lists), [2, 3], "it is what it was");
+        lists.appeared(dir.path(), &folder, name(2), ModsKind::Text);
+        assert_eq!(held(&lists), [3], "another one had its name, and nobody has seen that");
+        lists.written(dir.path(), &folder, name(2), ModsKind::Text);
+        lists.written(dir.path(), &folder, name(1), ModsKind::Binary);
         assert_eq!(lists.take_gone(&Scan::default()).len(), 1);
-        assert!(lists.held.is_empty());
+        assert_eq!(held(&lists), [0; 0]);
     }
 }
