@@ -175,9 +175,11 @@ pub enum Watched {
     No,
     /// Every folder that was listed in the scan before was watched since.
     Yes {
-        /// Partitions in which a TsFile appeared and was gone before it was listed, or which were
-        /// not watched.
+        /// Partitions in which a TsFile appeared and was gone before it was listed, or is not listed
+        /// yet, and those that are unseen.
         broken: HashSet<(RegionKey, i64)>,
+        /// Partitions that were not watched, or not all of the time.
+        unseen: HashSet<(RegionKey, i64)>,
         /// Mods files that were written to, by folder and by name of their TsFile, before the mods
         /// were read in this scan and after they were in the one before.
         touched: HashSet<(Arc<str>, TsFileName)>,

@@ -7,6 +7,7 @@ mod mods;
 mod pins;
 mod scan;
 mod settle;
+mod strays;
 mod tracked;
 mod vanished;
 
@@ -107,6 +108,10 @@ pub struct Source {
     /// Mods files that were written to before the last scan read the mods, while files had gone that it
     /// could not read the mods of.
     touched_unread: HashSet<(Arc<str>, TsFileName)>,
+    /// Names that were listed and are gone, as long as the watcher tells of lists beside them.
+    gone_names: HashSet<(Arc<str>, TsFileName)>,
+    /// Lists that were written to beside names that have not been listed.
+    strays: HashSet<(Arc<str>, TsFileName)>,
     /// Files that the edge holds pinned.
     pinned: Arc<HashSet<FileIdentity>>,
     /// Files that lie nowhere any more and leave from their pins.
@@ -321,6 +326,8 @@ impl Source {
             skipped: HashSet::new(),
             taking_in: None,
             touched_unread: HashSet::new(),
+            gone_names: HashSet::new(),
+            strays: HashSet::new(),
             pinned: Arc::default(),
             orphans: BTreeSet::new(),
         }

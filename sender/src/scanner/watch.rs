@@ -59,6 +59,10 @@ pub(super) struct Watch {
     broken: Option<HashSet<Partition>>,
     /// Partitions of which something may have been missed, whatever the events say.
     doubted: HashSet<Partition>,
+    /// Those among them of which events may have been missed.
+    unseen: HashSet<Partition>,
+    /// The same as it was told in the last scan; `None` if nothing was said.
+    told_unseen: Option<HashSet<Partition>>,
     /// For so many scans nothing can be said.
     n_blind_scans: u8,
     events_max: usize,
@@ -89,6 +93,8 @@ impl Default for Watch {
             told: HashSet::new(),
             broken: None,
             doubted: HashSet::new(),
+            unseen: HashSet::new(),
+            told_unseen: None,
             // Before the first scan nobody watched.
             n_blind_scans: 1,
             events_max: EVENTS_MAX,
@@ -123,6 +129,7 @@ impl Watch {
         }
         if sight != Sight::Since {
             self.doubted.insert(partition(place));
+            self.unseen.insert(partition(place));
         }
     }
 
@@ -157,6 +164,7 @@ impl Watch {
         let Some(known) = self.folders.get_mut(dir) else { return self.go_blind() };
         known.sight = Sight::Blind;
         self.doubted.insert(partition(&known.place));
+        self.unseen.insert(partition(&known.place));
     }
 
     /// Events were lost.
@@ -210,17 +218,20 @@ impl Watch {
                 known.listing = Some(Arc::clone(listing));
             }
         }
+        let mut unseen = std::mem::take(&mut self.unseen);
+        unseen.extend(blind.iter().cloned());
         broken.extend(blind.iter().cloned());
+        self.unseen.extend(blind.iter().cloned());
         self.doubted.extend(blind);
         self.carried = new;
         self.told = std::mem::take(&mut self.touched);
         if self.n_blind_scans > 0 {
             self.n_blind_scans -= 1;
-            self.broken = None;
+            (self.broken, self.told_unseen) = (None, None);
             return Watched::No;
         }
-        self.broken = Some(broken.clone());
-        Watched::Yes { broken, touched: self.told.clone() }
+        (self.broken, self.told_unseen) = (Some(broken.clone()), Some(unseen.clone()));
+        Watched::Yes { broken, unseen, touched: self.told.clone() }
     }
 
     /// The mods were looked at, too.
@@ -236,8 +247,14 @@ impl Watch {
         self.folders.retain(|_, known| {
             let is_unread = unlisted.covers(&known.place.region);
             let partition = partition(&known.place);
-            let was_doubted = self.broken.as_ref().is_none_or(|broken| broken.contains(&partition));
-            if is_unread || (was_doubted && scan.unsettled.contains(&known.place.region)) {
+            let was_told = |told: &Option<HashSet<Partition>>| {
+                told.as_ref().is_none_or(|told| told.contains(&partition))
+            };
+            let is_unsettled = scan.unsettled.contains(&known.place.region);
+            if is_unread || (is_unsettled && was_told(&self.told_unseen)) {
+                self.unseen.insert(partition.clone());
+            }
+            if is_unread || (is_unsettled && was_told(&self.broken)) {
                 self.doubted.insert(partition);
             }
             known.is_listed || is_unread

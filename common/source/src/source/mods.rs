@@ -202,7 +202,7 @@ impl Source {
     /// them. So every file that may hold such rows leaves once more behind it.
     ///
     /// Files that the deletion concerns themselves hold none.
-    fn requeue_behind(
+    pub(super) fn requeue_behind(
         &mut self,
         key: &RegionKey,
         partition: i64,

@@ -293,9 +293,9 @@ impl Source {
         let was_listed = before.seen_in_scan + 1 == self.n_scans;
         let (has_missed_all, written) = match &taking_in.scan.watched {
             Watched::No => (true, None),
-            Watched::Yes { broken, touched } => {
-                let is_broken = broken.contains(&(place.region.clone(), place.partition));
-                (!was_listed || is_broken, Some(touched))
+            Watched::Yes { unseen, touched, .. } => {
+                let is_unseen = unseen.contains(&(place.region.clone(), place.partition));
+                (!was_listed || is_unseen, Some(touched))
             }
         };
         for old in sealed.iter().filter(|old| is_gone(old)) {
@@ -306,6 +306,7 @@ impl Source {
                     || location.name != old.name
             });
             let name = (Arc::clone(folder), old.name);
+            self.gone_names.insert(name.clone());
             let is_written =
                 written.is_some_and(|it| it.contains(&name)) || self.touched_unread.contains(&name);
             let last = taking_in.scan.last_mods.get(&old.identity).filter(|it| it.at == name);

@@ -57,6 +57,10 @@ impl Source {
             }
         }
         let mut calm = readable.clone();
+        if let Watched::Yes { broken, .. } = &scan.watched {
+            // What is not listed yet may have deletions beside it.
+            calm.retain(|region| !broken.iter().any(|(it, _)| it == region));
+        }
         let mut outcome = Vanished::default();
         let unlisted = scan.unlisted();
         for identity in vanished {
@@ -87,6 +91,7 @@ impl Source {
         for identity in with_mods {
             self.take_deletions(identity);
         }
+        self.take_strays(&scan);
         self.mark_lost_in_targets();
         self.make_way(&fresh);
         self.settle_lost(&readable);

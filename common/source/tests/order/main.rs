@@ -33,7 +33,8 @@ fn setup(rng: &mut fastrand::Rng, without: Without) -> Setup {
     let drop_policy = if rng.u8(0..3) > 0 { DropPolicy::Keep } else { DropPolicy::Delete };
     let has_devices = rng.u8(0..4) > 0;
     let pins = [Pins::Nowhere, Pins::Held, Pins::Linked][rng.usize(0..3)];
-    Setup { rule, consensus, takes_deletions, has_devices, drop_policy, pins, without }
+    let catches_all = rng.bool();
+    Setup { rule, consensus, takes_deletions, has_devices, drop_policy, pins, catches_all, without }
 }
 
 /// What stories are told with.
@@ -45,6 +46,7 @@ fn plain(without: Without) -> Setup {
         has_devices: true,
         drop_policy: DropPolicy::Keep,
         pins: Pins::Nowhere,
+        catches_all: false,
         without,
     }
 }

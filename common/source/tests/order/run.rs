@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     /// Whether the far side follows drops.
     pub(crate) drop_policy: DropPolicy,
     pub(crate) pins: Pins,
+    /// Whether the watcher opens every list that is written to before it goes.
+    pub(crate) catches_all: bool,
     pub(crate) without: Without,
 }
 
@@ -179,6 +181,8 @@ pub(crate) struct Run {
     /// Files that appeared and were not in the listing of their scan.
     carried: Vec<(Place, TsFileName)>,
     was_watched: bool,
+    /// Whether everything was seen since the first scan.
+    pub(crate) has_seen_all: bool,
     /// The region that could not be read in the last scan.
     unread_before: Option<u32>,
     /// Pinned files, each with the deletions that stood beside it when it was last looked at.
@@ -203,6 +207,7 @@ impl Run {
             listings: BTreeMap::new(),
             carried: Vec::new(),
             was_watched: false,
+            has_seen_all: true,
             unread_before: None,
             pins: BTreeMap::new(),
             story: tells.then(String::new),
@@ -426,8 +431,9 @@ impl Run {
                 broken: unlisted
                     .iter()
                     .map(|(place, _)| (place.region.clone(), place.partition))
-                    .chain(doubted)
+                    .chain(doubted.clone())
                     .collect(),
+                unseen: doubted.collect(),
                 touched: touched.into_iter().map(|(place, name)| (folder(&place), name)).collect(),
             };
         }
@@ -440,6 +446,7 @@ impl Run {
         self.carried = created.into_iter().filter(|it| !is_listed(&new, it)).collect();
         // The watcher begins with a scan.
         self.was_watched = is_watched;
+        self.has_seen_all &= is_watched && unread.is_none();
         if let Some(region) = unread {
             let key = self.iotdb.regions.keys().find(|it| it.region == region).cloned();
             scan.unread.extend(
@@ -463,7 +470,8 @@ impl Run {
     /// The deletions beside files that went, if the watcher was quick enough to open their lists
     /// before: with every other file it was.
     fn last_mods_of(&self, gone: Vec<(Place, File)>) -> HashMap<FileIdentity, LastMods> {
-        let caught = gone.into_iter().filter(|(_, file)| file.identity.inode % 4 < 2);
+        let is_caught = |file: &File| self.setup.catches_all || file.identity.inode % 4 < 2;
+        let caught = gone.into_iter().filter(|(_, file)| is_caught(file));
         caught
             .filter_map(|(place, file)| {
                 let at = (folder(&place), file.name);
@@ -658,7 +666,7 @@ impl Run {
         self.source = self.restored();
         self.listings.clear();
         self.carried.clear();
-        self.was_watched = false;
+        (self.was_watched, self.has_seen_all) = (false, false);
         if self.setup.pins == Pins::Held {
             self.pins.clear();
         }

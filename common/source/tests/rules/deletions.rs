@@ -30,6 +30,7 @@ use crate::tree::name;
 use crate::tree::place;
 use crate::tree::sequence;
 use crate::tree::unsequence;
+use crate::tree::watched;
 
 /// One file, which has left.
 fn sent() -> (Site, Key) {
@@ -266,7 +267,7 @@ fn those_beside_a_file_that_went_before_they_were_read_are_a_gap() {
         let (mut site, key) = sent();
         let touched = HashSet::from([(folder(&disk(), &key.0), key.1)]);
         let mut scan = site.next_scan();
-        scan.watched = Watched::Yes { broken: HashSet::new(), touched };
+        scan.watched = watched(touched);
         if is_unsettled {
             scan.unsettled.insert(key.0.region.clone());
         }
@@ -314,7 +315,7 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
             names.push(other);
         }
         let touched = names.iter().map(|(place, name)| (folder(&disk(), place), *name)).collect();
-        site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+        site.tree.watched = watched(touched);
         if is_told {
             let at = (folder(&disk(), &names[0].0), names[0].1);
             let mods = file.mods.expect("two entries");
@@ -325,6 +326,8 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
         Arc::make_mut(&mut site.tree.file(&target).facts).progress = file.facts.progress.clone();
         site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 2, 30)]);
         let left = site.turn();
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
         let left = left.into_iter().chain([(); 4].into_iter().flat_map(|()| {
             site.pass(100);
             site.turn()
@@ -346,6 +349,53 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
         site.restart();
         let again = [(); 4].map(|()| site.turn()).concat();
         assert_eq!(again, [""; 0], "left {has_left}, told {is_told}");
+    }
+}
+
+/// A target that no scan has shown had them, and the next one has applied them.
+#[test]
+fn those_beside_a_file_that_came_and_went_leave_by_themselves_or_are_a_gap() {
+    for (is_caught, is_late) in [(true, false), (false, false), (false, true)] {
+        let (mut site, source) = sent();
+        let file = site.tree.remove(&source);
+        // The first target is there and gone, or is only shown by the scan after the next.
+        let key = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 9)]);
+        Arc::make_mut(&mut site.tree.file(&key).facts).progress = file.facts.progress.clone();
+        site.tree.set_mods(&key, 5, &[deletion("root.t.d1.s", 2, 3)]);
+        let target = site.tree.remove(&key);
+        let at = (folder(&disk(), &key.0), key.1);
+        site.tree.watched = Watched::Yes {
+            broken: HashSet::from([(key.0.region.clone(), 0)]),
+            unseen: HashSet::new(),
+            touched: HashSet::from([at.clone()]),
+        };
+        if is_caught {
+            let mods = target.mods.clone().expect("an entry");
+            site.tree.last_mods.insert(target.identity, LastMods { at, mods });
+        }
+        // Rows that were written after the deletion.
+        site.tree.add_with(&sequence(1), name(5), &[("root.t.d1", 3, 5)]);
+        let first = site.turn();
+        assert_eq!(first, if is_caught { &["2..3 of root.t.d1.s"][..] } else { &[] });
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
+        if is_late {
+            site.tree.files.insert((disk(), key.0.clone(), key.1), target);
+        } else {
+            let name = tidegate_source::TsFileName { inner: 2, ..compacted(1) };
+            let last = site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)]);
+            Arc::make_mut(&mut site.tree.file(&last).facts).progress = file.facts.progress.clone();
+        }
+        let mut left = Vec::new();
+        for _ in 0..5 {
+            left.extend(site.turn());
+            site.pass(100);
+        }
+        let n_deletions = left.iter().filter(|it| it.starts_with("2..3")).count();
+        assert_eq!(n_deletions, usize::from(is_late), "{left:?}");
+        assert_eq!(left.last().map(String::as_str), Some("s5"), "{left:?}");
+        let gaps: &[_] = if is_caught || is_late { &[] } else { &[GapReason::DeletionsUnseen] };
+        assert_eq!(site.reasons(), gaps, "caught {is_caught}, late {is_late}");
     }
 }
 

@@ -25,6 +25,7 @@ use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
 use crate::tree::unsequence;
+use crate::tree::watched;
 
 #[test]
 fn what_has_left_is_known_again_by_its_inode_under_another_name_also_after_a_restart() {
@@ -209,7 +210,7 @@ fn deletions_beside_any_name_of_a_file_that_went_may_have_been_missed() {
         names.iter().for_each(|name| drop(site.tree.remove(name)));
         let (place, name) = &names[written];
         let touched = HashSet::from([(folder(&disk(), place), *name)]);
-        site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+        site.tree.watched = watched(touched);
         site.turn();
         assert_eq!(site.reasons(), [GapReason::DeletionsUnseen], "{name}");
     }
@@ -258,7 +259,7 @@ fn deletions_beside_a_target_that_never_left_concern_what_it_is_made_of() {
     site.scan();
     site.tree.remove(&target);
     let touched = HashSet::from([(folder(&disk(), &target.0), target.1)]);
-    site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+    site.tree.watched = watched(touched);
     site.turn();
     assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
 }

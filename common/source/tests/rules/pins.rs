@@ -16,7 +16,6 @@ use tidegate_source::Record;
 use tidegate_source::SourceConfig;
 use tidegate_source::Stall;
 use tidegate_source::Verdict;
-use tidegate_source::Watched;
 use tidegate_tsfile::ModsKind;
 
 use crate::tree::Key;
@@ -29,6 +28,7 @@ use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
 use crate::tree::unsequence;
+use crate::tree::watched;
 
 /// Pins every file that is wanted, and lets go what is not needed.
 fn pin(site: &mut Site, pins: &mut HashSet<FileIdentity>) {
@@ -305,7 +305,7 @@ fn the_last_deletions_leave_once_more_behind_a_file_whose_pin_lacks_them() {
     let file = site.tree.remove(&key);
     let (at, mods) = ((folder(&disk(), &key.0), key.1), file.mods.expect("an entry"));
     let touched = HashSet::from([at.clone()]);
-    site.tree.watched = Watched::Yes { broken: HashSet::new(), touched };
+    site.tree.watched = watched(touched);
     site.tree.last_mods.insert(file.identity, LastMods { at, mods });
     // Rows that were written after the deletion.
     site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 125, 300)]);
@@ -313,6 +313,8 @@ fn the_last_deletions_leave_once_more_behind_a_file_whose_pin_lacks_them() {
     for _ in 0..5 {
         site.scan();
         pin(&mut site, &mut pins);
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
         while let Some(item) = site.poll() {
             let from_pin = matches!(item.kind, ItemKind::File(_)).then(|| pinned_mods(&item));
             left.push((label(&item), from_pin.flatten()));

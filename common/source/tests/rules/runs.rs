@@ -27,6 +27,7 @@ use crate::tree::folder;
 use crate::tree::label;
 use crate::tree::name;
 use crate::tree::place;
+use crate::tree::watched;
 
 /// A run, with everything that can be seen of it from outside.
 struct Run {
@@ -199,7 +200,7 @@ impl Run {
                 }
             }
         }
-        self.site.tree.watched = Watched::Yes { broken: HashSet::new(), touched: HashSet::new() };
+        self.site.tree.watched = watched(HashSet::new());
     }
 
     fn begin(&mut self) {

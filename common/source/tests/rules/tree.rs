@@ -73,7 +73,7 @@ impl Default for Tree {
             unread: Vec::new(),
             skipped: HashSet::new(),
             marks: SourceMarks { node: Some(1), reboots: Some(1) },
-            watched: Watched::Yes { broken: HashSet::new(), touched: HashSet::new() },
+            watched: watched(HashSet::new()),
             last_mods: HashMap::new(),
             n_inodes: 0,
         }
@@ -365,6 +365,11 @@ pub(crate) fn deletion(pattern: &str, start: i64, end: i64) -> Deletion {
 pub(crate) fn extent(path: &str, start: i64, end: i64) -> DeviceExtent {
     let device = DeviceId { path: path.into(), segments: None };
     DeviceExtent { device, range: TimeRange { start, end } }
+}
+
+/// Everything was watched, and these lists were written to.
+pub(crate) fn watched(touched: HashSet<(Arc<str>, TsFileName)>) -> Watched {
+    Watched::Yes { broken: HashSet::new(), unseen: HashSet::new(), touched }
 }
 
 pub(crate) fn disk() -> Arc<str> {

@@ -219,7 +219,7 @@ impl Story {
                 continue;
             }
             let shown = std::mem::replace(&mut self.shown[at], now.unwrap_or_default());
-            let Watched::Yes { broken, touched } = watched else { continue };
+            let Watched::Yes { broken, touched, .. } = watched else { continue };
             if broken.contains(&(region(), 0)) {
                 continue;
             }

@@ -77,6 +77,13 @@ impl Run {
         {
             return Err(format!("a gap where nothing was dropped: {gap}"));
         }
+        // Who has seen all has no excuse.
+        if self.has_seen_all
+            && self.setup.catches_all
+            && let Some(gap) = gaps.iter().find(|gap| gap.reason == GapReason::DeletionsUnseen)
+        {
+            return Err(format!("a gap where everything was seen: {gap}"));
+        }
         for gap in gaps {
             let is_excuse = match gap.reason {
                 GapReason::DeletionsUnseen => true,
