@@ -300,7 +300,10 @@ fn mend(
     let failed = |error: &dyn fmt::Display| {
         format!("{}: the damage stays, and is found again: {error}", path.display())
     };
-    std::fs::copy(&path, &aside).map_err(|error| failed(&error))?;
+    // One without a head was put aside already, and what is there now was begun anew.
+    if !aside.exists() {
+        std::fs::copy(&path, &aside).map_err(|error| failed(&error))?;
+    }
     journal.rewrite(records).map_err(|error| failed(&error))
 }
 

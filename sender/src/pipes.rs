@@ -282,6 +282,15 @@ mod tests {
         records.iter().filter(|it| matches!(it, Record::Requeued(_))).count()
     }
 
+    /// What is kept of a damaged journal.
+    fn kept(dir: &Path, journal: &str) -> Vec<Vec<u8>> {
+        let prefix = format!("{journal}.damaged-");
+        let entries = fs::read_dir(dir.join("runtime/p")).expect("the state");
+        let names = entries.map(|it| it.expect("an entry").file_name().into_string().expect("it"));
+        let kept = names.filter(|name| name.starts_with(&prefix));
+        kept.map(|it| fs::read(dir.join("runtime/p").join(it)).expect("a copy")).collect()
+    }
+
     /// Spoils a byte in the middle of a journal.
     fn spoil(dir: &Path, journal: &str) {
         let path = dir.join("runtime").join("p").join(journal);
@@ -310,13 +319,21 @@ mod tests {
         drop(setup);
         let setup = set_up_at(dir.path());
         assert_eq!((setup.damage.len(), n_again(&setup)), (0, 0), "all of it has left again");
-        let runtime = fs::read_dir(dir.path().join("runtime/p")).expect("the state");
-        let kept: Vec<PathBuf> = runtime
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.to_string_lossy().contains("cursor.damaged-"))
-            .collect();
-        assert_eq!(kept.len(), 1, "{kept:?}");
-        assert_eq!(fs::read(&kept[0]).expect("a copy"), spoilt);
+        assert_eq!(kept(dir.path(), "cursor"), [spoilt]);
+    }
+
+    /// It was put aside, and then what was begun anew was copied over it.
+    #[test]
+    fn a_journal_without_a_head_is_kept_as_it_was() {
+        for journal in ["cursor", "gaps"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            append(&mut set_up_at(dir.path()), left());
+            let rubbish = vec![7; 5000];
+            fs::write(dir.path().join("runtime/p").join(journal), &rubbish).expect("rubbish");
+            let n_damage = [1, 0].map(|_| set_up_at(dir.path()).damage.len());
+            assert_eq!(n_damage, [1, 0], "{journal}");
+            assert_eq!(kept(dir.path(), journal), [rubbish], "{journal}");
+        }
     }
 
     #[test]

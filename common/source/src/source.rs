@@ -96,6 +96,8 @@ pub struct Source {
     clock: Time,
     /// Whether the boundary of history is taken; until then everything is history.
     has_boundary: bool,
+    /// Whether the ledger was damaged when it was read.
+    is_past_damaged: bool,
     /// When everything could be read first since the start.
     whole_since: Option<Time>,
     /// How often the DataNode had been started when that could be read last.
@@ -320,6 +322,7 @@ impl Source {
             marks: SourceMarks::default(),
             clock: Time::default(),
             has_boundary: false,
+            is_past_damaged: false,
             whole_since: None,
             last_reboots: None,
             unread: Vec::new(),

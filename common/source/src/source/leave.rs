@@ -448,6 +448,7 @@ impl Source {
         region.count_waiting(first_scan, false);
         if is_hit {
             self.beat(key, vec![rank], None);
+            self.settle_deletions(key);
         }
         self.raise_watermark(key);
         self.repeat_last_deletions(identity);

@@ -89,6 +89,7 @@ impl Source {
         let left = self.files.iter().filter(|(_, tracked)| tracked.left.is_some());
         let mut again: Vec<FileIdentity> = left.map(|(identity, _)| *identity).collect();
         again.sort_unstable();
+        self.is_past_damaged = true;
         for region in self.regions.values_mut() {
             region.watermark.reset();
         }

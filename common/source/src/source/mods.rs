@@ -18,7 +18,6 @@ use tidegate_tsfile::TimeRange;
 use super::ModsTaken;
 use super::Origin;
 use super::Source;
-use super::State;
 use super::Tracked;
 use super::Without;
 use crate::deletion::Deletion;
@@ -58,20 +57,22 @@ impl Source {
             return;
         }
         let taken = std::mem::replace(&mut tracked.extra_mut().mods_taken, now);
-        // A compaction's target begins with what its sources were told while it was made.
-        let carries_on = tracked.is_compaction() && tracked.state != State::Rests;
+        // Of one that has gone, nothing can leave again.
+        let lies_nowhere = tracked.lies_nowhere();
         let (file, key) = (tracked.known(identity), tracked.region().clone());
         if self.config.without == Without::LateDeletions {
             return;
         }
         let region = self.regions.entry(key.clone()).or_default();
-        let has_lost_entries = taken.has_others_than(&mods);
+        let has_lost_entries = !lies_nowhere && taken.has_others_than(&mods);
         let mut unknown: Option<(u64, u64)> = None;
         let mut again = Vec::new();
         let mut start = 0;
         for (entry, mut news) in mods.entries.iter().zip(taken.news_in(&mods)) {
             let from = std::mem::replace(&mut start, entry.end_bytes);
-            if news == News::New && carries_on && region.done.contains(entry.key) {
+            // It has left before: a compaction's target begins with what its sources were told, and a
+            // list that was cut may be whole again.
+            if news == News::New && region.done.contains(entry.key) {
                 news = News::Again;
             }
             match (&entry.scope, news) {
@@ -103,6 +104,7 @@ impl Source {
     /// Puts those deletions into the stream that were made beside a file just before it went.
     pub(super) fn take_last_deletions(&mut self, identity: FileIdentity, mods: Arc<ModsRead>) {
         let Some(tracked) = self.files.get_mut(&identity) else { return };
+        tracked.has_missed |= mods.damage.is_some();
         let listed = tracked.extra_mut().mods.replace(Arc::clone(&mods));
         self.take_deletions(identity);
         if let Some(tracked) = self.files.get_mut(&identity) {
@@ -239,6 +241,11 @@ impl Source {
         }
         for identity in std::mem::take(&mut region.settling) {
             let Some(tracked) = self.files.get_mut(&identity) else { continue };
+            if tracked.is_hit_in_flight {
+                // Until it is on record that it leaves again, a restart must find what it found.
+                self.regions.entry(key.clone()).or_default().settling.insert(identity);
+                continue;
+            }
             let mods = match &tracked.extra().mods_taken {
                 ModsTaken::Nothing => continue,
                 ModsTaken::Length(mark) => *mark,

@@ -90,13 +90,14 @@ impl Source {
         })
     }
 
-    /// Pinned files that need no pin here: they have left, or are not known.
+    /// Pinned files that need no pin here: they have left, or are not known to a whole ledger.
     pub fn needless_pins(&self) -> Vec<FileIdentity> {
         let lost = self.regions.values().flat_map(Region::lost).filter(|it| it.is_unsent);
         let lost: HashSet<FileIdentity> = lost.map(|it| it.gone.file.identity).collect();
-        let is_needed = |identity: &FileIdentity| {
-            lost.contains(identity)
-                || self.files.get(identity).is_some_and(|it| it.state != State::Rests)
+        let is_needed = |identity: &FileIdentity| match self.files.get(identity) {
+            Some(tracked) => tracked.state != State::Rests,
+            // What a damaged ledger said of it is lost, and so may the file be.
+            None => lost.contains(identity) || self.is_past_damaged,
         };
         self.pinned.iter().filter(|it| !is_needed(it)).copied().collect()
     }

@@ -69,6 +69,12 @@ impl Source {
     /// of an earlier one is taken in here and now.
     pub fn begin_scan(&mut self, now: Time, scan: Arc<Scan>) {
         while self.take_in(usize::MAX) {}
+        // What a watcher saw since the scan before says nothing to one who has not seen that.
+        let is_first = self.n_scans == 0 && matches!(scan.watched, Watched::Yes { .. });
+        let scan = match is_first {
+            true => Arc::new(Scan { watched: Watched::No, ..Scan::clone(&scan) }),
+            false => scan,
+        };
         self.clock = now;
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();

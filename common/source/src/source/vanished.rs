@@ -242,7 +242,7 @@ impl Source {
                 }
                 (false, _) => (),
             }
-            if lost.is_dropped && !lost.is_taken {
+            if lost.is_dropped && !is_elsewhere {
                 self.follow_drop(lost.gone, lost.facts.as_deref());
             } else {
                 self.forget(lost.gone);

@@ -266,7 +266,7 @@ fn those_beside_a_file_that_went_before_they_were_read_are_a_gap() {
     for is_unsettled in [true, false] {
         let (mut site, key) = sent();
         let touched = HashSet::from([(folder(&disk(), &key.0), key.1)]);
-        let mut scan = site.next_scan();
+        let mut scan = site.tree.scan();
         scan.watched = watched(touched);
         if is_unsettled {
             scan.unsettled.insert(key.0.region.clone());
@@ -349,6 +349,82 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
         site.restart();
         let again = [(); 4].map(|()| site.turn()).concat();
         assert_eq!(again, [""; 0], "left {has_left}, told {is_told}");
+    }
+}
+
+/// A file with the last words beside it, and the scans after it went; what left.
+fn last_words(site: &mut Site, key: &Key, damage: Option<&str>) -> Vec<String> {
+    let file = site.tree.remove(key);
+    let at = (folder(&disk(), &key.0), key.1);
+    let mods = file.mods.expect("an entry");
+    let mods = ModsRead { damage: damage.map(str::to_owned), ..ModsRead::clone(&mods) };
+    site.tree.watched = watched(HashSet::from([at.clone()]));
+    site.tree.last_mods.insert(file.identity, LastMods { at, mods: Arc::new(mods) });
+    let mut left = Vec::new();
+    for _ in 0..5 {
+        left.extend(site.turn());
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
+        site.pass(100);
+    }
+    left
+}
+
+#[test]
+fn of_last_ones_that_cannot_be_read_the_rest_is_a_gap() {
+    let (mut site, key) = sent();
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 2, 3)]);
+    assert_eq!(last_words(&mut site, &key, Some("rubbish")), ["2..3 of root.t.d1.s"]);
+    assert_eq!(site.reasons(), [GapReason::DeletionsUnseen]);
+}
+
+/// IoTDB merged them, and the file was dropped: it was said not to have left.
+#[test]
+fn last_ones_that_were_written_anew_are_no_reason_to_miss_their_file() {
+    let (mut site, key) = sent();
+    site.tree.set_mods(&key, 1, &[0, 1].map(|start| deletion("root.t.d1.s", start, start + 1)));
+    assert_eq!(site.turn().len(), 2);
+    site.tree.set_mods(&key, 2, &[deletion("root.t.d1.s", 0, 2)]);
+    assert_eq!(last_words(&mut site, &key, None), ["0..2 of root.t.d1.s"]);
+    assert_eq!(site.reasons(), []);
+}
+
+/// The sender was killed when it had written down that the file had left, and nothing else.
+#[test]
+fn a_list_removed_while_its_file_is_out_is_missed_over_a_crash_too() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
+    site.scan();
+    let item = site.poll().expect("the file");
+    site.tree.file(&key).mods = None;
+    site.scan();
+    site.end(&item, Verdict::Accepted);
+    let records = site.records.clone();
+    for n_records in 0..=records.len() {
+        site.records = records[..n_records].to_vec();
+        site.restart();
+        assert_eq!([site.turn(), site.turn()].concat(), ["s1"], "{n_records} records");
+        site.restart();
+        assert_eq!([site.turn(), site.turn()].concat(), [""; 0], "{n_records} records");
+    }
+}
+
+/// It was sent as a new one, and deleted what had been written after it.
+#[test]
+fn a_deletion_that_a_list_lacked_for_a_while_spares_what_was_written_after_it() {
+    for inode in [1, 2] {
+        let mut site = Site::new(SourceConfig::default());
+        let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+        let entries = [deletion("root.t.d1.s", 0, 1), deletion("root.t.d1.s", 4, 5)];
+        site.tree.set_mods(&key, 1, &entries);
+        assert_eq!(site.turn(), ["s1"]);
+        site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 4, 12)]);
+        assert_eq!(site.turn(), ["s2"]);
+        site.tree.set_mods(&key, inode, &entries[..1]);
+        assert_eq!(site.turn(), ["s1", "s2"]);
+        site.tree.set_mods(&key, inode, &entries);
+        assert_eq!(site.turn(), ["4..5 of root.t.d1.s", "s2"]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidegate_model::Verdict;
+use tidegate_source::DropPolicy;
 use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
 use tidegate_source::ItemKind;
@@ -329,6 +330,43 @@ fn behind_a_damaged_ledger_what_had_left_leaves_again_in_its_order() {
     assert_eq!(site.turn(), [""; 0], "once");
 }
 
+/// The scanner had watched, and the pipe was only set up then: what it had not seen was taken for seen.
+#[test]
+fn nothing_was_watched_before_the_first_scan_whatever_the_watcher_says() {
+    let mut site = Site::new(SourceConfig::default());
+    let first = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    assert_eq!(site.turn(), ["s1"]);
+    // While the pipe is away a file is sealed, and compacted with the first.
+    let second = site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 10, 19)]);
+    site.tree.remove(&first);
+    site.tree.remove(&second);
+    site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 19)]);
+    site.restart();
+    let mut left = Vec::new();
+    for _ in 0..5 {
+        left.extend(site.turn());
+        site.pass(100);
+    }
+    assert_eq!((left, site.status(1).covered_files), (vec!["s1".to_owned()], 0));
+}
+
+/// All of it was deleted at the far side, and sent again.
+#[test]
+fn a_target_whose_compaction_was_undone_is_not_followed_as_a_drop() {
+    let config = SourceConfig { drop_policy: DropPolicy::Delete, ..SourceConfig::default() };
+    let mut site = Site::new(config);
+    site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 10, 19)]);
+    assert_eq!(site.turn(), ["s1", "s2"]);
+    let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 19)]);
+    site.turn();
+    site.tree.remove(&target);
+    for _ in 0..5 {
+        assert_eq!(site.turn(), [""; 0]);
+        site.pass(100);
+    }
+}
+
 /// It was said to be lost, and all of it was in its sources.
 #[test]
 fn a_target_whose_compaction_was_undone_is_no_gap() {
@@ -530,7 +568,7 @@ fn a_file_that_one_scan_missed_is_not_forgotten_after_it_has_left() {
         site.tree.files.insert((disk(), key.0.clone(), key.1), file.clone());
         if let Some(item) = out {
             // It is listed again, and that scan is taken in by half.
-            let scan = site.next_scan();
+            let scan = site.tree.scan();
             site.source.begin_scan(site.now, Arc::new(scan));
             site.source.take_in(1);
             site.end(&item, Verdict::Accepted);
@@ -551,7 +589,7 @@ fn a_file_that_one_scan_missed_is_not_forgotten_after_it_has_left() {
 fn what_was_not_written_down_before_it_went_is_written_down_as_seen() {
     let mut site = Site::new(SourceConfig::default());
     let key = site.tree.add(&sequence(1), 1);
-    let first = site.next_scan();
+    let first = site.tree.scan();
     site.source.handle_scan(site.now, &first);
     site.tree.remove(&key);
     site.tree.add(&sequence(1), 2);

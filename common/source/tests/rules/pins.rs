@@ -291,6 +291,51 @@ fn a_pin_comes_with_the_deletions_that_were_listed() {
     assert_eq!(site.poll().map(|item| label(&item)), Some("150..150 of root.t.d1.s".to_owned()));
 }
 
+/// They were held once more, and nothing was new in them.
+#[test]
+fn last_deletions_that_were_listed_are_no_news() {
+    let mut site = Site::new(SourceConfig::default());
+    let mut pins = HashSet::new();
+    let key = site.tree.add(&sequence(1), 1);
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 120, 130)]);
+    for _ in 0..3 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    let file = site.tree.remove(&key);
+    let (at, mods) = ((folder(&disk(), &key.0), key.1), file.mods.expect("an entry"));
+    site.tree.watched = watched(HashSet::from([at.clone()]));
+    site.tree.last_mods.insert(file.identity, LastMods { at, mods });
+    let mut left = Vec::new();
+    for _ in 0..5 {
+        site.scan();
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
+        pin(&mut site, &mut pins);
+        left.extend(site.drain());
+    }
+    assert_eq!((left, site.reasons()), (vec!["s1".to_owned()], vec![]));
+}
+
+/// Nobody knew them any more, and they were let go: the last that was left of their rows.
+#[test]
+fn pins_of_files_that_a_damaged_ledger_does_not_know_are_kept() {
+    for is_damaged in [true, false] {
+        let (mut site, mut pins) = dropped();
+        settle(&mut site, &mut pins);
+        let n_pins = pins.len();
+        site.records.clear();
+        site.restart();
+        if is_damaged {
+            site.source.distrust_past();
+        }
+        site.source.handle_pins(Arc::new(pins.clone()));
+        site.scan();
+        pin(&mut site, &mut pins);
+        assert_eq!(pins.len(), n_pins - usize::from(!is_damaged));
+    }
+}
+
 /// What the pin lacks leaves before it, and behind it once more: its rows come back with it.
 #[test]
 fn the_last_deletions_leave_once_more_behind_a_file_whose_pin_lacks_them() {

@@ -186,7 +186,7 @@ impl Run {
             1 if self.rng.bool() => vec![Unread { region: None, reason }],
             _ => Vec::new(),
         };
-        let mut scan = self.site.next_scan();
+        let mut scan = self.site.tree.scan();
         if self.rng.u8(0..6) == 0 {
             scan.watched = Watched::No;
         }

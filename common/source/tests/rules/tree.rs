@@ -195,8 +195,6 @@ pub(crate) struct Site {
     pub(crate) gaps: Vec<Gap>,
     /// How the next items leave.
     pub(crate) departed: Departed,
-    /// Whether anything was scanned since the start: nobody watched before.
-    has_scanned: bool,
 }
 
 impl Site {
@@ -209,7 +207,6 @@ impl Site {
             records: Vec::new(),
             gaps: Vec::new(),
             departed: Departed { mods: None, mods_carried: true, crc32: 0 },
-            has_scanned: false,
         }
     }
 
@@ -218,17 +215,8 @@ impl Site {
     }
 
     pub(crate) fn scan(&mut self) {
-        let scan = self.next_scan();
-        self.source.handle_scan(self.now, &scan);
+        self.source.handle_scan(self.now, &self.tree.scan());
         self.persist();
-    }
-
-    pub(crate) fn next_scan(&mut self) -> Scan {
-        let mut scan = self.tree.scan();
-        if !std::mem::replace(&mut self.has_scanned, true) {
-            scan.watched = Watched::No;
-        }
-        scan
     }
 
     /// Takes over what the source wants to be durable, without making it so.
@@ -293,7 +281,6 @@ impl Site {
 
     pub(crate) fn restart(&mut self) {
         self.source = restored(self.config, &self.records);
-        self.has_scanned = false;
     }
 
     pub(crate) fn status(&self, region: u32) -> StreamStatus {
