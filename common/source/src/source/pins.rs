@@ -182,6 +182,8 @@ impl Source {
             return;
         }
         self.set_orphan(identity, false);
+        // It may have arrived all the same, without deletions that its pin did not have.
+        self.repeat_last_deletions(identity);
         let Some(tracked) = self.files.remove(&identity) else { return };
         let waits = self.key_of(&tracked, identity);
         let region = self.regions.entry(tracked.region().clone()).or_default();
@@ -191,6 +193,9 @@ impl Source {
         let file = tracked.known(identity);
         let times = tracked.facts.extent.bounds();
         self.gap(GapReason::VanishedUnsent, file.clone(), 1, (0, identity.length_bytes), times);
+        if tracked.has_missed {
+            self.gap(GapReason::DeletionsUnseen, file.clone(), 1, (0, 0), times);
+        }
         let mods = tracked.extra().mods_settled;
         self.forget(Gone { file, mods, has_left: false, waited: true });
     }

@@ -54,8 +54,6 @@ pub(crate) struct Iotdb {
     pub(crate) regions: BTreeMap<RegionKey, Region>,
     next_value: u64,
     next_inode: u64,
-    /// Milliseconds in names; each file has its own.
-    clock: u64,
     pub(crate) now_ns: i64,
     pub(crate) reboots: u64,
     loads: i64,
@@ -87,6 +85,9 @@ pub(crate) struct Region {
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
     last_version: u64,
+    /// Milliseconds in names. Each partition has its own, so that names collide over partitions and
+    /// regions.
+    clock: u64,
     /// Last flushed time of each device.
     last_flush: BTreeMap<usize, i64>,
     /// Rows in memory by space, each with its open file.
@@ -202,6 +203,13 @@ fn rank(rule: ReadRule, space: Space, name: TsFileName) -> (Space, TsFileName) {
     }
 }
 
+impl Partition {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        1000 + self.clock
+    }
+}
+
 impl Iotdb {
     pub(crate) fn new(rule: ReadRule, consensus: Consensus) -> Self {
         let mut regions = BTreeMap::new();
@@ -214,7 +222,6 @@ impl Iotdb {
             regions,
             next_value: 1,
             next_inode: 1,
-            clock: 1000,
             now_ns: 0,
             reboots: 1,
             loads: 0,
@@ -258,10 +265,9 @@ impl Iotdb {
     }
 
     fn new_name(&mut self, region: &RegionKey, partition: i64) -> TsFileName {
-        self.clock += 1;
-        let time_ms = self.clock;
         let known = self.partition(region, partition);
         known.last_version += 1;
+        let time_ms = known.tick();
         TsFileName { version: known.last_version, time_ms, inner: 0, cross: 0 }
     }
 

@@ -291,6 +291,28 @@ fn a_pin_comes_with_the_deletions_that_were_listed() {
     assert_eq!(site.poll().map(|item| label(&item)), Some("150..150 of root.t.d1.s".to_owned()));
 }
 
+/// It arrived, nobody said so, and then its pin was gone: that deletions may have been missed was not
+/// said either.
+#[test]
+fn a_pin_that_goes_after_its_file_may_have_arrived_leaves_a_word_about_deletions() {
+    let mut site = Site::new(SourceConfig::default());
+    let mut pins = HashSet::new();
+    let key = site.tree.add(&sequence(1), 1);
+    for _ in 0..2 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    site.tree.watched = watched(HashSet::from([(folder(&disk(), &key.0), key.1)]));
+    site.tree.remove(&key);
+    site.scan();
+    site.tree.watched = watched(HashSet::new());
+    settle(&mut site, &mut pins);
+    let item = site.poll().expect("the file");
+    site.source.handle_pins(Arc::default());
+    site.end(&item, Verdict::Unknown);
+    assert_eq!(site.reasons(), [GapReason::VanishedUnsent, GapReason::DeletionsUnseen]);
+}
+
 /// They were held once more, and nothing was new in them.
 #[test]
 fn last_deletions_that_were_listed_are_no_news() {

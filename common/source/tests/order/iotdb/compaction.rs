@@ -97,10 +97,8 @@ impl Iotdb {
         if self.rule == ReadRule::ByVersion {
             return None;
         }
-        self.clock += 1;
-        let time_ms = self.clock;
         let known = self.partition(region, partition);
-        let name = TsFileName { time_ms, ..file.name };
+        let name = TsFileName { time_ms: known.tick(), ..file.name };
         let link = File { space: Space::Sequence, name, ..file.clone() };
         known.files.push(link);
         known.compaction = Some(Compaction {
