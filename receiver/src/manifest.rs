@@ -19,6 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use tidegate_daemon::text::rfc3339;
 use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
@@ -246,44 +247,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// `2026-11-22T21:04:44.123Z`.
-pub(crate) fn rfc3339(ms: i64) -> String {
-    let (seconds, millis) = (ms.div_euclid(1000), ms.rem_euclid(1000));
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // civil date from days since 1970, counting years from March so that leap days come last
-    let shifted = days.saturating_add(719_468);
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use tidegate_durable::sim::SimFault;
     use tidegate_durable::sim::SimStorage;
 
     use super::*;
-
-    #[track_caller]
-    fn check(ms: i64, expected: &str) {
-        assert_eq!(rfc3339(ms), expected);
-    }
-
-    #[test]
-    fn times_are_civil_dates() {
-        check(0, "1970-01-01T00:00:00.000Z");
-        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
-        check(1_795_381_484_123, "2026-11-22T21:04:44.123Z");
-        check(4_107_542_399_999, "2100-02-28T23:59:59.999Z");
-        check(-1, "1969-12-31T23:59:59.999Z");
-    }
 
     fn line(sequence: u64) -> Line {
         Line {

@@ -38,7 +38,6 @@ use crate::dedup::Lane;
 use crate::dedup::Tail;
 use crate::gaps::Gap;
 use crate::gaps::Gaps;
-use crate::manifest::rfc3339;
 use crate::records;
 use crate::records::Contents;
 use crate::records::RecordKind;
@@ -46,6 +45,7 @@ use crate::registry::Registry;
 use crate::status::KeeperReport;
 use crate::status::NotApplied;
 use crate::status::Tally;
+use tidegate_daemon::text::rfc3339;
 
 /// The consumer that puts files into the target directory.
 pub(crate) const CONSUMER_DIRECTORY: &str = "directory";

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 use tidegate_daemon::text;
+use tidegate_daemon::text::rfc3339;
 
 use crate::gaps::Gap;
 use crate::gaps::Times;
-use crate::manifest::rfc3339;
 use crate::records::RecordKind;
 
 /// How many.

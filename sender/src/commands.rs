@@ -1,5 +1,6 @@
 //! The subcommands that are no daemon.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +13,12 @@ use tidegate_config::PipeName;
 use tidegate_config::SENDER_TABLE;
 use tidegate_config::SenderConfig;
 use tidegate_daemon::control;
+use tidegate_daemon::text::rfc3339;
+use tidegate_durable::OpenError;
 
 use crate::inspect;
 use crate::ledger;
+use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipes;
 use crate::settings;
 use crate::status;
@@ -29,34 +33,57 @@ pub(crate) fn status(conf: &Path, json: bool) -> Result<()> {
     print(&if json { pretty(&report)? } else { status::render(&report) })
 }
 
-/// `tidegate-sender gaps`: asks the daemon, or reads its journals when it does not run.
+/// `tidegate-sender gaps`: reads the journals; asks the daemon where its state may not be read.
 pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
     let config = settings::load(conf)?.config;
-    let gaps = match ask(&config, "gaps") {
-        Ok(gaps) => gaps,
-        Err(asking) => gaps_on_disk(&config).with_context(|| format!("{asking:#}; instead"))?,
+    let Listed { gaps, warnings } = match gaps_on_disk(&config) {
+        Err(reading) if may_not_read(&reading) => {
+            gaps_of_daemon(&config).with_context(|| format!("{reading:#}; instead"))?
+        }
+        listed => listed?,
     };
-    if json {
-        return print(&pretty(&gaps)?);
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
     }
-    let gaps = gaps.as_array().cloned().unwrap_or_default();
-    if gaps.is_empty() {
+    if json {
+        return print(&pretty(&Value::Array(gaps))?);
+    }
+    if gaps.is_empty() && warnings.is_empty() {
         return print("no gaps: everything that left arrived, or is still waiting\n");
     }
     let mut table = comfy_table::Table::new();
-    table.set_header(["pipe", "region", "partition", "file", "bytes", "reason"]);
+    table.set_header(["pipe", "recorded", "region", "partition", "file", "concerned", "reason"]);
     for gap in &gaps {
         let word = |key: &str| gap[key].as_str().unwrap_or("-").to_owned();
         table.add_row([
             word("pipe"),
+            rfc3339(gap["recorded_ms"].as_i64().unwrap_or_default()),
             word("region"),
-            gap["partition"].to_string(),
-            word("file"),
-            format!("{}..{}", gap["from_byte"], gap["to_byte"]),
+            format!("{} {}", gap["partition"], word("space")),
+            match gap["files"].as_u64() {
+                Some(n_files) if n_files > 1 => {
+                    format!("{} and {} more", word("file"), n_files - 1)
+                }
+                _ => word("file"),
+            },
+            concerned(gap),
             format!("{}: {}", word("reason"), word("explanation")),
         ]);
     }
     print(&format!("{table}\n{} gaps\n", gaps.len()))
+}
+
+/// Times and bytes that a gap names, if any.
+fn concerned(gap: &Value) -> String {
+    let times = gap["from_time"].as_i64().zip(gap["to_time"].as_i64());
+    let bytes = (gap["from_byte"].as_u64(), gap["to_byte"].as_u64());
+    let times = times.map(|(from, to)| format!("times {from} to {to}"));
+    let bytes = match bytes {
+        (Some(from), Some(to)) if to > 0 => Some(format!("bytes {from} to {to}")),
+        _ => None,
+    };
+    let both: Vec<String> = times.into_iter().chain(bytes).collect();
+    if both.is_empty() { "-".to_owned() } else { both.join(", ") }
 }
 
 /// `tidegate-sender inspect`.
@@ -103,15 +130,44 @@ fn ask(config: &SenderConfig, command: &str) -> Result<Value> {
     control::ask(&config.control_socket, &request, ANSWER_TIME_MAX).map_err(anyhow::Error::from)
 }
 
+/// Gaps as they are listed.
+struct Listed {
+    gaps: Vec<Value>,
+    /// Why there may be more.
+    warnings: Vec<String>,
+}
+
+fn may_not_read(error: &anyhow::Error) -> bool {
+    let denied = std::io::ErrorKind::PermissionDenied;
+    error.chain().any(|cause| match cause.downcast_ref::<OpenError>() {
+        Some(OpenError::Io(failure)) => failure.cause().kind() == denied,
+        _ => cause.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == denied),
+    })
+}
+
+fn gaps_of_daemon(config: &SenderConfig) -> Result<Listed> {
+    let answer = ask(config, "gaps")?;
+    let gaps = answer.as_array().cloned().unwrap_or_default();
+    let mut of_pipes: BTreeMap<&str, usize> = BTreeMap::new();
+    for gap in &gaps {
+        *of_pipes.entry(gap["pipe"].as_str().unwrap_or_default()).or_default() += 1;
+    }
+    let full = of_pipes.iter().filter(|(_, n_gaps)| **n_gaps >= GAPS_LISTED_MAX);
+    let warnings = full
+        .map(|(pipe, _)| {
+            format!("pipe {pipe}: the daemon lists the last {GAPS_LISTED_MAX}; its state has all")
+        })
+        .collect();
+    Ok(Listed { gaps, warnings })
+}
+
 /// Only looks: whoever asks may not be the daemon's user, and must leave nothing behind of its own.
-fn gaps_on_disk(config: &SenderConfig) -> Result<Value> {
+fn gaps_on_disk(config: &SenderConfig) -> Result<Listed> {
     let runtime = config.state_dir.join("runtime");
-    let mut reports = Vec::new();
+    let mut listed = Listed { gaps: Vec::new(), warnings: Vec::new() };
     let entries = match std::fs::read_dir(&runtime) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Value::Array(Vec::new()));
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(listed),
         Err(error) => return Err(error).with_context(|| format!("reading {}", runtime.display())),
     };
     for entry in entries {
@@ -119,10 +175,14 @@ fn gaps_on_disk(config: &SenderConfig) -> Result<Value> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = PipeName::from_file_name(&format!("{name}.toml"))
             .map_or(name, |name| name.as_str().to_owned());
-        let gaps = ledger::read_gaps(&dir).map_err(anyhow::Error::msg)?;
-        reports.extend(gaps.iter().map(|gap| status::gap_report(&name, gap)));
+        let (gaps, damage) =
+            ledger::read_gaps(&dir).with_context(|| format!("reading {}", dir.display()))?;
+        listed.warnings.extend(damage);
+        for gap in &gaps {
+            listed.gaps.push(serde_json::to_value(status::gap_report(&name, gap))?);
+        }
     }
-    Ok(serde_json::to_value(reports)?)
+    Ok(listed)
 }
 
 fn pretty(value: &Value) -> Result<String> {

@@ -159,14 +159,20 @@ impl Journals {
     }
 }
 
-/// The gaps in a pipe's runtime directory, without changing anything there.
-pub(crate) fn read_gaps(dir: &Path) -> Result<Vec<DatedGap>, String> {
-    let storage = DirStorage::open(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+/// The gaps in a pipe's runtime directory, without changing anything there, and what is damaged.
+pub(crate) fn read_gaps(dir: &Path) -> anyhow::Result<(Vec<DatedGap>, Vec<String>)> {
+    let storage = DirStorage::existing(dir)?;
     let name = FileName::new("gaps").expect("a plain name");
-    let found =
-        Journal::inspect(&storage, &name).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let records = found.map(|found| found.records).unwrap_or_default();
-    Ok(records.iter().filter_map(|record| decode_gap(&record.bytes)).collect())
+    let found = Journal::inspect(&storage, &name)?.unwrap_or_default();
+    let mut damage: Vec<String> =
+        found.damage.iter().map(|it| format!("{}: {name}: {it}", dir.display())).collect();
+    let gaps: Vec<DatedGap> =
+        found.records.iter().filter_map(|record| decode_gap(&record.bytes)).collect();
+    let n_unreadable = found.records.len() - gaps.len();
+    if n_unreadable > 0 {
+        damage.push(format!("{}: {name}: {n_unreadable} records are unreadable", dir.display()));
+    }
+    Ok((gaps, damage))
 }
 
 /// Runs the ledger until it is told to stop or the loop is gone.

@@ -122,6 +122,16 @@ impl Site {
         comparison
     }
 
+    /// The gap records of the only pipe, once all that the sender tells of are on disk.
+    pub fn gaps(&self) -> Vec<Value> {
+        let listed = harness::poll(WITHIN, "all gap records to be on disk", || {
+            let told = self.setup.status()?["pipes"][0]["gaps"].as_u64();
+            let gaps = self.setup.gaps()?.as_array().cloned().unwrap_or_default();
+            Ok((told == Some(gaps.len() as u64)).then_some(gaps))
+        });
+        listed.expect("gap records")
+    }
+
     /// Runs a command that must be refused; what it says.
     pub fn refusal(&self, command: &str) -> String {
         let output = std::process::Command::new(self.binaries.path("tidegate-sender"))

@@ -64,6 +64,9 @@ pub(crate) struct Lost {
     pub(crate) mods: Option<Arc<ModsRead>>,
     /// The same as they were in the end, where that is known.
     pub(crate) last_mods: Option<Arc<ModsRead>>,
+    /// Whether files waited behind it that leave in its place, without the deletions beside it: those
+    /// have left.
+    pub(crate) was_waited_for: bool,
     /// Whether there may have been others.
     pub(crate) has_missed: bool,
     /// Whether rows of it may have been deleted by what stood, or stands, beside another file: beside

@@ -37,8 +37,9 @@ pub(super) fn read(
         let (bytes, ending) = whole_entries(bytes, kind);
         if let Ending::Damaged(error) = ending {
             return Err(Stall::Blocked(format!(
-                "{}: {error}; without its deletions the file would bring deleted rows back: mend \
-                 or remove the file of deletions",
+                "{}: {error}; without its deletions the file would bring deleted rows back: have \
+                 IoTDB compact the file, or see \"A list of deletions is damaged\" in the manual's \
+                 troubleshooting",
                 path.display()
             )));
         }

@@ -89,6 +89,7 @@ impl Source {
         let is_unsent = tracked.state != State::Rests && !is_covered;
         let mods = tracked.extra().mods.clone();
         let last_mods = tracked.extra().last_mods.clone();
+        let was_waited_for = region.held.values().any(|held| held.targets.contains(&identity));
         let is_unfinished = tracked.is_compaction() && tracked.extra().settles_at.is_none();
         let is_doubtful = is_unfinished || had_target || tracked.has_lost_target;
         let follows_drops = self.config.drop_policy == DropPolicy::Delete;
@@ -110,6 +111,7 @@ impl Source {
             // Unless it has just been said.
             has_missed: (has_missed && !may_have_left) || tracked.is_young,
             last_mods,
+            was_waited_for,
             is_doubtful,
             first_scan: tracked.first_scan,
             n_scans_since: 0,
@@ -226,8 +228,10 @@ impl Source {
                 continue;
             }
             let Known { place, name, .. } = &lost.gone.file;
+            // Deletions stand beside a target once it is read, and then it is not undone any more.
+            let has_deletions = lost.mods.is_some() || lost.last_mods.is_some();
             // What was in it is elsewhere.
-            let is_elsewhere = lost.is_taken || self.is_undone(place, *name);
+            let is_elsewhere = lost.is_taken || (!has_deletions && self.is_undone(place, *name));
             let region = self.regions.entry(place.region.clone()).or_default();
             match (lost.is_unsent, is_elsewhere) {
                 (true, true) => region.counts.superseded += 1,
@@ -237,7 +241,10 @@ impl Source {
                         let times = lost.facts.as_ref().and_then(|it| it.extent.bounds());
                         let file = lost.gone.file.clone();
                         let bytes = (0, file.identity.length_bytes);
-                        self.gap(GapReason::VanishedUnsent, file, 1, bytes, times);
+                        self.gap(GapReason::VanishedUnsent, file.clone(), 1, bytes, times);
+                        if has_deletions && lost.was_waited_for {
+                            self.gap(GapReason::DeletionsUnseen, file, 1, (0, 0), times);
+                        }
                     }
                 }
                 (false, _) => (),

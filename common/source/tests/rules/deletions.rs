@@ -17,6 +17,7 @@ use tidegate_source::Scope;
 use tidegate_source::Series;
 use tidegate_source::SourceConfig;
 use tidegate_source::Space;
+use tidegate_source::TsFileName;
 use tidegate_source::Watched;
 
 use crate::tree::Key;
@@ -410,6 +411,34 @@ fn a_list_removed_while_its_file_is_out_is_missed_over_a_crash_too() {
     }
 }
 
+/// The target was dropped, what it had been made of left in its place, and brought the rows back.
+#[test]
+fn those_beside_a_target_that_is_dropped_are_a_gap_if_what_it_was_made_of_leaves() {
+    // Named after another file, or after one that is there: then it may have been undone, but for the
+    // deletions.
+    for (is_deleted, version) in [(true, 0), (false, 0), (true, 1)] {
+        let mut site = Site::new(SourceConfig::default());
+        site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+        site.scan();
+        let cross = TsFileName { cross: 1, ..name(version) };
+        let target = site.tree.add_with(&sequence(1), cross, &[("root.t.d1", 0, 9)]);
+        site.scan();
+        if is_deleted {
+            site.tree.set_mods(&target, 1, &[deletion("root.t.d1.s", 2, 3)]);
+        }
+        assert_eq!(site.turn().len(), usize::from(is_deleted));
+        site.tree.remove(&target);
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            left.extend(site.turn());
+            site.pass(100);
+        }
+        assert_eq!(left, ["s1"]);
+        let gaps = [GapReason::VanishedUnsent, GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), gaps[..1 + usize::from(is_deleted)]);
+    }
+}
+
 /// It was sent as a new one, and deleted what had been written after it.
 #[test]
 fn a_deletion_that_a_list_lacked_for_a_while_spares_what_was_written_after_it() {
@@ -458,7 +487,7 @@ fn those_beside_a_file_that_came_and_went_leave_by_themselves_or_are_a_gap() {
         if is_late {
             site.tree.files.insert((disk(), key.0.clone(), key.1), target);
         } else {
-            let name = tidegate_source::TsFileName { inner: 2, ..compacted(1) };
+            let name = TsFileName { inner: 2, ..compacted(1) };
             let last = site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)]);
             Arc::make_mut(&mut site.tree.file(&last).facts).progress = file.facts.progress.clone();
         }
