@@ -176,7 +176,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "order-iot",
-        extent: Extent::Full,
+        extent: Extent::Quick,
         about: "the same with IoTConsensus, IoTDB's receiver",
         run: |rig| order::short_with_crash(rig, Role::CompactingIot, Towards::Stock),
     },
