@@ -37,7 +37,7 @@ pub(crate) fn status(conf: &Path, json: bool) -> Result<()> {
 pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
     let config = settings::load(conf)?.config;
     let Listed { gaps, warnings } = match gaps_on_disk(&config) {
-        Err(reading) if may_not_read(&reading) => {
+        Err(reading) if is_of(&reading, std::io::ErrorKind::PermissionDenied) => {
             gaps_of_daemon(&config).with_context(|| format!("{reading:#}; instead"))?
         }
         listed => listed?,
@@ -46,14 +46,23 @@ pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
         eprintln!("warning: {warning}");
     }
     if json {
-        return print(&pretty(&Value::Array(gaps))?);
+        print(&pretty(&Value::Array(gaps))?)?;
+    } else {
+        print_gaps(&gaps, warnings.is_empty())?;
     }
-    if gaps.is_empty() && warnings.is_empty() {
+    match warnings.is_empty() {
+        true => Ok(()),
+        false => bail!("there may be more gaps than are listed"),
+    }
+}
+
+fn print_gaps(gaps: &[Value], is_whole: bool) -> Result<()> {
+    if gaps.is_empty() && is_whole {
         return print("no gaps: everything that left arrived, or is still waiting\n");
     }
     let mut table = comfy_table::Table::new();
     table.set_header(["pipe", "recorded", "region", "partition", "file", "concerned", "reason"]);
-    for gap in &gaps {
+    for gap in gaps {
         let word = |key: &str| gap[key].as_str().unwrap_or("-").to_owned();
         table.add_row([
             word("pipe"),
@@ -137,11 +146,10 @@ struct Listed {
     warnings: Vec<String>,
 }
 
-fn may_not_read(error: &anyhow::Error) -> bool {
-    let denied = std::io::ErrorKind::PermissionDenied;
+fn is_of(error: &anyhow::Error, kind: std::io::ErrorKind) -> bool {
     error.chain().any(|cause| match cause.downcast_ref::<OpenError>() {
-        Some(OpenError::Io(failure)) => failure.cause().kind() == denied,
-        _ => cause.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == denied),
+        Some(OpenError::Io(failure)) => failure.cause().kind() == kind,
+        _ => cause.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == kind),
     })
 }
 
@@ -175,8 +183,17 @@ fn gaps_on_disk(config: &SenderConfig) -> Result<Listed> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = PipeName::from_file_name(&format!("{name}.toml"))
             .map_or(name, |name| name.as_str().to_owned());
-        let (gaps, damage) =
-            ledger::read_gaps(&dir).with_context(|| format!("reading {}", dir.display()))?;
+        let read = ledger::read_gaps(&dir).with_context(|| format!("reading {}", dir.display()));
+        let (gaps, damage) = match read {
+            Ok(read) => read,
+            Err(error) if is_of(&error, std::io::ErrorKind::PermissionDenied) => return Err(error),
+            // Another pipe's are listed all the same; one that is just removed has none.
+            Err(error) if is_of(&error, std::io::ErrorKind::NotFound) => continue,
+            Err(error) => {
+                listed.warnings.push(format!("{error:#}"));
+                continue;
+            }
+        };
         listed.warnings.extend(damage);
         for gap in &gaps {
             listed.gaps.push(serde_json::to_value(status::gap_report(&name, gap))?);

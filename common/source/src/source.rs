@@ -38,6 +38,7 @@ use crate::region::Rank;
 use crate::region::ReadRule;
 use crate::region::Region;
 use scan::TakingIn;
+use strays::GoneName;
 use tracked::Extra;
 use tracked::Left;
 use tracked::Location;
@@ -110,8 +111,8 @@ pub struct Source {
     /// Mods files that were written to before the last scan read the mods, while files had gone that it
     /// could not read the mods of.
     touched_unread: HashSet<(Arc<str>, TsFileName)>,
-    /// Names that were listed and are gone, as long as the watcher tells of lists beside them.
-    gone_names: HashSet<(Arc<str>, TsFileName)>,
+    /// Names that are gone, as long as the watcher may tell of lists beside them.
+    gone_names: HashMap<(Arc<str>, TsFileName), GoneName>,
     /// Lists that were written to beside names that have not been listed.
     strays: HashSet<(Arc<str>, TsFileName)>,
     /// Files that the edge holds pinned.
@@ -329,7 +330,7 @@ impl Source {
             skipped: HashSet::new(),
             taking_in: None,
             touched_unread: HashSet::new(),
-            gone_names: HashSet::new(),
+            gone_names: HashMap::new(),
             strays: HashSet::new(),
             pinned: Arc::default(),
             orphans: BTreeSet::new(),

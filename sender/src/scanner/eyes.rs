@@ -112,14 +112,19 @@ impl Eyes {
                 self.handle(&event.wd, event.mask, event.name.as_deref());
             }
         }
+        self.overflow();
+    }
+
+    /// Events were lost.
+    pub(super) fn overflow(&mut self) {
         self.watch.overflowed();
+        self.lists.doubt(None);
         self.is_hinted = true;
     }
 
     fn handle(&mut self, watch: &WatchDescriptor, mask: EventMask, name: Option<&OsStr>) {
         if mask.contains(EventMask::Q_OVERFLOW) {
-            self.watch.overflowed();
-            self.is_hinted = true;
+            self.overflow();
         } else if mask.contains(EventMask::IGNORED) {
             let is_deleted = self.deleted.remove(watch);
             self.end(watch, is_deleted);
@@ -168,7 +173,10 @@ impl Eyes {
             }
             match is_deleted {
                 true => self.watch.deleted(&shown),
-                false => self.watch.lost(&shown),
+                false => {
+                    self.watch.lost(&shown);
+                    self.lists.doubt(Some(&shown));
+                }
             }
         }
     }
@@ -239,6 +247,9 @@ impl Watcher for Eyes {
         // A list that is written to must be opened before it goes, however long the scan takes.
         self.drain();
         let sight = self.look_at(dir, place.is_some());
+        if sight != Sight::Since {
+            self.lists.doubt(Some(&shown(dir)));
+        }
         match place {
             Some(place) => self.watch.enter(&shown(dir), place, sight),
             None => self.watch.enter_parent(shown(dir), sight),

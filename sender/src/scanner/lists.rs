@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_daemon::files::open_regular;
-use tidegate_source::FileIdentity;
 use tidegate_source::Listing;
 use tidegate_source::Scan;
 use tidegate_source::TsFileName;
@@ -98,8 +98,16 @@ impl HeldLists {
         }
         let listings: HashMap<&Arc<str>, &Listing> =
             scan.listings.iter().map(|listing| (&listing.folder, &**listing)).collect();
+        // Somebody has removed a list whose file is there: what is held says nothing any more.
+        let is_removed = |at: &At, held: &mut Held| {
+            let is_there = listings.get(&at.0).is_some_and(|it| is_in(it, at.1, &held.list));
+            is_there && held.list.list.metadata().is_ok_and(|facts| facts.nlink() == 0)
+        };
+        for (_, held) in self.held.extract_if(is_removed) {
+            self.by_serial.remove(&held.serial);
+        }
         let is_gone = |at: &At, held: &mut Held| match listings.get(&at.0) {
-            Some(listing) => !is_in(listing, at.1, held.list.identity),
+            Some(listing) => !is_in(listing, at.1, &held.list),
             None => scan.unread.is_empty(),
         };
         let gone: Vec<Held> = self.held.extract_if(is_gone).map(|(_, held)| held).collect();
@@ -109,6 +117,14 @@ impl HeldLists {
         gone.into_iter().map(|held| held.list).collect()
     }
 
+    /// Events in a folder may have been missed, or in all: what is held may not be what stands there.
+    pub(super) fn doubt(&mut self, folder: Option<&Arc<str>>) {
+        let is_doubted = |at: &At, _: &mut Held| folder.is_none_or(|folder| at.0 == *folder);
+        for (_, held) in self.held.extract_if(is_doubted) {
+            self.by_serial.remove(&held.serial);
+        }
+    }
+
     fn let_go(&mut self, at: &At) {
         if let Some(held) = self.held.remove(at) {
             self.by_serial.remove(&held.serial);
@@ -116,9 +132,12 @@ impl HeldLists {
     }
 }
 
-fn is_in(listing: &Listing, name: TsFileName, identity: FileIdentity) -> bool {
-    let at = listing.sealed.binary_search_by_key(&name, |file| file.name);
-    at.is_ok_and(|at| listing.sealed[at].identity == identity)
+/// Whether a list's file is there, or one of its name that is not sealed, as far as was seen.
+fn is_in(listing: &Listing, name: TsFileName, list: &GoneList) -> bool {
+    match listing.sealed.binary_search_by_key(&name, |file| file.name) {
+        Ok(at) => listing.sealed[at].identity == list.identity,
+        Err(_) => listing.unsealed.binary_search(&name).is_ok(),
+    }
 }
 
 fn open(dir: &Path, at: At, kind: ModsKind) -> io::Result<GoneList> {
@@ -238,6 +257,25 @@ mod tests {
         let scan = site.scan();
         let n_entries: Vec<_> = scan.last_mods.values().map(|it| it.mods.entries.len()).collect();
         assert_eq!(n_entries, [2]);
+    }
+
+    /// It was taken for what stood there in the end.
+    #[test]
+    fn a_list_that_somebody_removed_or_whose_events_were_lost_is_held_no_longer() {
+        for is_removed in [true, false] {
+            let mut site = Site::new();
+            site.seal();
+            site.scan();
+            site.delete(ENTRY);
+            site.scan();
+            match is_removed {
+                true => fs::remove_file(site.path(".mods")).expect("gone"),
+                false => site.eyes.overflow(),
+            }
+            site.scan();
+            site.remove();
+            assert!(site.scan().last_mods.is_empty(), "removed: {is_removed}");
+        }
     }
 
     #[test]

@@ -116,8 +116,9 @@ impl Source {
 
     /// A file has left from its pin, and brought rows back that had been deleted just before it went.
     pub(super) fn repeat_last_deletions(&mut self, identity: FileIdentity) {
-        let Some(tracked) = self.files.get_mut(&identity) else { return };
-        let Some(last) = tracked.extra.as_mut().and_then(|it| it.last_mods.take()) else { return };
+        let Some(tracked) = self.files.get(&identity) else { return };
+        // It may have to leave from its pin once more, and they behind it.
+        let Some(last) = tracked.extra().last_mods.clone() else { return };
         let listed = tracked.extra().mods.as_ref().map(|it| it.mark());
         let carried_bytes = match listed.filter(|it| it.is_beginning_of(&last)) {
             Some(listed) => listed.seen.length_bytes,

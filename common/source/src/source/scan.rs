@@ -23,6 +23,7 @@ use super::Spot;
 use super::State;
 use super::Tracked;
 use super::Without;
+use super::strays::GoneName;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::Space;
@@ -70,10 +71,12 @@ impl Source {
     pub fn begin_scan(&mut self, now: Time, scan: Arc<Scan>) {
         while self.take_in(usize::MAX) {}
         // What a watcher saw since the scan before says nothing to one who has not seen that.
-        let is_first = self.n_scans == 0 && matches!(scan.watched, Watched::Yes { .. });
-        let scan = match is_first {
-            true => Arc::new(Scan { watched: Watched::No, ..Scan::clone(&scan) }),
-            false => scan,
+        let scan = match &scan.watched {
+            Watched::Yes { touched, .. } if self.n_scans == 0 => {
+                self.pass_over(touched);
+                Arc::new(Scan { watched: Watched::No, ..Scan::clone(&scan) })
+            }
+            Watched::Yes { .. } | Watched::No => scan,
         };
         self.clock = now;
         self.n_scans += 1;
@@ -150,6 +153,7 @@ impl Source {
             let has_moved = before.listing.place != listing.place;
             let is_gone = |old: &SealedFile| has_moved || !now.contains(&(old.identity, old.name));
             self.remove_locations(&before, is_gone, taking_in);
+            self.note_gone_open_files(&before.listing, Some(listing));
         }
         let spot = Arc::clone(&self.folders[&listing.folder].spot);
         for file in &listing.sealed {
@@ -312,7 +316,6 @@ impl Source {
                     || location.name != old.name
             });
             let name = (Arc::clone(folder), old.name);
-            self.gone_names.insert(name.clone());
             let is_written =
                 written.is_some_and(|it| it.contains(&name)) || self.touched_unread.contains(&name);
             let last = taking_in.scan.last_mods.get(&old.identity).filter(|it| it.at == name);
@@ -324,6 +327,8 @@ impl Source {
                 }
                 None => tracked.has_missed |= has_missed_all || is_written,
             }
+            let is_dealt_with = last.is_some() || tracked.has_missed;
+            self.gone_names.insert(name, GoneName { is_dealt_with, n_scans: self.n_scans });
             taking_in.touched.insert(old.identity);
         }
     }
@@ -341,6 +346,7 @@ impl Source {
             let region = folder.listing.place.region.clone();
             self.regions.entry(region).or_default().is_stirred = true;
             self.remove_locations(&folder, |_| true, taking_in);
+            self.note_gone_open_files(&folder.listing, None);
         }
         // After a restart nothing is known of the folders: what is not found now is gone. A region of
         // which nothing at all is found, though all could be read again and again, is gone as a whole.

@@ -3,6 +3,7 @@
 //! A compaction's target may take in a file that has left, get a deletion beside it, and go into the
 //! next target, all between two scans. The watcher has seen the list.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Source;
@@ -16,37 +17,87 @@ use crate::listing::Scan;
 use crate::listing::Watched;
 use crate::record::Known;
 
+/// A list, by its folder and the name of its file.
+type At = (Arc<str>, TsFileName);
+
+/// A name that is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GoneName {
+    /// Whether the deletions that stood beside it have been taken, need not be, or are on record as
+    /// missed.
+    pub(super) is_dealt_with: bool,
+    /// The scan in which it went, or in which the watcher told of it last.
+    pub(super) n_scans: u64,
+}
+
 impl Source {
     /// Puts the deletions of lists into the stream whose files came and went, or says that they were
     /// not read.
     pub(super) fn take_strays(&mut self, scan: &Scan) {
         let carried = std::mem::take(&mut self.strays);
-        let Watched::Yes { touched, .. } = &scan.watched else {
+        let none = HashSet::new();
+        let touched = match &scan.watched {
+            Watched::Yes { touched, .. } => touched,
             // Then nobody trusts what went at all.
-            self.gone_names.clear();
-            return;
+            Watched::No => &none,
         };
         let mut last: Vec<(FileIdentity, &LastMods)> =
             scan.last_mods.iter().map(|(identity, last)| (*identity, last)).collect();
         last.sort_unstable_by_key(|(identity, _)| *identity);
-        let mut strays: Vec<&(Arc<str>, TsFileName)> = touched.union(&carried).collect();
+        let mut strays: Vec<&At> = touched.union(&carried).collect();
         strays.sort_unstable();
         for at in strays {
             let Some(folder) = self.folders.get(&at.0) else { continue };
-            let listing = Arc::clone(&folder.listing);
-            if is_in(&listing, at.1) || self.gone_names.contains(at) {
+            let (listing, is_listed) =
+                (Arc::clone(&folder.listing), folder.seen_in_scan == self.n_scans);
+            if listing.sealed.iter().any(|file| file.name == at.1) {
+                // Its list is read where it stands.
+                continue;
+            }
+            if let Some(gone) = self.gone_names.get_mut(at) {
+                gone.n_scans = self.n_scans;
+                if !std::mem::replace(&mut gone.is_dealt_with, true) {
+                    self.miss_stray(&listing, at.1);
+                }
                 continue;
             }
             match last.iter().find(|(_, last)| last.at == *at) {
                 Some(&(identity, last)) => self.take_stray(&listing, identity, last),
-                // It may have come after its folder was listed.
-                None if !carried.contains(at) || folder.seen_in_scan < self.n_scans => {
+                // It may have come after its folder was listed, or not be sealed yet.
+                None if !carried.contains(at) || !is_listed || listing.unsealed.contains(&at.1) => {
                     self.strays.insert(at.clone());
+                    continue;
                 }
                 None => self.miss_stray(&listing, at.1),
             }
+            self.deal_with(at.clone());
         }
-        self.gone_names.retain(|at| touched.contains(at));
+        let n_scans = self.n_scans;
+        // The watcher may hear of a list in the scan after the one in which its file went.
+        self.gone_names.retain(|_, gone| gone.n_scans + 1 >= n_scans);
+    }
+
+    /// Lists that were written to before the first scan say nothing.
+    pub(super) fn pass_over(&mut self, touched: &HashSet<At>) {
+        touched.iter().cloned().for_each(|at| self.deal_with(at));
+    }
+
+    /// Files that were open and are there no more had never left: what was deleted beside them has
+    /// been applied by whatever took them in, and that leaves whole.
+    pub(super) fn note_gone_open_files(&mut self, before: &Listing, now: Option<&Arc<Listing>>) {
+        for &name in before.unsealed.iter().filter(|name| !name.is_of_compaction()) {
+            let is_there = now.is_some_and(|now| {
+                now.unsealed.contains(&name) || now.sealed.iter().any(|file| file.name == name)
+            });
+            if !is_there {
+                self.deal_with((Arc::clone(&before.folder), name));
+            }
+        }
+    }
+
+    fn deal_with(&mut self, at: At) {
+        let n_scans = self.n_scans;
+        self.gone_names.insert(at, GoneName { is_dealt_with: true, n_scans });
     }
 
     fn take_stray(&mut self, listing: &Listing, identity: FileIdentity, last: &LastMods) {
@@ -75,8 +126,4 @@ impl Source {
         let file = Known { place: listing.place.clone(), name, identity };
         self.gap(GapReason::DeletionsUnseen, file, 1, (0, 0), None);
     }
-}
-
-fn is_in(listing: &Listing, name: TsFileName) -> bool {
-    listing.unsealed.contains(&name) || listing.sealed.iter().any(|file| file.name == name)
 }

@@ -7,4 +7,5 @@ mod holding;
 mod order;
 mod pins;
 mod runs;
+mod strays;
 mod tree;

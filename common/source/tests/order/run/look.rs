@@ -88,6 +88,9 @@ impl Run {
                 }
             }
         }
+        // Where some were not read, what was written to them is still unseen.
+        let again = touched.iter().filter(|(place, _)| unsettled.contains(&place.region));
+        self.iotdb.touched.extend(again.cloned());
         let mut scan = Scan {
             unsettled,
             now_ns: self.iotdb.now_ns,

@@ -1,0 +1,215 @@
+//! Lists of deletions beside files that no scan has shown.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tidegate_model::Verdict;
+use tidegate_source::FileIdentity;
+use tidegate_source::GapReason;
+use tidegate_source::LastMods;
+use tidegate_source::SealedFile;
+use tidegate_source::SourceConfig;
+use tidegate_source::TsFileName;
+
+use crate::tree::Key;
+use crate::tree::Site;
+use crate::tree::compacted;
+use crate::tree::deletion;
+use crate::tree::disk;
+use crate::tree::folder;
+use crate::tree::label;
+use crate::tree::name;
+use crate::tree::sequence;
+use crate::tree::watched;
+
+type At = (Arc<str>, TsFileName);
+
+/// A file that has left, and the target that took it in, with a deletion beside it; neither is there.
+fn gone() -> (Site, At, SealedFile) {
+    let mut site = Site::new(SourceConfig::default());
+    let source = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    assert_eq!(site.turn(), ["s1"]);
+    let file = site.tree.remove(&source);
+    let key = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 9)]);
+    Arc::make_mut(&mut site.tree.file(&key).facts).progress = file.facts.progress.clone();
+    site.tree.set_mods(&key, 5, &[deletion("root.t.d1.s", 2, 3)]);
+    let target = site.tree.remove(&key);
+    (site, at(&key), target)
+}
+
+fn at(key: &Key) -> At {
+    (folder(&disk(), &key.0), key.1)
+}
+
+fn catch(site: &mut Site, at: At, target: &SealedFile) {
+    let mods = target.mods.clone().expect("an entry");
+    site.tree.last_mods.insert(target.identity, LastMods { at, mods });
+}
+
+/// What took in all that was there, in the end.
+fn add_last(site: &mut Site) {
+    let name = TsFileName { inner: 2, ..compacted(1) };
+    site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)]);
+}
+
+/// Some scans in which nothing happens; what leaves.
+fn calm_down(site: &mut Site) -> Vec<String> {
+    site.tree.watched = watched(HashSet::new());
+    site.tree.last_mods.clear();
+    let mut left = Vec::new();
+    for _ in 0..5 {
+        left.extend(site.turn());
+        site.pass(100);
+    }
+    left
+}
+
+fn n_deletions(left: &[String]) -> usize {
+    left.iter().filter(|it| it.starts_with("2..3")).count()
+}
+
+/// The watcher tells of it again, as long as its region is unsettled: a gap each time.
+#[test]
+fn one_that_is_told_again_and_again_is_taken_or_missed_once() {
+    for is_caught in [true, false] {
+        let (mut site, at, target) = gone();
+        add_last(&mut site);
+        site.tree.watched = watched(HashSet::from([at.clone()]));
+        if is_caught {
+            catch(&mut site, at.clone(), &target);
+        }
+        let mut left = Vec::new();
+        for _ in 0..6 {
+            let mut scan = site.tree.scan();
+            scan.unsettled.insert(sequence(1).region);
+            site.source.handle_scan(site.now, &scan);
+            site.persist();
+            left.extend(site.drain());
+            site.tree.last_mods.clear();
+        }
+        left.extend(calm_down(&mut site));
+        assert_eq!(n_deletions(&left), usize::from(is_caught), "{left:?}");
+        let gaps = [GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), gaps[usize::from(is_caught)..], "caught {is_caught}");
+    }
+}
+
+/// It was listed without its `.resource`; the list was thrown away with what had been caught of it.
+#[test]
+fn one_beside_a_target_that_was_only_listed_open_is_taken_once_that_is_gone() {
+    for is_caught in [true, false] {
+        let (mut site, at, target) = gone();
+        site.tree.open.insert((sequence(1), at.1));
+        site.tree.watched = watched(HashSet::from([at.clone()]));
+        let mut left = site.turn();
+        site.tree.watched = watched(HashSet::new());
+        site.tree.open.clear();
+        add_last(&mut site);
+        if is_caught {
+            catch(&mut site, at, &target);
+        }
+        left.extend(site.turn());
+        left.extend(calm_down(&mut site));
+        assert_eq!(n_deletions(&left), usize::from(is_caught), "{left:?}");
+        let gaps = [GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), gaps[usize::from(is_caught)..], "caught {is_caught}");
+    }
+}
+
+/// Nothing of it had left, and what took it in leaves whole.
+#[test]
+fn one_beside_an_open_file_that_was_compacted_unseen_needs_no_word() {
+    let mut site = Site::new(SourceConfig::default());
+    site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    let open = (sequence(1), name(2));
+    site.tree.open.insert(open.clone());
+    assert_eq!(site.turn(), ["s1"]);
+    site.tree.open.remove(&open);
+    site.tree.watched = watched(HashSet::from([at(&open)]));
+    site.tree.add_with(&sequence(1), compacted(2), &[("root.t.d1", 20, 29)]);
+    let mut left = site.turn();
+    left.extend(calm_down(&mut site));
+    assert_eq!((left, site.reasons()), (vec!["s2".to_owned()], vec![]));
+}
+
+/// It was still open at IoTDB when its file went, and nobody had taken it for written to.
+#[test]
+fn one_that_is_told_of_after_its_file_went_is_a_gap_unless_that_was_dealt_with() {
+    for is_known in [true, false] {
+        let mut site = Site::new(SourceConfig::default());
+        let source = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+        site.turn();
+        site.tree.set_mods(&source, 1, &[deletion("root.t.d1.s", 2, 3)]);
+        let file = site.tree.remove(&source);
+        if is_known {
+            catch(&mut site, at(&source), &file);
+        }
+        site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 9)]);
+        site.turn();
+        site.tree.last_mods.clear();
+        site.tree.watched = watched(HashSet::from([at(&source)]));
+        site.turn();
+        site.turn();
+        calm_down(&mut site);
+        let gaps = [GapReason::DeletionsUnseen];
+        assert_eq!(site.reasons(), gaps[usize::from(is_known)..], "known {is_known}");
+    }
+}
+
+/// A pipe that was just set up wrote down what another had missed.
+#[test]
+fn one_beside_a_file_that_went_before_the_first_scan_needs_no_word() {
+    let mut site = Site::new(SourceConfig::default());
+    site.tree.add_with(&sequence(1), name(5), &[("root.t.d1", 50, 59)]);
+    site.tree.watched = watched(HashSet::from([at(&(sequence(1), name(1)))]));
+    site.turn();
+    site.turn();
+    calm_down(&mut site);
+    assert_eq!(site.reasons(), []);
+}
+
+/// A file that was hit while it left from its pin leaves once more: without them, they were not
+/// repeated.
+#[test]
+fn the_last_ones_follow_their_file_each_time_that_it_leaves_from_its_pin() {
+    let mut site = Site::new(SourceConfig::default());
+    let mut pins: HashSet<FileIdentity> = HashSet::new();
+    let key = site.tree.add(&sequence(1), 1);
+    let other = site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 150, 300)]);
+    let pin = |site: &mut Site, pins: &mut HashSet<FileIdentity>| {
+        pins.extend(site.source.pins_wanted(9).iter().map(|it| it.identity));
+        site.source.handle_pins(Arc::new(pins.clone()));
+        site.persist();
+    };
+    for _ in 0..2 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 120, 130)]);
+    let file = site.tree.remove(&key);
+    site.tree.watched = watched(HashSet::from([at(&key)]));
+    catch(&mut site, at(&key), &file);
+    let mut left = Vec::new();
+    for _ in 0..10 {
+        site.scan();
+        pin(&mut site, &mut pins);
+        site.tree.watched = watched(HashSet::new());
+        site.tree.last_mods.clear();
+        while let Some(item) = site.poll() {
+            if label(&item) == "s1" && !left.contains(&"s1".to_owned()) {
+                // The list beside the other file is written, and written anew.
+                for (inode, start) in [(9, 160), (10, 150)] {
+                    site.tree.set_mods(&other, inode, &[deletion("root.t.d1.s", start, 170)]);
+                    site.scan();
+                }
+            }
+            left.push(label(&item));
+            site.end(&item, Verdict::Accepted);
+        }
+    }
+    let last_of = |what: &str| left.iter().rposition(|it| it == what);
+    let n_times = left.iter().filter(|it| *it == "s1").count();
+    assert_eq!(n_times, 2, "{left:?}");
+    assert!(last_of("120..130 of root.t.d1.s") > last_of("s1"), "{left:?}");
+    assert_eq!(site.reasons(), []);
+}
