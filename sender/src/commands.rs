@@ -62,6 +62,7 @@ fn print_gaps(gaps: &[Value], is_whole: bool) -> Result<()> {
     }
     let mut table = comfy_table::Table::new();
     table.set_header(["pipe", "recorded", "region", "partition", "file", "concerned", "reason"]);
+    let mut explanations = BTreeMap::new();
     for gap in gaps {
         let word = |key: &str| gap[key].as_str().unwrap_or("-").to_owned();
         table.add_row([
@@ -76,10 +77,14 @@ fn print_gaps(gaps: &[Value], is_whole: bool) -> Result<()> {
                 _ => word("file"),
             },
             concerned(gap),
-            format!("{}: {}", word("reason"), word("explanation")),
+            word("reason"),
         ]);
+        explanations.insert(word("reason"), word("explanation"));
     }
-    print(&format!("{table}\n{} gaps\n", gaps.len()))
+    let explanations: String =
+        explanations.iter().map(|(reason, told)| format!("{reason}: {told}\n")).collect();
+    let gaps = if gaps.len() == 1 { "1 gap".to_owned() } else { format!("{} gaps", gaps.len()) };
+    print(&format!("{table}\n{gaps}\n{explanations}"))
 }
 
 /// Times and bytes that a gap names, if any.
