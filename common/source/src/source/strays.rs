@@ -102,6 +102,14 @@ impl Source {
 
     fn take_stray(&mut self, listing: &Listing, identity: FileIdentity, last: &LastMods) {
         let region = &listing.place.region;
+        // Another name of a file that went, and that may leave from its pin.
+        let known = self.regions.entry(region.clone()).or_default();
+        let mut lost = known.partitions.values_mut().flat_map(|it| &mut it.lost);
+        if let Some(lost) = lost.find(|it| it.gone.file.identity == identity) {
+            lost.last_mods = Some(Arc::clone(&last.mods));
+        } else if let Some(tracked) = self.files.get_mut(&identity).filter(|it| it.is_orphan) {
+            tracked.extra_mut().last_mods = Some(Arc::clone(&last.mods));
+        }
         let file = Known { place: listing.place.clone(), name: last.at.1, identity };
         let mut is_missed = last.mods.damage.is_some();
         for entry in &last.mods.entries {
