@@ -342,6 +342,13 @@ impl Source {
             folder.seen_in_scan < n_scans && !unlisted.covers(&folder.listing.place.region)
         });
         let gone: Vec<Folder> = gone.map(|(_, folder)| folder).collect();
+        let emptied = gone.iter().map(|it| {
+            let Listing { place, folder, .. } = &*it.listing;
+            let (place, folder) = (place.clone(), Arc::clone(folder));
+            let listing = Listing { place, folder, sealed: Vec::new(), unsealed: Vec::new() };
+            (Arc::clone(&listing.folder), Arc::new(listing))
+        });
+        self.gone_folders = emptied.collect();
         for folder in gone {
             let region = folder.listing.place.region.clone();
             self.regions.entry(region).or_default().is_stirred = true;

@@ -47,9 +47,19 @@ impl Source {
         let mut strays: Vec<&At> = touched.union(&carried).collect();
         strays.sort_unstable();
         for at in strays {
-            let Some(folder) = self.folders.get(&at.0) else { continue };
-            let (listing, is_listed) =
-                (Arc::clone(&folder.listing), folder.seen_in_scan == self.n_scans);
+            let (listing, may_yet_come) = match self.folders.get(&at.0) {
+                Some(folder) => {
+                    let listing = Arc::clone(&folder.listing);
+                    let is_open = listing.unsealed.contains(&at.1);
+                    let is_listed = folder.seen_in_scan == self.n_scans;
+                    // It may have come after its folder was listed, or not be sealed yet.
+                    (listing, !carried.contains(at) || !is_listed || is_open)
+                }
+                None => match self.gone_folders.get(&at.0) {
+                    Some(listing) => (Arc::clone(listing), false),
+                    None => continue,
+                },
+            };
             if listing.sealed.iter().any(|file| file.name == at.1) {
                 // Its list is read where it stands.
                 continue;
@@ -63,8 +73,7 @@ impl Source {
             }
             match last.iter().find(|(_, last)| last.at == *at) {
                 Some(&(identity, last)) => self.take_stray(&listing, identity, last),
-                // It may have come after its folder was listed, or not be sealed yet.
-                None if !carried.contains(at) || !is_listed || listing.unsealed.contains(&at.1) => {
+                None if may_yet_come => {
                     self.strays.insert(at.clone());
                     continue;
                 }

@@ -171,23 +171,28 @@ fn one_beside_a_file_that_went_before_the_first_scan_needs_no_word() {
 /// An insertion had given it another name, which came and went; it left from its pin without them.
 #[test]
 fn one_beside_another_name_of_a_file_follows_it_from_its_pin() {
-    let mut site = Site::new(SourceConfig::default());
-    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
-    site.scan();
-    site.scan();
-    let pins: HashSet<FileIdentity> =
-        site.source.pins_wanted(9).iter().map(|it| it.identity).collect();
-    assert_eq!(pins.len(), 1);
-    site.source.handle_pins(Arc::new(pins));
-    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 2, 3)]);
-    let file = site.tree.remove(&key);
-    let other = at(&(sequence(1), name(7)));
-    site.tree.watched = watched(HashSet::from([other.clone()]));
-    catch(&mut site, other, &file);
-    let mut left = site.turn();
-    left.extend(calm_down(&mut site));
-    assert_eq!(left, ["2..3 of root.t.d1.s", "s1", "2..3 of root.t.d1.s"]);
-    assert_eq!(site.reasons(), []);
+    for folder_stays in [true, false] {
+        let mut site = Site::new(SourceConfig::default());
+        if folder_stays {
+            site.tree.open.insert((sequence(1), name(9)));
+        }
+        let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+        site.scan();
+        site.scan();
+        let pins: HashSet<FileIdentity> =
+            site.source.pins_wanted(9).iter().map(|it| it.identity).collect();
+        assert_eq!(pins.len(), 1);
+        site.source.handle_pins(Arc::new(pins));
+        site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 2, 3)]);
+        let file = site.tree.remove(&key);
+        let other = at(&(sequence(1), name(7)));
+        site.tree.watched = watched(HashSet::from([other.clone()]));
+        catch(&mut site, other, &file);
+        let mut left = site.turn();
+        left.extend(calm_down(&mut site));
+        assert_eq!(left, ["2..3 of root.t.d1.s", "s1", "2..3 of root.t.d1.s"], "{folder_stays}");
+        assert_eq!(site.reasons(), []);
+    }
 }
 
 /// A file that was hit while it left from its pin leaves once more: without them, they were not
