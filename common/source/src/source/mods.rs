@@ -116,7 +116,10 @@ impl Source {
 
     /// A file has left from its pin, and brought rows back that had been deleted just before it went.
     pub(super) fn repeat_last_deletions(&mut self, identity: FileIdentity) {
-        let Some(tracked) = self.files.get(&identity) else { return };
+        // One that a scan has found again leaves with the list beside it.
+        let Some(tracked) = self.files.get(&identity).filter(|it| it.lies_nowhere()) else {
+            return;
+        };
         // It may have to leave from its pin once more, and they behind it.
         let Some(last) = tracked.extra().last_mods.clone() else { return };
         let listed = tracked.extra().mods.as_ref().map(|it| it.mark());

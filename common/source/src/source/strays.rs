@@ -64,14 +64,18 @@ impl Source {
                 // Its list is read where it stands.
                 continue;
             }
-            if let Some(gone) = self.gone_names.get_mut(at) {
+            let caught = last.iter().find(|(_, last)| last.at == *at);
+            if let Some(gone) = self.gone_names.get_mut(at)
+                // It may have had more beside it after it was first dealt with.
+                && (caught.is_none() || gone.n_scans == self.n_scans)
+            {
                 gone.n_scans = self.n_scans;
                 if !std::mem::replace(&mut gone.is_dealt_with, true) {
                     self.miss_stray(&listing, at.1);
                 }
                 continue;
             }
-            match last.iter().find(|(_, last)| last.at == *at) {
+            match caught {
                 Some(&(identity, last)) => self.take_stray(&listing, identity, last),
                 None if may_yet_come => {
                     self.strays.insert(at.clone());

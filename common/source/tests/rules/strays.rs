@@ -116,6 +116,51 @@ fn one_beside_a_target_that_was_only_listed_open_is_taken_once_that_is_gone() {
     }
 }
 
+/// It was only new, and listed by the next scan at the latest: what came then was not looked at.
+#[test]
+fn one_that_was_taken_and_had_more_before_its_file_went_is_taken_once_more() {
+    let (mut site, at, mut target) = gone();
+    site.tree.watched = watched(HashSet::from([at.clone()]));
+    catch(&mut site, at.clone(), &target);
+    assert_eq!(site.turn(), ["2..3 of root.t.d1.s"]);
+    let entries = [deletion("root.t.d1.s", 2, 3), deletion("root.t.d1.s", 6, 7)];
+    let key = site.tree.add_with(&sequence(1), at.1, &[("root.t.d1", 0, 9)]);
+    site.tree.set_mods(&key, 5, &entries);
+    target.mods = site.tree.remove(&key).mods;
+    catch(&mut site, at, &target);
+    add_last(&mut site);
+    let left = site.turn();
+    assert!(left.contains(&"6..7 of root.t.d1.s".to_owned()), "{left:?}");
+    calm_down(&mut site);
+    assert_eq!(site.reasons(), []);
+}
+
+/// They were repeated whenever the file left, also with a list of its own again.
+#[test]
+fn the_last_ones_of_a_file_that_is_there_again_are_not_repeated() {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
+    site.tree.open.insert((sequence(1), name(9)));
+    site.scan();
+    let item = site.poll().expect("the file");
+    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 2, 3)]);
+    let file = site.tree.remove(&key);
+    site.tree.watched = watched(HashSet::from([at(&key)]));
+    catch(&mut site, at(&key), &file);
+    site.scan();
+    site.tree.files.insert((disk(), key.0.clone(), key.1), file);
+    site.tree.watched = watched(HashSet::new());
+    site.tree.last_mods.clear();
+    let entries = [deletion("root.t.d1.s", 2, 3), deletion("root.t.d1.s", 6, 7)];
+    site.tree.set_mods(&key, 1, &entries);
+    site.scan();
+    site.end(&item, Verdict::Accepted);
+    let mut left = site.drain();
+    left.extend(calm_down(&mut site));
+    assert_eq!(left, ["2..3 of root.t.d1.s", "6..7 of root.t.d1.s"]);
+    assert_eq!(site.reasons(), []);
+}
+
 /// Nothing of it had left, and what took it in leaves whole.
 #[test]
 fn one_beside_an_open_file_that_was_compacted_unseen_needs_no_word() {
