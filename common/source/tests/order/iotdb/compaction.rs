@@ -195,7 +195,8 @@ impl Iotdb {
             let sources: Vec<File> = known.files.extract_if(.., |file| file.is_hidden).collect();
             for file in sources {
                 let place = Self::place(region, partition, file.space);
-                self.gone_rows.insert((place, file.name), file.rows);
+                self.gone_rows.insert((place.clone(), file.name), file.rows.clone());
+                self.gone.push((place, file));
             }
         } else {
             let target = compaction.target.as_ref().map(|target| target.identity);
