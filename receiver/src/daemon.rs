@@ -22,6 +22,7 @@ use mio::net::TcpListener;
 use tidegate_config::Loaded;
 use tidegate_config::ReceiverConfig;
 use tidegate_daemon::control::ControlServer;
+use tidegate_daemon::files::descriptors_max;
 use tidegate_daemon::lock::StateLock;
 use tidegate_daemon::log;
 use tidegate_daemon::log::LogHandle;
@@ -302,9 +303,7 @@ fn settings(config: &ReceiverConfig, cluster_id: &str) -> Settings {
 /// The key, or less where files or descriptors would run out first.
 fn connections_max(config: &ReceiverConfig) -> usize {
     let by_files = (config.unfinished_files_max / FILES_PER_CONNECTION).max(1);
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let descriptors =
-        limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let descriptors = usize::try_from(descriptors_max()).unwrap_or(usize::MAX);
     let spare = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
     let by_descriptors = (spare / (1 + FILES_PER_CONNECTION)).max(1);
     let found = config.connections_max.min(by_files).min(by_descriptors);

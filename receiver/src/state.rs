@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::Serialize;
+use tidegate_daemon::text::rfc3339;
 use tidegate_durable::Consumer;
 use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
@@ -45,7 +46,6 @@ use crate::registry::Registry;
 use crate::status::KeeperReport;
 use crate::status::NotApplied;
 use crate::status::Tally;
-use tidegate_daemon::text::rfc3339;
 
 /// The consumer that puts files into the target directory.
 pub(crate) const CONSUMER_DIRECTORY: &str = "directory";

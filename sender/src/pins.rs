@@ -21,6 +21,7 @@ use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
 use tidegate_config::PinMode;
+use tidegate_daemon::files::descriptors_max;
 use tidegate_daemon::files::open_regular;
 use tidegate_source::FileIdentity;
 use tidegate_source::ModsMark;
@@ -117,9 +118,7 @@ impl Pinner {
             totals: PinTotals::default(),
             n_pinned: 0,
             warnings: Vec::new(),
-            descriptors_max: rustix::process::getrlimit(rustix::process::Resource::Nofile)
-                .current
-                .unwrap_or(u64::MAX),
+            descriptors_max: descriptors_max(),
             full: HashSet::new(),
             config,
         };

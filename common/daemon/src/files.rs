@@ -34,6 +34,12 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Files that the process may have open; all there are, where nothing limits them.
+pub fn descriptors_max() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

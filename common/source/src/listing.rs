@@ -24,10 +24,27 @@ pub struct Listing {
     pub place: Place,
     /// Which folder, on disk. Two data directories may hold the same place.
     pub folder: Arc<str>,
-    /// The sealed TsFiles in it: those with a `.resource`.
+    /// The sealed TsFiles in it, those with a `.resource`, sorted by name.
     pub sealed: Vec<SealedFile>,
-    /// TsFiles without a `.resource`: open, or left by a crash.
+    /// TsFiles without a `.resource`, sorted: open, or left by a crash.
     pub unsealed: Vec<TsFileName>,
+}
+
+impl Listing {
+    /// Where in [`sealed`](Self::sealed) the file of that name is.
+    pub fn sealed_at(&self, name: TsFileName) -> Option<usize> {
+        self.sealed.binary_search_by_key(&name, |file| file.name).ok()
+    }
+
+    /// Whether a file of that name is there that is not sealed.
+    pub fn is_unsealed(&self, name: TsFileName) -> bool {
+        self.unsealed.binary_search(&name).is_ok()
+    }
+
+    /// Whether a file of that name is there, sealed or not.
+    pub fn shows(&self, name: TsFileName) -> bool {
+        self.sealed_at(name).is_some() || self.is_unsealed(name)
+    }
 }
 
 /// A TsFile whose `.resource` exists.

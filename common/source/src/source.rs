@@ -111,8 +111,6 @@ pub struct Source {
     /// Mods files that were written to before the last scan read the mods, while files had gone that it
     /// could not read the mods of.
     touched_unread: HashSet<(Arc<str>, TsFileName)>,
-    /// Folders that went in the last scan, with nothing in them.
-    gone_folders: HashMap<Arc<str>, Arc<Listing>>,
     /// Names that are gone, as long as the watcher may tell of lists beside them.
     gone_names: HashMap<(Arc<str>, TsFileName), GoneName>,
     /// Lists that were written to beside names that have not been listed.
@@ -332,7 +330,6 @@ impl Source {
             skipped: HashSet::new(),
             taking_in: None,
             touched_unread: HashSet::new(),
-            gone_folders: HashMap::new(),
             gone_names: HashMap::new(),
             strays: HashSet::new(),
             pinned: Arc::default(),

@@ -60,7 +60,7 @@ pub(super) enum ResourceRead {
 /// Permission is denied: that may be mended, and then it must be read.
 pub(super) fn read_resource(path: &Path) -> io::Result<ResourceRead> {
     match open(path) {
-        Ok(file) => Ok(read_opened_resource(file)),
+        Ok(file) => Ok(read_opened_resource(&file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ResourceRead::Gone),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
@@ -70,7 +70,7 @@ pub(super) fn read_resource(path: &Path) -> io::Result<ResourceRead> {
 }
 
 /// The same, of one that is open.
-pub(super) fn read_opened_resource(file: File) -> ResourceRead {
+pub(super) fn read_opened_resource(file: &File) -> ResourceRead {
     let mut bytes = Vec::new();
     // One more, to see that there is more.
     match file.take(RESOURCE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes) {

@@ -242,7 +242,7 @@ impl Folder {
 
     /// The sealed file of that name and identity, by its position.
     fn sealed(&self, name: TsFileName, identity: FileIdentity) -> Option<(usize, &Self)> {
-        let at = self.listing.sealed.binary_search_by_key(&name, |file| file.name).ok()?;
+        let at = self.listing.sealed_at(name)?;
         (self.listing.sealed[at].identity == identity).then_some((at, self))
     }
 

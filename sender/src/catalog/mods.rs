@@ -278,7 +278,7 @@ pub(super) fn read_gone(gone: GoneList, context: &Context) -> Option<(FileIdenti
     let inode = identity(&facts).inode;
     let mut mods = ModsRead { kind, inode, whole_bytes: 0, entries: Vec::new(), damage: None };
     let bytes = read_part(&mut list, 0, facts.len()).ok()?;
-    let devices = || Ok(Devices::of_resource(read_opened_resource(resource)));
+    let devices = || Ok(Devices::of_resource(read_opened_resource(&resource)));
     match add(&path, &bytes, devices, &mut mods).ok()? {
         Added::All => Some((ts_file, LastMods { at, mods: Arc::new(mods) })),
         Added::NotYet => None,
@@ -305,18 +305,17 @@ enum Added {
 fn add(
     path: &Path,
     bytes: &[u8],
-    read_devices: impl FnOnce() -> io::Result<Option<Devices>>,
+    read_devices: impl Fn() -> io::Result<Option<Devices>>,
     mods: &mut ModsRead,
 ) -> io::Result<Added> {
     let offset = usize::try_from(mods.whole_bytes).unwrap_or(usize::MAX);
     let mut walk = mods.kind.entries(bytes, offset);
-    let mut read_devices = Some(read_devices);
     let mut devices: Option<Devices> = None;
     let mut n_series: usize = mods.entries.iter().map(n_series_of).sum();
     while let Some(entry) = walk.next() {
         let devices = match &mut devices {
             Some(devices) => devices,
-            none => match read_devices.take().map(|read| read()).transpose()?.flatten() {
+            none => match read_devices()? {
                 Some(read) => none.insert(read),
                 None => return Ok(Added::NotYet),
             },

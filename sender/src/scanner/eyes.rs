@@ -153,11 +153,11 @@ impl Eyes {
                 Meaning::TsFile(name) if dir.is_partition => self.watch.created(&dir.shown, name),
                 Meaning::Mods(name, kind) if dir.is_partition => {
                     self.watch.touched(&dir.shown, name);
-                    if let Some(kind) = kind {
-                        match appears {
-                            true => self.lists.appeared(&dir.path, &dir.shown, name, kind),
-                            false => self.lists.written(&dir.path, &dir.shown, name, kind),
-                        }
+                    let at = (Arc::clone(&dir.shown), name);
+                    match kind {
+                        Some(kind) if appears => self.lists.appeared(&dir.path, at, kind),
+                        Some(kind) => self.lists.written(&dir.path, at, kind),
+                        None => (),
                     }
                 }
                 _ => (),

@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_daemon::files::descriptors_max;
 use tidegate_daemon::files::open_regular;
 use tidegate_source::Listing;
 use tidegate_source::Scan;
@@ -23,7 +24,7 @@ use crate::catalog::GoneList;
 use crate::catalog::identity;
 
 /// Where a list stands: the folder, and the name of its TsFile.
-type At = (Arc<str>, TsFileName);
+pub(super) type At = (Arc<str>, TsFileName);
 
 /// Lists by where they stand.
 #[derive(Debug)]
@@ -47,8 +48,7 @@ const DESCRIPTORS_PER_LIST: u64 = 16;
 impl HeldLists {
     /// As many as the process' descriptors allow.
     pub(super) fn new() -> Self {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let lists_max = limit.unwrap_or(1 << 16).min(1 << 16) / DESCRIPTORS_PER_LIST;
+        let lists_max = descriptors_max().min(1 << 16) / DESCRIPTORS_PER_LIST;
         Self::with_max(usize::try_from(lists_max).unwrap_or(0))
     }
 
@@ -57,30 +57,17 @@ impl HeldLists {
     }
 
     /// A list appeared under its name.
-    pub(super) fn appeared(
-        &mut self,
-        dir: &Path,
-        folder: &Arc<str>,
-        name: TsFileName,
-        kind: ModsKind,
-    ) {
+    pub(super) fn appeared(&mut self, dir: &Path, at: At, kind: ModsKind) {
         // What is held is not what stood there last.
-        self.let_go(&(Arc::clone(folder), name));
-        self.written(dir, folder, name, kind);
+        self.take(&at);
+        self.written(dir, at, kind);
     }
 
     /// A list was written to. One that is gone by now is held if it was before; of others, those that
     /// were opened first make room.
-    pub(super) fn written(
-        &mut self,
-        dir: &Path,
-        folder: &Arc<str>,
-        name: TsFileName,
-        kind: ModsKind,
-    ) {
-        let at = (Arc::clone(folder), name);
+    pub(super) fn written(&mut self, dir: &Path, at: At, kind: ModsKind) {
         let Ok(list) = open(dir, at.clone(), kind) else { return };
-        self.let_go(&at);
+        self.take(&at);
         while self.held.len() >= self.lists_max {
             let Some((_, first)) = self.by_serial.pop_first() else { return };
             self.held.remove(&first);
@@ -98,45 +85,44 @@ impl HeldLists {
         }
         let listings: HashMap<&Arc<str>, &Listing> =
             scan.listings.iter().map(|listing| (&listing.folder, &**listing)).collect();
-        // Somebody has removed a list whose file is there: what is held says nothing any more.
-        let is_removed = |at: &At, held: &mut Held| {
-            let is_there = listings.get(&at.0).is_some_and(|it| is_in(it, at.1, &held.list));
-            is_there && held.list.list.metadata().is_ok_and(|facts| facts.nlink() == 0)
-        };
-        for (_, held) in self.held.extract_if(is_removed) {
-            self.by_serial.remove(&held.serial);
-        }
-        let is_gone = |at: &At, held: &mut Held| match listings.get(&at.0) {
-            Some(listing) => !is_in(listing, at.1, &held.list),
+        let is_gone = |at: &At, list: &GoneList| match listings.get(&at.0) {
+            Some(listing) => !is_in(listing, at.1, list),
             None => scan.unread.is_empty(),
         };
-        let gone: Vec<Held> = self.held.extract_if(is_gone).map(|(_, held)| held).collect();
-        for held in &gone {
-            self.by_serial.remove(&held.serial);
-        }
-        gone.into_iter().map(|held| held.list).collect()
+        let gone = self.take_if(is_gone);
+        // Somebody has removed a list whose file is there: what is held says nothing any more.
+        self.take_if(|at, list| {
+            listings.contains_key(&at.0) && list.list.metadata().is_ok_and(|it| it.nlink() == 0)
+        });
+        gone
     }
 
     /// Events in a folder may have been missed, or in all: what is held may not be what stands there.
     pub(super) fn doubt(&mut self, folder: Option<&Arc<str>>) {
-        let is_doubted = |at: &At, _: &mut Held| folder.is_none_or(|folder| at.0 == *folder);
-        for (_, held) in self.held.extract_if(is_doubted) {
+        self.take_if(|at, _| folder.is_none_or(|folder| at.0 == *folder));
+    }
+
+    fn take(&mut self, at: &At) {
+        if let Some(held) = self.held.remove(at) {
             self.by_serial.remove(&held.serial);
         }
     }
 
-    fn let_go(&mut self, at: &At) {
-        if let Some(held) = self.held.remove(at) {
-            self.by_serial.remove(&held.serial);
-        }
+    fn take_if(&mut self, is_it: impl Fn(&At, &GoneList) -> bool) -> Vec<GoneList> {
+        let taken = self.held.extract_if(|at, held| is_it(at, &held.list));
+        let taken = taken.map(|(_, Held { serial, list })| {
+            self.by_serial.remove(&serial);
+            list
+        });
+        taken.collect()
     }
 }
 
 /// Whether a list's file is there, or one of its name that is not sealed, as far as was seen.
 fn is_in(listing: &Listing, name: TsFileName, list: &GoneList) -> bool {
-    match listing.sealed.binary_search_by_key(&name, |file| file.name) {
-        Ok(at) => listing.sealed[at].identity == list.identity,
-        Err(_) => listing.unsealed.binary_search(&name).is_ok(),
+    match listing.sealed_at(name) {
+        Some(at) => listing.sealed[at].identity == list.identity,
+        None => listing.is_unsealed(name),
     }
 }
 
@@ -284,12 +270,13 @@ mod tests {
         let folder: Arc<str> = dir.path().to_string_lossy().into();
         let mut lists = HeldLists::with_max(2);
         let name = |version| TsFileName { time_ms: 7, version, inner: 0, cross: 0 };
+        let at = |version| (Arc::clone(&folder), name(version));
         for version in 1..=3 {
             for suffix in ["", RESOURCE_SUFFIX, ".mods"] {
                 fs::write(dir.path().join(format!("{}{suffix}", name(version))), b"x").expect("it");
             }
-            lists.appeared(dir.path(), &folder, name(version), ModsKind::Text);
-            lists.written(dir.path(), &folder, name(version), ModsKind::Text);
+            lists.appeared(dir.path(), at(version), ModsKind::Text);
+            lists.written(dir.path(), at(version), ModsKind::Text);
         }
         let held = |lists: &HeldLists| {
             let mut versions: Vec<u64> = lists.held.keys().map(|at| at.1.version).collect();
@@ -299,12 +286,12 @@ mod tests {
         };
         assert_eq!(held(&lists), [2, 3], "the first made room");
         fs::remove_file(dir.path().join(format!("{}.mods", name(2)))).expect("gone");
-        lists.written(dir.path(), &folder, name(2), ModsKind::Text);
+        lists.written(dir.path(), at(2), ModsKind::Text);
         assert_eq!(held(&lists), [2, 3], "it is what it was");
-        lists.appeared(dir.path(), &folder, name(2), ModsKind::Text);
+        lists.appeared(dir.path(), at(2), ModsKind::Text);
         assert_eq!(held(&lists), [3], "another one had its name, and nobody has seen that");
-        lists.written(dir.path(), &folder, name(2), ModsKind::Text);
-        lists.written(dir.path(), &folder, name(1), ModsKind::Binary);
+        lists.written(dir.path(), at(2), ModsKind::Text);
+        lists.written(dir.path(), at(1), ModsKind::Binary);
         assert_eq!(lists.take_gone(&Scan::default()).len(), 1);
         assert_eq!(held(&lists), [0; 0]);
     }

@@ -291,12 +291,8 @@ impl<'l> ByPlace<'l> {
         Self(by_place)
     }
 
-    /// Whether a TsFile is in one of them, sealed or not; both lists are sorted.
+    /// Whether a TsFile is in one of them, sealed or not.
     fn show(&self, (place, name): &(Place, TsFileName)) -> bool {
-        let mut listings = self.0.get(place).into_iter().flatten();
-        listings.any(|listing| {
-            listing.sealed.binary_search_by_key(name, |file| file.name).is_ok()
-                || listing.unsealed.binary_search(name).is_ok()
-        })
+        self.0.get(place).into_iter().flatten().any(|listing| listing.shows(*name))
     }
 }

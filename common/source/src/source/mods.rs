@@ -27,6 +27,7 @@ use crate::deletion::SeenDeletion;
 use crate::deletion::cut;
 use crate::gap::GapReason;
 use crate::identity::FileIdentity;
+use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
 use crate::listing::FileFacts;
@@ -93,7 +94,7 @@ impl Source {
             self.send_again(identity);
         }
         for (deletion_key, deletion) in again {
-            self.requeue_behind(&key, file.place.partition, deletion_key, deletion);
+            self.requeue_behind(&file, deletion_key, deletion);
         }
         if let Some(bytes) = unknown {
             self.gap(GapReason::ModsUnreadable, file, 1, bytes, None);
@@ -127,12 +128,11 @@ impl Source {
             Some(listed) => listed.seen.length_bytes,
             None => 0,
         };
-        let (file, key) = (tracked.known(identity), tracked.region().clone());
+        let file = tracked.known(identity);
         for entry in last.entries.iter().filter(|it| it.end_bytes > carried_bytes) {
-            let Scope::Cut(deletion) = &entry.scope else { continue };
-            let region = self.regions.entry(key.clone()).or_default();
-            region.deletions.put(entry.key, deletion.clone(), &file);
-            self.requeue_behind(&key, file.place.partition, entry.key, deletion);
+            if let Scope::Cut(deletion) = &entry.scope {
+                self.repeat_deletion(&file, entry.key, deletion);
+            }
         }
     }
 
@@ -166,13 +166,11 @@ impl Source {
     /// be there leaves once more behind that.
     pub(super) fn follow_drop(&mut self, gone: Gone, facts: Option<&FileFacts>) {
         let devices = facts.and_then(|facts| facts.devices.as_deref()).unwrap_or_default();
-        let Known { place, .. } = &gone.file;
         for entry in whole(devices) {
             let key = DeletionKey::of(&entry);
-            let Scope::Cut(deletion) = cut(&entry, devices) else { continue };
-            let region = self.regions.entry(place.region.clone()).or_default();
-            region.deletions.put(key, deletion.clone(), &gone.file);
-            self.requeue_behind(&place.region, place.partition, key, &deletion);
+            if let Scope::Cut(deletion) = cut(&entry, devices) {
+                self.repeat_deletion(&gone.file, key, &deletion);
+            }
         }
         self.forget(gone);
     }
@@ -204,17 +202,22 @@ impl Source {
         }
     }
 
+    /// Puts a deletion into the stream that may have left before, and what it may hit behind it.
+    ///
+    /// # Arguments
+    ///
+    /// - `file`: the one beside which it stood
+    pub(super) fn repeat_deletion(&mut self, file: &Known, key: DeletionKey, deletion: &Deletion) {
+        let region = self.regions.entry(file.place.region.clone()).or_default();
+        region.deletions.put(key, deletion.clone(), file);
+        self.requeue_behind(file, key, deletion);
+    }
+
     /// A deletion leaves that may have left before, and rows written after it too: it would delete
     /// them. So every file that may hold such rows leaves once more behind it.
     ///
     /// Files that the deletion concerns themselves hold none.
-    pub(super) fn requeue_behind(
-        &mut self,
-        key: &RegionKey,
-        partition: i64,
-        deletion_key: DeletionKey,
-        deletion: &Deletion,
-    ) {
+    fn requeue_behind(&mut self, file: &Known, deletion_key: DeletionKey, deletion: &Deletion) {
         if self.config.without == Without::DeletionRepair {
             return;
         }
@@ -223,7 +226,8 @@ impl Source {
             let mut entries = other.extra().mods.iter().flat_map(|mods| &mods.entries);
             other.facts.extent.overlaps(&extent) && !entries.any(|it| it.key == deletion_key)
         };
-        let beaten = self.concerned_in(key, partition, .., may_hold_later_rows);
+        let Place { region: key, partition, .. } = &file.place;
+        let beaten = self.concerned_in(key, *partition, .., may_hold_later_rows);
         let in_flight = self.regions.get(key).and_then(|region| region.in_flight);
         if let Some((_, Flight::File(out))) = in_flight
             && let Some(other) = self.files.get_mut(&out.rank.identity)

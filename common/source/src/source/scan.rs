@@ -57,6 +57,8 @@ pub(super) struct TakingIn {
     pub(super) grown_up: Vec<FileIdentity>,
     /// Deletions beside files that went, if they were written to meanwhile.
     pub(super) last_mods: HashMap<FileIdentity, Arc<ModsRead>>,
+    /// Folders that went, and what was in them.
+    pub(super) gone_folders: HashMap<Arc<str>, Place>,
 }
 
 impl Source {
@@ -95,6 +97,7 @@ impl Source {
             with_mods: BTreeSet::new(),
             grown_up: Vec::new(),
             last_mods: HashMap::new(),
+            gone_folders: HashMap::new(),
         });
     }
 
@@ -342,16 +345,10 @@ impl Source {
             folder.seen_in_scan < n_scans && !unlisted.covers(&folder.listing.place.region)
         });
         let gone: Vec<Folder> = gone.map(|(_, folder)| folder).collect();
-        let emptied = gone.iter().map(|it| {
-            let Listing { place, folder, .. } = &*it.listing;
-            let (place, folder) = (place.clone(), Arc::clone(folder));
-            let listing = Listing { place, folder, sealed: Vec::new(), unsealed: Vec::new() };
-            (Arc::clone(&listing.folder), Arc::new(listing))
-        });
-        self.gone_folders = emptied.collect();
         for folder in gone {
-            let region = folder.listing.place.region.clone();
-            self.regions.entry(region).or_default().is_stirred = true;
+            let Listing { place, folder: path, .. } = &*folder.listing;
+            self.regions.entry(place.region.clone()).or_default().is_stirred = true;
+            taking_in.gone_folders.insert(Arc::clone(path), place.clone());
             self.remove_locations(&folder, |_| true, taking_in);
             self.note_gone_open_files(&folder.listing, None);
         }

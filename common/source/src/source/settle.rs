@@ -34,7 +34,8 @@ impl Source {
     /// All folders of a scan are taken in.
     pub(super) fn end_scan(&mut self, mut taking_in: TakingIn) {
         self.drop_gone_folders(&mut taking_in);
-        let TakingIn { scan, touched, fresh, with_mods, grown_up, mut last_mods, .. } = taking_in;
+        let TakingIn { scan, touched, fresh, with_mods, grown_up, gone_folders, .. } = taking_in;
+        let mut last_mods = taking_in.last_mods;
         self.compare_marks(&scan);
         let readable = self.readable_regions(&scan);
         self.note_open_files();
@@ -91,7 +92,7 @@ impl Source {
         for identity in with_mods {
             self.take_deletions(identity);
         }
-        self.take_strays(&scan);
+        self.take_strays(&scan, &gone_folders);
         self.mark_lost_in_targets();
         self.make_way(&fresh);
         self.settle_lost(&readable);

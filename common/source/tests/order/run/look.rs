@@ -98,10 +98,7 @@ impl Run {
             ..Scan::default()
         };
         let is_listed = |listings: &[&Listing], (place, name): &(Place, TsFileName)| {
-            listings.iter().any(|it| {
-                it.place == *place
-                    && (it.unsealed.contains(name) || it.sealed.iter().any(|it| it.name == *name))
-            })
+            listings.iter().any(|it| it.place == *place && it.shows(*name))
         };
         let old: Vec<&Listing> = before.values().map(|it| &**it).collect();
         let new: Vec<&Listing> = listed.iter().collect();
@@ -187,12 +184,9 @@ impl Run {
             .collect();
         sealed.sort_by_key(|file| file.name);
         let open = Iotdb::open_files(known).filter(|(space, _)| *space == place.space);
-        Listing {
-            place: place.clone(),
-            folder: folder(place),
-            sealed,
-            unsealed: open.map(|(_, name)| name).collect(),
-        }
+        let mut unsealed: Vec<TsFileName> = open.map(|(_, name)| name).collect();
+        unsealed.sort();
+        Listing { place: place.clone(), folder: folder(place), sealed, unsealed }
     }
 
     fn facts_of(&self, file: &File) -> FileFacts {
