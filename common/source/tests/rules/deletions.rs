@@ -10,7 +10,6 @@ use tidegate_source::DropPolicy;
 use tidegate_source::GapReason;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
-use tidegate_source::LastMods;
 use tidegate_source::ModsRead;
 use tidegate_source::Record;
 use tidegate_source::Scope;
@@ -22,6 +21,7 @@ use tidegate_source::Watched;
 
 use crate::tree::Key;
 use crate::tree::Site;
+use crate::tree::at;
 use crate::tree::compacted;
 use crate::tree::deletion;
 use crate::tree::disk;
@@ -315,25 +315,16 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
             site.tree.remove(&other);
             names.push(other);
         }
-        let touched = names.iter().map(|(place, name)| (folder(&disk(), place), *name)).collect();
-        site.tree.watched = watched(touched);
+        site.tree.watched = watched(names.iter().map(at).collect());
         if is_told {
-            let at = (folder(&disk(), &names[0].0), names[0].1);
-            let mods = file.mods.expect("two entries");
-            site.tree.last_mods.insert(file.identity, LastMods { at, mods });
+            site.tree.catch(at(&names[0]), &file);
         }
         // The target, and a file whose rows came later.
         let target = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 7)]);
         Arc::make_mut(&mut site.tree.file(&target).facts).progress = file.facts.progress.clone();
         site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 2, 30)]);
-        let left = site.turn();
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
-        let left = left.into_iter().chain([(); 4].into_iter().flat_map(|()| {
-            site.pass(100);
-            site.turn()
-        }));
-        let left: Vec<String> = left.collect();
+        let mut left = site.turns(1);
+        left.extend(site.calm_down());
         let expected: &[&str] = match (has_left, is_told) {
             (true, true) => &["2..3 of root.t.d1.s", "s2"],
             (true, false) => &["s2"],
@@ -353,21 +344,14 @@ fn those_written_just_before_their_file_went_leave_before_all_that_came_since() 
     }
 }
 
-/// A file with the last words beside it, and the scans after it went; what left.
+/// A file goes with these last words beside it; what left.
 fn last_words(site: &mut Site, key: &Key, damage: Option<&str>) -> Vec<String> {
-    let file = site.tree.remove(key);
-    let at = (folder(&disk(), &key.0), key.1);
-    let mods = file.mods.expect("an entry");
-    let mods = ModsRead { damage: damage.map(str::to_owned), ..ModsRead::clone(&mods) };
-    site.tree.watched = watched(HashSet::from([at.clone()]));
-    site.tree.last_mods.insert(file.identity, LastMods { at, mods: Arc::new(mods) });
-    let mut left = Vec::new();
-    for _ in 0..5 {
-        left.extend(site.turn());
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
-        site.pass(100);
-    }
+    let mods = site.tree.file(key).mods.as_ref().expect("an entry");
+    let mods = ModsRead { damage: damage.map(str::to_owned), ..ModsRead::clone(mods) };
+    site.tree.file(key).mods = Some(Arc::new(mods));
+    site.tree.go_caught(key);
+    let mut left = site.turns(1);
+    left.extend(site.calm_down());
     left
 }
 
@@ -393,14 +377,7 @@ fn last_ones_that_were_written_anew_are_no_reason_to_miss_their_file() {
 /// The sender was killed when it had written down that the file had left, and nothing else.
 #[test]
 fn a_list_removed_while_its_file_is_out_is_missed_over_a_crash_too() {
-    let mut site = Site::new(SourceConfig::default());
-    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
-    site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
-    site.scan();
-    let item = site.poll().expect("the file");
-    site.tree.file(&key).mods = None;
-    site.scan();
-    site.end(&item, Verdict::Accepted);
+    let mut site = left_with_a_list_removed_meanwhile();
     let records = site.records.clone();
     for n_records in 0..=records.len() {
         site.records = records[..n_records].to_vec();
@@ -454,53 +431,6 @@ fn a_deletion_that_a_list_lacked_for_a_while_spares_what_was_written_after_it() 
         assert_eq!(site.turn(), ["s1", "s2"]);
         site.tree.set_mods(&key, inode, &entries);
         assert_eq!(site.turn(), ["4..5 of root.t.d1.s", "s2"]);
-    }
-}
-
-/// A target that no scan has shown had them, and the next one has applied them.
-#[test]
-fn those_beside_a_file_that_came_and_went_leave_by_themselves_or_are_a_gap() {
-    for (is_caught, is_late) in [(true, false), (false, false), (false, true)] {
-        let (mut site, source) = sent();
-        let file = site.tree.remove(&source);
-        // The first target is there and gone, or is only shown by the scan after the next.
-        let key = site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 9)]);
-        Arc::make_mut(&mut site.tree.file(&key).facts).progress = file.facts.progress.clone();
-        site.tree.set_mods(&key, 5, &[deletion("root.t.d1.s", 2, 3)]);
-        let target = site.tree.remove(&key);
-        let at = (folder(&disk(), &key.0), key.1);
-        site.tree.watched = Watched::Yes {
-            broken: HashSet::from([(key.0.region.clone(), 0)]),
-            unseen: HashSet::new(),
-            touched: HashSet::from([at.clone()]),
-        };
-        if is_caught {
-            let mods = target.mods.clone().expect("an entry");
-            site.tree.last_mods.insert(target.identity, LastMods { at, mods });
-        }
-        // Rows that were written after the deletion.
-        site.tree.add_with(&sequence(1), name(5), &[("root.t.d1", 3, 5)]);
-        let first = site.turn();
-        assert_eq!(first, if is_caught { &["2..3 of root.t.d1.s"][..] } else { &[] });
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
-        if is_late {
-            site.tree.files.insert((disk(), key.0.clone(), key.1), target);
-        } else {
-            let name = TsFileName { inner: 2, ..compacted(1) };
-            let last = site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)]);
-            Arc::make_mut(&mut site.tree.file(&last).facts).progress = file.facts.progress.clone();
-        }
-        let mut left = Vec::new();
-        for _ in 0..5 {
-            left.extend(site.turn());
-            site.pass(100);
-        }
-        let n_deletions = left.iter().filter(|it| it.starts_with("2..3")).count();
-        assert_eq!(n_deletions, usize::from(is_late), "{left:?}");
-        assert_eq!(left.last().map(String::as_str), Some("s5"), "{left:?}");
-        let gaps: &[_] = if is_caught || is_late { &[] } else { &[GapReason::DeletionsUnseen] };
-        assert_eq!(site.reasons(), gaps, "caught {is_caught}, late {is_late}");
     }
 }
 
@@ -569,8 +499,8 @@ fn a_file_whose_list_somebody_removed_leaves_again_without_it_once() {
     }
 }
 
-#[test]
-fn a_list_removed_while_its_file_is_out_has_it_leave_again() {
+/// A file that was out with its list when somebody removed that.
+fn left_with_a_list_removed_meanwhile() -> Site {
     let mut site = Site::new(SourceConfig::default());
     let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d1", 0, 9)]);
     site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 0, 3)]);
@@ -579,6 +509,12 @@ fn a_list_removed_while_its_file_is_out_has_it_leave_again() {
     site.tree.file(&key).mods = None;
     site.scan();
     site.end(&item, Verdict::Accepted);
+    site
+}
+
+#[test]
+fn a_list_removed_while_its_file_is_out_has_it_leave_again() {
+    let mut site = left_with_a_list_removed_meanwhile();
     assert_eq!([site.turn(), site.turn()].concat(), ["s1"]);
 }
 

@@ -7,6 +7,7 @@ use tidegate_model::Verdict;
 use tidegate_source::DropPolicy;
 use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
+use tidegate_source::Item;
 use tidegate_source::ItemKind;
 use tidegate_source::Record;
 use tidegate_source::SealedFile;
@@ -231,11 +232,7 @@ fn a_target_need_not_leave_if_all_of_it_has_and_somebody_watched() {
         // Rows that nobody has seen may be in it.
         facts.progress = Some(ProgressIndex::iot(1, 99).into());
         sources.iter().for_each(|source| drop(site.tree.remove(source)));
-        let mut left = Vec::new();
-        for _ in 0..4 {
-            left.extend(site.turn());
-            site.pass(100);
-        }
+        let left = site.turns(4);
         assert_eq!(left, if is_watched { vec![] } else { vec!["s1"] });
         assert_eq!(site.status(1).covered_files, u64::from(is_watched));
         let unseen = [GapReason::DeletionsUnseen];
@@ -342,11 +339,7 @@ fn nothing_was_watched_before_the_first_scan_whatever_the_watcher_says() {
     site.tree.remove(&second);
     site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 19)]);
     site.restart();
-    let mut left = Vec::new();
-    for _ in 0..5 {
-        left.extend(site.turn());
-        site.pass(100);
-    }
+    let left = site.turns(5);
     assert_eq!((left, site.status(1).covered_files), (vec!["s1".to_owned()], 0));
 }
 
@@ -401,12 +394,7 @@ fn a_region_that_is_renamed_keeps_its_files_wherever_they_are_on_their_way() {
             let keys = [1, 2, 3].map(|version| site.tree.add(&sequence(1), version));
             site.scan();
             let out = (n_out > 0).then(|| site.poll().expect("an item"));
-            let renamed = keys.map(|(place, name)| {
-                let file = site.tree.remove(&(place.clone(), name));
-                let to = sequence(9);
-                site.tree.files.insert((disk(), to.clone(), name), file);
-                (to, name)
-            });
+            let renamed = keys.map(|key| site.tree.move_to(&key, sequence(9)));
             site.scan();
             if let Some(item) = out {
                 site.end(&item, verdict);
@@ -434,10 +422,7 @@ fn a_region_that_was_renamed_while_nobody_looked_keeps_its_files() {
     let item = site.poll().expect("the first");
     site.end(&item, Verdict::Accepted);
     site.restart();
-    for (place, name) in keys {
-        let file = site.tree.remove(&(place, name));
-        site.tree.files.insert((disk(), sequence(9), name), file);
-    }
+    keys.iter().for_each(|key| drop(site.tree.move_to(key, sequence(9))));
     assert_eq!(site.turn(), ["s2", "s3"]);
     site.pass(400);
     for _ in 0..4 {
@@ -448,19 +433,24 @@ fn a_region_that_was_renamed_while_nobody_looked_keeps_its_files() {
     assert_eq!(site.turn(), ["s4"]);
 }
 
+/// A file that is out while its region is renamed, and another that is new there.
+fn out_of_a_renamed_region() -> (Site, Item, Key) {
+    let mut site = Site::new(SourceConfig::default());
+    let key = site.tree.add(&sequence(1), 1);
+    site.scan();
+    let item = site.poll().expect("the file");
+    let renamed = site.tree.move_to(&key, sequence(9));
+    site.tree.add(&sequence(9), 2);
+    site.scan();
+    (site, item, renamed)
+}
+
 /// What was out was looked for in the region where it lies, and it had left from another.
 #[test]
 fn a_file_that_is_out_while_its_region_is_renamed_and_it_is_removed_has_left_or_is_a_gap() {
     for verdict in [Verdict::Accepted, Verdict::Unknown] {
-        let mut site = Site::new(SourceConfig::default());
-        let (place, name) = site.tree.add(&sequence(1), 1);
-        site.scan();
-        let item = site.poll().expect("the file");
-        let file = site.tree.remove(&(place, name));
-        site.tree.files.insert((disk(), sequence(9), name), file);
-        site.tree.add(&sequence(9), 2);
-        site.scan();
-        site.tree.remove(&(sequence(9), name));
+        let (mut site, item, renamed) = out_of_a_renamed_region();
+        site.tree.remove(&renamed);
         site.scan();
         site.end(&item, verdict);
         for _ in 0..4 {
@@ -480,14 +470,7 @@ fn a_file_that_is_out_while_its_region_is_renamed_and_it_is_removed_has_left_or_
 #[test]
 fn a_file_that_stalls_after_its_region_was_renamed_holds_up_the_region_where_it_lies() {
     for stall in ["moved", "blocked", "damaged"] {
-        let mut site = Site::new(SourceConfig::default());
-        let (place, name) = site.tree.add(&sequence(1), 1);
-        site.scan();
-        let item = site.poll().expect("the file");
-        let file = site.tree.remove(&(place, name));
-        site.tree.files.insert((disk(), sequence(9), name), file);
-        site.tree.add(&sequence(9), 2);
-        site.scan();
+        let (mut site, item, _) = out_of_a_renamed_region();
         let why = "why".to_owned();
         let (how, left, after) = match stall {
             "moved" => (Stall::Moved, vec![], vec!["s1", "s2"]),

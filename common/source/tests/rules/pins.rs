@@ -8,7 +8,6 @@ use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
-use tidegate_source::LastMods;
 use tidegate_source::ModsMark;
 use tidegate_source::ModsSeen;
 use tidegate_source::PinnedMods;
@@ -20,10 +19,9 @@ use tidegate_tsfile::ModsKind;
 
 use crate::tree::Key;
 use crate::tree::Site;
+use crate::tree::at;
 use crate::tree::compacted;
 use crate::tree::deletion;
-use crate::tree::disk;
-use crate::tree::folder;
 use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
@@ -54,6 +52,18 @@ fn dropped() -> (Site, HashSet<FileIdentity>) {
     site.tree.remove(&file);
     site.scan();
     (site, pins)
+}
+
+/// A site with a file that waits and is pinned.
+fn pinned() -> (Site, HashSet<FileIdentity>, Key) {
+    let mut site = Site::new(SourceConfig::default());
+    let mut pins = HashSet::new();
+    let key = site.tree.add(&sequence(1), 1);
+    for _ in 0..2 {
+        site.scan();
+        pin(&mut site, &mut pins);
+    }
+    (site, pins, key)
 }
 
 /// Scans until it is settled what became of files that went.
@@ -295,17 +305,11 @@ fn a_pin_comes_with_the_deletions_that_were_listed() {
 /// said either.
 #[test]
 fn a_pin_that_goes_after_its_file_may_have_arrived_leaves_a_word_about_deletions() {
-    let mut site = Site::new(SourceConfig::default());
-    let mut pins = HashSet::new();
-    let key = site.tree.add(&sequence(1), 1);
-    for _ in 0..2 {
-        site.scan();
-        pin(&mut site, &mut pins);
-    }
-    site.tree.watched = watched(HashSet::from([(folder(&disk(), &key.0), key.1)]));
+    let (mut site, mut pins, key) = pinned();
+    site.tree.watched = watched(HashSet::from([at(&key)]));
     site.tree.remove(&key);
     site.scan();
-    site.tree.watched = watched(HashSet::new());
+    site.tree.hush();
     settle(&mut site, &mut pins);
     let item = site.poll().expect("the file");
     site.source.handle_pins(Arc::default());
@@ -324,15 +328,11 @@ fn last_deletions_that_were_listed_are_no_news() {
         site.scan();
         pin(&mut site, &mut pins);
     }
-    let file = site.tree.remove(&key);
-    let (at, mods) = ((folder(&disk(), &key.0), key.1), file.mods.expect("an entry"));
-    site.tree.watched = watched(HashSet::from([at.clone()]));
-    site.tree.last_mods.insert(file.identity, LastMods { at, mods });
+    site.tree.go_caught(&key);
     let mut left = Vec::new();
     for _ in 0..5 {
         site.scan();
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
+        site.tree.hush();
         pin(&mut site, &mut pins);
         left.extend(site.drain());
     }
@@ -361,27 +361,16 @@ fn pins_of_files_that_a_damaged_ledger_does_not_know_are_kept() {
 /// What the pin lacks leaves before it, and behind it once more: its rows come back with it.
 #[test]
 fn the_last_deletions_leave_once_more_behind_a_file_whose_pin_lacks_them() {
-    let mut site = Site::new(SourceConfig::default());
-    let mut pins = HashSet::new();
-    let key = site.tree.add(&sequence(1), 1);
-    for _ in 0..2 {
-        site.scan();
-        pin(&mut site, &mut pins);
-    }
+    let (mut site, mut pins, key) = pinned();
     site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 120, 130)]);
-    let file = site.tree.remove(&key);
-    let (at, mods) = ((folder(&disk(), &key.0), key.1), file.mods.expect("an entry"));
-    let touched = HashSet::from([at.clone()]);
-    site.tree.watched = watched(touched);
-    site.tree.last_mods.insert(file.identity, LastMods { at, mods });
+    site.tree.go_caught(&key);
     // Rows that were written after the deletion.
     site.tree.add_with(&sequence(1), name(2), &[("root.t.d1", 125, 300)]);
     let mut left = Vec::new();
     for _ in 0..5 {
         site.scan();
         pin(&mut site, &mut pins);
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
+        site.tree.hush();
         while let Some(item) = site.poll() {
             let from_pin = matches!(item.kind, ItemKind::File(_)).then(|| pinned_mods(&item));
             left.push((label(&item), from_pin.flatten()));

@@ -6,23 +6,22 @@ use std::sync::Arc;
 use tidegate_model::Verdict;
 use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
-use tidegate_source::LastMods;
 use tidegate_source::SealedFile;
 use tidegate_source::SourceConfig;
 use tidegate_source::TsFileName;
+use tidegate_source::Watched;
 
+use crate::tree::At;
 use crate::tree::Key;
 use crate::tree::Site;
+use crate::tree::at;
 use crate::tree::compacted;
 use crate::tree::deletion;
 use crate::tree::disk;
-use crate::tree::folder;
 use crate::tree::label;
 use crate::tree::name;
 use crate::tree::sequence;
 use crate::tree::watched;
-
-type At = (Arc<str>, TsFileName);
 
 /// A file that has left, and the target that took it in, with a deletion beside it; neither is there.
 fn gone() -> (Site, At, SealedFile) {
@@ -37,35 +36,54 @@ fn gone() -> (Site, At, SealedFile) {
     (site, at(&key), target)
 }
 
-fn at(key: &Key) -> At {
-    (folder(&disk(), &key.0), key.1)
-}
-
-fn catch(site: &mut Site, at: At, target: &SealedFile) {
-    let mods = target.mods.clone().expect("an entry");
-    site.tree.last_mods.insert(target.identity, LastMods { at, mods });
-}
-
 /// What took in all that was there, in the end.
-fn add_last(site: &mut Site) {
+fn add_last(site: &mut Site) -> Key {
     let name = TsFileName { inner: 2, ..compacted(1) };
-    site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)]);
+    site.tree.add_with(&sequence(1), name, &[("root.t.d1", 0, 9)])
 }
 
-/// Some scans in which nothing happens; what leaves.
-fn calm_down(site: &mut Site) -> Vec<String> {
-    site.tree.watched = watched(HashSet::new());
-    site.tree.last_mods.clear();
-    let mut left = Vec::new();
-    for _ in 0..5 {
-        left.extend(site.turn());
-        site.pass(100);
+/// The deletion left once, or a gap says once that it was missed.
+#[track_caller]
+fn taken_or_missed(site: &Site, left: &[String], is_caught: bool) {
+    let n_deletions = left.iter().filter(|it| it.starts_with("2..3")).count();
+    assert_eq!(n_deletions, usize::from(is_caught), "{left:?}");
+    let gaps = [GapReason::DeletionsUnseen];
+    assert_eq!(site.reasons(), gaps[usize::from(is_caught)..], "caught {is_caught}");
+}
+
+/// A target that no scan has shown had it, and the next one has applied it.
+#[test]
+fn one_beside_a_file_that_came_and_went_is_taken_or_missed() {
+    for (is_caught, is_late) in [(true, false), (false, false), (false, true)] {
+        let (mut site, at, target) = gone();
+        let key = (sequence(1), at.1);
+        // The first target is there and gone, or is only shown by the scan after the next.
+        site.tree.watched = Watched::Yes {
+            broken: HashSet::from([(key.0.region.clone(), 0)]),
+            unseen: HashSet::new(),
+            touched: HashSet::from([at.clone()]),
+        };
+        if is_caught {
+            site.tree.catch(at, &target);
+        }
+        // Rows that were written after the deletion.
+        site.tree.add_with(&sequence(1), name(5), &[("root.t.d1", 3, 5)]);
+        let first = site.turn();
+        assert_eq!(first, if is_caught { &["2..3 of root.t.d1.s"][..] } else { &[] });
+        if is_late {
+            site.tree.files.insert((disk(), key.0, key.1), target);
+        } else {
+            let progress = target.facts.progress.clone();
+            let last = add_last(&mut site);
+            Arc::make_mut(&mut site.tree.file(&last).facts).progress = progress;
+        }
+        let left = site.calm_down();
+        let n_deletions = left.iter().filter(|it| it.starts_with("2..3")).count();
+        assert_eq!(n_deletions, usize::from(is_late), "{left:?}");
+        assert_eq!(left.last().map(String::as_str), Some("s5"), "{left:?}");
+        let gaps: &[_] = if is_caught || is_late { &[] } else { &[GapReason::DeletionsUnseen] };
+        assert_eq!(site.reasons(), gaps, "caught {is_caught}, late {is_late}");
     }
-    left
-}
-
-fn n_deletions(left: &[String]) -> usize {
-    left.iter().filter(|it| it.starts_with("2..3")).count()
 }
 
 /// The watcher tells of it again, as long as its region is unsettled: a gap each time.
@@ -76,7 +94,7 @@ fn one_that_is_told_again_and_again_is_taken_or_missed_once() {
         add_last(&mut site);
         site.tree.watched = watched(HashSet::from([at.clone()]));
         if is_caught {
-            catch(&mut site, at.clone(), &target);
+            site.tree.catch(at.clone(), &target);
         }
         let mut left = Vec::new();
         for _ in 0..6 {
@@ -87,10 +105,8 @@ fn one_that_is_told_again_and_again_is_taken_or_missed_once() {
             left.extend(site.drain());
             site.tree.last_mods.clear();
         }
-        left.extend(calm_down(&mut site));
-        assert_eq!(n_deletions(&left), usize::from(is_caught), "{left:?}");
-        let gaps = [GapReason::DeletionsUnseen];
-        assert_eq!(site.reasons(), gaps[usize::from(is_caught)..], "caught {is_caught}");
+        left.extend(site.calm_down());
+        taken_or_missed(&site, &left, is_caught);
     }
 }
 
@@ -106,13 +122,11 @@ fn one_beside_a_target_that_was_only_listed_open_is_taken_once_that_is_gone() {
         site.tree.open.clear();
         add_last(&mut site);
         if is_caught {
-            catch(&mut site, at, &target);
+            site.tree.catch(at, &target);
         }
         left.extend(site.turn());
-        left.extend(calm_down(&mut site));
-        assert_eq!(n_deletions(&left), usize::from(is_caught), "{left:?}");
-        let gaps = [GapReason::DeletionsUnseen];
-        assert_eq!(site.reasons(), gaps[usize::from(is_caught)..], "caught {is_caught}");
+        left.extend(site.calm_down());
+        taken_or_missed(&site, &left, is_caught);
     }
 }
 
@@ -121,17 +135,17 @@ fn one_beside_a_target_that_was_only_listed_open_is_taken_once_that_is_gone() {
 fn one_that_was_taken_and_had_more_before_its_file_went_is_taken_once_more() {
     let (mut site, at, mut target) = gone();
     site.tree.watched = watched(HashSet::from([at.clone()]));
-    catch(&mut site, at.clone(), &target);
+    site.tree.catch(at.clone(), &target);
     assert_eq!(site.turn(), ["2..3 of root.t.d1.s"]);
     let entries = [deletion("root.t.d1.s", 2, 3), deletion("root.t.d1.s", 6, 7)];
     let key = site.tree.add_with(&sequence(1), at.1, &[("root.t.d1", 0, 9)]);
     site.tree.set_mods(&key, 5, &entries);
     target.mods = site.tree.remove(&key).mods;
-    catch(&mut site, at, &target);
+    site.tree.catch(at, &target);
     add_last(&mut site);
     let left = site.turn();
     assert!(left.contains(&"6..7 of root.t.d1.s".to_owned()), "{left:?}");
-    calm_down(&mut site);
+    site.calm_down();
     assert_eq!(site.reasons(), []);
 }
 
@@ -144,19 +158,16 @@ fn the_last_ones_of_a_file_that_is_there_again_are_not_repeated() {
     site.scan();
     let item = site.poll().expect("the file");
     site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 2, 3)]);
-    let file = site.tree.remove(&key);
-    site.tree.watched = watched(HashSet::from([at(&key)]));
-    catch(&mut site, at(&key), &file);
+    let file = site.tree.go_caught(&key);
     site.scan();
     site.tree.files.insert((disk(), key.0.clone(), key.1), file);
-    site.tree.watched = watched(HashSet::new());
-    site.tree.last_mods.clear();
+    site.tree.hush();
     let entries = [deletion("root.t.d1.s", 2, 3), deletion("root.t.d1.s", 6, 7)];
     site.tree.set_mods(&key, 1, &entries);
     site.scan();
     site.end(&item, Verdict::Accepted);
     let mut left = site.drain();
-    left.extend(calm_down(&mut site));
+    left.extend(site.calm_down());
     assert_eq!(left, ["2..3 of root.t.d1.s", "6..7 of root.t.d1.s"]);
     assert_eq!(site.reasons(), []);
 }
@@ -173,7 +184,7 @@ fn one_beside_an_open_file_that_was_compacted_unseen_needs_no_word() {
     site.tree.watched = watched(HashSet::from([at(&open)]));
     site.tree.add_with(&sequence(1), compacted(2), &[("root.t.d1", 20, 29)]);
     let mut left = site.turn();
-    left.extend(calm_down(&mut site));
+    left.extend(site.calm_down());
     assert_eq!((left, site.reasons()), (vec!["s2".to_owned()], vec![]));
 }
 
@@ -187,7 +198,7 @@ fn one_that_is_told_of_after_its_file_went_is_a_gap_unless_that_was_dealt_with()
         site.tree.set_mods(&source, 1, &[deletion("root.t.d1.s", 2, 3)]);
         let file = site.tree.remove(&source);
         if is_known {
-            catch(&mut site, at(&source), &file);
+            site.tree.catch(at(&source), &file);
         }
         site.tree.add_with(&sequence(1), compacted(1), &[("root.t.d1", 0, 9)]);
         site.turn();
@@ -195,7 +206,7 @@ fn one_that_is_told_of_after_its_file_went_is_a_gap_unless_that_was_dealt_with()
         site.tree.watched = watched(HashSet::from([at(&source)]));
         site.turn();
         site.turn();
-        calm_down(&mut site);
+        site.calm_down();
         let gaps = [GapReason::DeletionsUnseen];
         assert_eq!(site.reasons(), gaps[usize::from(is_known)..], "known {is_known}");
     }
@@ -209,7 +220,7 @@ fn one_beside_a_file_that_went_before_the_first_scan_needs_no_word() {
     site.tree.watched = watched(HashSet::from([at(&(sequence(1), name(1)))]));
     site.turn();
     site.turn();
-    calm_down(&mut site);
+    site.calm_down();
     assert_eq!(site.reasons(), []);
 }
 
@@ -232,9 +243,9 @@ fn one_beside_another_name_of_a_file_follows_it_from_its_pin() {
         let file = site.tree.remove(&key);
         let other = at(&(sequence(1), name(7)));
         site.tree.watched = watched(HashSet::from([other.clone()]));
-        catch(&mut site, other, &file);
+        site.tree.catch(other, &file);
         let mut left = site.turn();
-        left.extend(calm_down(&mut site));
+        left.extend(site.calm_down());
         assert_eq!(left, ["2..3 of root.t.d1.s", "s1", "2..3 of root.t.d1.s"], "{folder_stays}");
         assert_eq!(site.reasons(), []);
     }
@@ -258,15 +269,12 @@ fn the_last_ones_follow_their_file_each_time_that_it_leaves_from_its_pin() {
         pin(&mut site, &mut pins);
     }
     site.tree.set_mods(&key, 1, &[deletion("root.t.d1.s", 120, 130)]);
-    let file = site.tree.remove(&key);
-    site.tree.watched = watched(HashSet::from([at(&key)]));
-    catch(&mut site, at(&key), &file);
+    site.tree.go_caught(&key);
     let mut left = Vec::new();
     for _ in 0..10 {
         site.scan();
         pin(&mut site, &mut pins);
-        site.tree.watched = watched(HashSet::new());
-        site.tree.last_mods.clear();
+        site.tree.hush();
         while let Some(item) = site.poll() {
             if label(&item) == "s1" && !left.contains(&"s1".to_owned()) {
                 // The list beside the other file is written, and written anew.

@@ -50,6 +50,8 @@ use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 
 pub(crate) type Key = (Place, TsFileName);
+/// A list of deletions, by its folder and the name of its file.
+pub(crate) type At = (Arc<str>, TsFileName);
 
 /// A data directory in memory. Files lie on one disk, `/data`, unless they are put elsewhere.
 #[derive(Clone, Debug)]
@@ -122,6 +124,33 @@ impl Tree {
 
     pub(crate) fn remove(&mut self, (place, name): &Key) -> SealedFile {
         self.files.remove(&(disk(), place.clone(), *name)).expect("the file is there")
+    }
+
+    /// Puts a file into another folder under its name, and says where it is.
+    pub(crate) fn move_to(&mut self, key: &Key, to: Place) -> Key {
+        let file = self.remove(key);
+        self.files.insert((disk(), to.clone(), key.1), file);
+        (to, key.1)
+    }
+
+    /// The watcher has opened a list before it went.
+    pub(crate) fn catch(&mut self, at: At, file: &SealedFile) {
+        let mods = file.mods.clone().expect("an entry");
+        self.last_mods.insert(file.identity, LastMods { at, mods });
+    }
+
+    /// A file goes, with a list that was just written to and that the watcher has opened.
+    pub(crate) fn go_caught(&mut self, key: &Key) -> SealedFile {
+        let file = self.remove(key);
+        self.watched = watched(HashSet::from([at(key)]));
+        self.catch(at(key), &file);
+        file
+    }
+
+    /// From now on nothing happens that a watcher would tell of.
+    pub(crate) fn hush(&mut self) {
+        self.watched = watched(HashSet::new());
+        self.last_mods.clear();
     }
 
     /// Another name for a file, which stays where it is.
@@ -279,6 +308,22 @@ impl Site {
         self.drain()
     }
 
+    /// Some scans, in each of which the time allows whatever it may; what left.
+    pub(crate) fn turns(&mut self, n_turns: usize) -> Vec<String> {
+        let mut left = Vec::new();
+        for _ in 0..n_turns {
+            left.extend(self.turn());
+            self.pass(100);
+        }
+        left
+    }
+
+    /// The same with nothing that a watcher would tell of.
+    pub(crate) fn calm_down(&mut self) -> Vec<String> {
+        self.tree.hush();
+        self.turns(5)
+    }
+
     pub(crate) fn restart(&mut self) {
         self.source = restored(self.config, &self.records);
     }
@@ -354,8 +399,13 @@ pub(crate) fn extent(path: &str, start: i64, end: i64) -> DeviceExtent {
     DeviceExtent { device, range: TimeRange { start, end } }
 }
 
+/// Where the list beside a file stands.
+pub(crate) fn at((place, name): &Key) -> At {
+    (folder(&disk(), place), *name)
+}
+
 /// Everything was watched, and these lists were written to.
-pub(crate) fn watched(touched: HashSet<(Arc<str>, TsFileName)>) -> Watched {
+pub(crate) fn watched(touched: HashSet<At>) -> Watched {
     Watched::Yes { broken: HashSet::new(), unseen: HashSet::new(), touched }
 }
 
