@@ -4,13 +4,23 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 mod device;
+mod encoding;
+mod encodings;
 mod magic;
 mod mods;
 mod progress;
 mod resource;
+mod values;
 
 pub use device::DeviceId;
 pub use device::Segments;
+pub use encoding::Encoding;
+pub use encodings::EncodingError;
+pub use encodings::RlbeMeaning;
+pub use encodings::decode_times;
+pub use encodings::decode_values;
+pub use encodings::encode_times;
+pub use encodings::encode_values;
 pub use magic::EndsError;
 pub use magic::HEAD_BYTES;
 pub use magic::MAGIC;
@@ -40,3 +50,5 @@ pub use resource::RESOURCE_SUFFIX;
 pub use resource::Resource;
 pub use resource::TimeIndex;
 pub use resource::TimeRange;
+pub use values::ByteValues;
+pub use values::Values;

@@ -1,0 +1,172 @@
+//! Values of one column, in the memory form that decoders fill and encoders read.
+
+use core::ops::Range;
+
+use tidegate_model::DataType;
+use tidegate_model::Value;
+
+/// The values of one column without its nulls, all of one type.
+///
+/// DATE is kept as [`Int32`](Self::Int32) (yyyymmdd), TIMESTAMP as [`Int64`](Self::Int64), and
+/// TEXT, STRING, BLOB and OBJECT as [`Bytes`](Self::Bytes); the [`DataType`] stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // one per width, as in the file
+pub enum Values {
+    /// BOOLEAN.
+    Boolean(Vec<bool>),
+    /// INT32 and DATE.
+    Int32(Vec<i32>),
+    /// INT64 and TIMESTAMP.
+    Int64(Vec<i64>),
+    /// FLOAT.
+    Float(Vec<f32>),
+    /// DOUBLE.
+    Double(Vec<f64>),
+    /// TEXT, STRING, BLOB and OBJECT.
+    Bytes(ByteValues),
+}
+
+impl Values {
+    /// No value yet, of this type.
+    pub fn new(data_type: DataType) -> Self {
+        match data_type {
+            DataType::Boolean => Self::Boolean(Vec::new()),
+            DataType::Int32 | DataType::Date => Self::Int32(Vec::new()),
+            DataType::Int64 | DataType::Timestamp => Self::Int64(Vec::new()),
+            DataType::Float => Self::Float(Vec::new()),
+            DataType::Double => Self::Double(Vec::new()),
+            _ => Self::Bytes(ByteValues::default()),
+        }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Boolean(values) => values.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Float(values) => values.len(),
+            Self::Double(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets the values and keeps the memory.
+    pub fn clear(&mut self) {
+        match self {
+            Self::Boolean(values) => values.clear(),
+            Self::Int32(values) => values.clear(),
+            Self::Int64(values) => values.clear(),
+            Self::Float(values) => values.clear(),
+            Self::Double(values) => values.clear(),
+            Self::Bytes(values) => values.clear(),
+        }
+    }
+
+    /// The value at `index`.
+    pub fn get(&self, index: usize) -> Option<Value> {
+        Some(match self {
+            Self::Boolean(values) => Value::Boolean(*values.get(index)?),
+            Self::Int32(values) => Value::Int32(*values.get(index)?),
+            Self::Int64(values) => Value::Int64(*values.get(index)?),
+            Self::Float(values) => Value::Float(*values.get(index)?),
+            Self::Double(values) => Value::Double(*values.get(index)?),
+            Self::Bytes(values) => Value::Bytes(values.get(index)?.to_vec()),
+        })
+    }
+
+    /// Appends one value; `false` if it is of another type, and nothing is appended.
+    pub fn push(&mut self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Boolean(values), Value::Boolean(value)) => values.push(*value),
+            (Self::Int32(values), Value::Int32(value)) => values.push(*value),
+            (Self::Int64(values), Value::Int64(value)) => values.push(*value),
+            (Self::Float(values), Value::Float(value)) => values.push(*value),
+            (Self::Double(values), Value::Double(value)) => values.push(*value),
+            (Self::Bytes(values), Value::Bytes(value)) => values.push(value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Appends values `range` of `other`; `false` if it is of another type or has fewer, and
+    /// nothing is appended.
+    pub fn extend_from(&mut self, other: &Self, range: Range<usize>) -> bool {
+        fn extend<T: Copy>(own: &mut Vec<T>, other: &[T], range: Range<usize>) -> bool {
+            other.get(range).map(|values| own.extend_from_slice(values)).is_some()
+        }
+        match (self, other) {
+            (Self::Boolean(own), Self::Boolean(other)) => extend(own, other, range),
+            (Self::Int32(own), Self::Int32(other)) => extend(own, other, range),
+            (Self::Int64(own), Self::Int64(other)) => extend(own, other, range),
+            (Self::Float(own), Self::Float(other)) => extend(own, other, range),
+            (Self::Double(own), Self::Double(other)) => extend(own, other, range),
+            (Self::Bytes(own), Self::Bytes(other)) => own.extend_from(other, range),
+            _ => false,
+        }
+    }
+}
+
+/// Byte strings in one buffer.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ByteValues {
+    /// Where each value ends in `bytes`; it begins where the one before it ends.
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl ByteValues {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many bytes the values have together.
+    pub fn total_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The value at `index`.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before));
+        self.bytes.get(start.copied().unwrap_or(0)..end)
+    }
+
+    /// All values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+    }
+
+    /// Appends one value.
+    pub fn push(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Forgets the values and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ends.clear();
+        self.bytes.clear();
+    }
+
+    fn extend_from(&mut self, other: &Self, range: Range<usize>) -> bool {
+        if range.start > range.end || range.end > other.len() {
+            return false;
+        }
+        for index in range {
+            self.push(other.get(index).unwrap_or_default());
+        }
+        true
+    }
+}
