@@ -104,27 +104,36 @@ impl PipeCompression {
         if declared_bytes > max_bytes {
             return Err(CompressError::TooLarge { by: self, declared_bytes, max_bytes });
         }
+        let mut output = vec![0; declared_bytes];
+        self.decompress_into(input, &mut output)?;
+        Ok(output)
+    }
+
+    /// Decompresses `input` so that it fills `output` exactly.
+    ///
+    /// Memory taken: none but the state that [`decompress`](Self::decompress) names.
+    pub fn decompress_into(self, input: &[u8], output: &mut [u8]) -> Result<(), CompressError> {
+        let declared_bytes = output.len();
         let malformed = CompressError::Malformed { by: self, declared_bytes };
         if self == Self::Snappy
             && snap::raw::decompress_len(input).map_err(|_| malformed)? != declared_bytes
         {
             return Err(malformed);
         }
-        let mut output = vec![0; declared_bytes];
         let written = match self {
-            Self::Snappy => snap::raw::Decoder::new().decompress(input, &mut output).ok(),
-            Self::Gzip => read_exactly(GzDecoder::new(input), &mut output),
-            Self::Lz4 => lz4_flex::block::decompress_into(input, &mut output).ok(),
-            Self::Zstd => zstd::bulk::decompress_to_buffer(input, output.as_mut_slice()).ok(),
+            Self::Snappy => snap::raw::Decoder::new().decompress(input, output).ok(),
+            Self::Gzip => read_exactly(GzDecoder::new(input), output),
+            Self::Lz4 => lz4_flex::block::decompress_into(input, output).ok(),
+            Self::Zstd => zstd::bulk::decompress_to_buffer(input, output).ok(),
             Self::Lzma2 => {
                 let reader = XzReader::new_mem_limit(input, false, XZ_MEMORY_KIB_MAX);
-                read_exactly(reader, &mut output)
+                read_exactly(reader, output)
             }
         };
-        if written != Some(declared_bytes) {
-            return Err(malformed);
+        match written == Some(declared_bytes) {
+            true => Ok(()),
+            false => Err(malformed),
         }
-        Ok(output)
     }
 }
 

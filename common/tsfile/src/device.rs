@@ -5,6 +5,7 @@ use core::fmt::Write;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
+use tidegate_codec::Writer;
 
 /// Longest path, segment or name; IoTDB's own limits are far below.
 pub(crate) const NAME_BYTES_MAX: usize = 64 * 1024;
@@ -35,6 +36,24 @@ impl Segments {
             segments.push(reader.vstr("segment of a device", NAME_BYTES_MAX)?.map(Box::from));
         }
         Ok(Self(segments.into()))
+    }
+
+    /// The segments of a dotted path of the tree model.
+    ///
+    /// The first three nodes are the first segment; of fewer than four nodes all but the last are.
+    pub fn of_path(path: &str) -> Self {
+        let nodes = tidegate_model::path::nodes(path);
+        let n_first = nodes.len().saturating_sub(1).clamp(1, 3);
+        let (first, rest) = nodes.split_at_checked(n_first).unwrap_or((&nodes, &[]));
+        let rest = rest.iter().map(|node| Some(Box::from(*node)));
+        Self(core::iter::once(Some(first.join(".").into())).chain(rest).collect())
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uvar(u32::try_from(self.0.len()).unwrap_or(u32::MAX));
+        for segment in &self.0 {
+            writer.vstr(segment.as_deref());
+        }
     }
 }
 

@@ -1,0 +1,150 @@
+//! The bloom filter at the end of a TsFile: which series may be in it.
+
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+use tidegate_codec::Writer;
+
+/// Most bytes of a filter; IoTDB's own limit on bits is 256 MiB of them.
+const FILTER_BYTES_MAX: usize = 64 << 20;
+/// Seeds of the hash functions, as many of them as a filter has functions.
+const SEEDS: [u64; 8] = [5, 7, 11, 19, 31, 37, 43, 59];
+/// Least bits of a filter.
+const BITS_MIN: u32 = 256;
+
+/// Bits that a series in the file has set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct BloomFilter {
+    /// Least bit of the first byte first; bytes that are missing at the end are zero.
+    bytes: Vec<u8>,
+    n_bits: u32,
+    n_functions: u32,
+}
+
+impl BloomFilter {
+    /// A filter for `n_series` of which about one in twenty strangers passes, as IoTDB makes it.
+    pub(crate) fn for_series(n_series: usize) -> Self {
+        // -ln(0.05) / ln(2)^2 bits per series, and 0.05's best number of functions, of 8 at most.
+        let n_bits = (6.2352 * n_series as f64).ceil();
+        let n_bits = if n_bits > f64::from(i32::MAX) { i32::MAX as u32 } else { n_bits as u32 };
+        let n_functions = 5;
+        Self { bytes: Vec::new(), n_bits: n_bits.max(BITS_MIN), n_functions }
+    }
+
+    /// Whether the series may be in the file; `false` is certain.
+    pub(crate) fn contains(&self, device: &str, measurement: &str) -> bool {
+        let series = format!("{device}.{measurement}");
+        self.places(&series)
+            .all(|(byte, mask)| self.bytes.get(byte).is_some_and(|found| found & mask != 0))
+    }
+
+    /// Sets the bits of a series.
+    pub(crate) fn add(&mut self, device: &str, measurement: &str) {
+        let series = format!("{device}.{measurement}");
+        let places: Vec<(usize, u8)> = self.places(&series).collect();
+        for (byte, mask) in places {
+            if byte >= self.bytes.len() {
+                self.bytes.resize(byte.saturating_add(1), 0);
+            }
+            if let Some(found) = self.bytes.get_mut(byte) {
+                *found |= mask;
+            }
+        }
+    }
+
+    /// Bytes and masks of the bits of a series.
+    fn places<'s>(&self, series: &'s str) -> impl Iterator<Item = (usize, u8)> + use<'s> {
+        let n_bits = self.n_bits.max(1);
+        let n_functions = usize::try_from(self.n_functions).unwrap_or(usize::MAX);
+        SEEDS.into_iter().take(n_functions).map(move |seed| {
+            let hash = murmur3(series.as_bytes(), seed);
+            // Java takes the absolute value, of which the least number has none.
+            let bit = hash.checked_abs().map_or(0, i32::unsigned_abs) % n_bits;
+            ((bit / 8) as usize, 1 << (bit % 8))
+        })
+    }
+
+    /// Reads a filter; `None` if the file has none.
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
+        let offset = reader.position();
+        let length = reader.uvar("length of the bloom filter")?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= FILTER_BYTES_MAX);
+        let length = length.ok_or(Error::Length {
+            offset,
+            what: "length of the bloom filter",
+            found: i64::from(i32::MAX),
+            max: FILTER_BYTES_MAX,
+        })?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let bytes = reader.take(length, "bloom filter")?.to_vec();
+        let n_bits = reader.uvar("number of bits of the bloom filter")?;
+        let n_functions = reader.uvar("number of hash functions of the bloom filter")?;
+        Ok(Some(Self { bytes, n_bits, n_functions }))
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uvar(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        writer.bytes(&self.bytes);
+        if !self.bytes.is_empty() {
+            writer.uvar(self.n_bits);
+            writer.uvar(self.n_functions);
+        }
+    }
+}
+
+/// Both halves of MurmurHash3 (x64, 128 bits) added and cut to 32 bits.
+///
+/// The bytes behind the last whole block are sign-extended, unlike in the published function.
+fn murmur3(bytes: &[u8], seed: u64) -> i32 {
+    const C1: u64 = 0x87c3_7b91_1142_53d5;
+    const C2: u64 = 0x4cf5_ad43_2745_937f;
+    let first = |word: u64| word.wrapping_mul(C1).rotate_left(31).wrapping_mul(C2);
+    let second = |word: u64| word.wrapping_mul(C2).rotate_left(33).wrapping_mul(C1);
+    let (mut h1, mut h2) = (seed, seed);
+    let (blocks, tail) = bytes.as_chunks::<16>();
+    for block in blocks {
+        let [low, high] = halves(block);
+        h1 ^= first(low);
+        h1 = h1.rotate_left(27).wrapping_add(h2).wrapping_mul(5).wrapping_add(0x52dc_e729);
+        h2 ^= second(high);
+        h2 = h2.rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
+    }
+    let signed = |bytes: &[u8]| {
+        let bytes = bytes.iter().zip([0, 8, 16, 24, 32, 40, 48, 56]);
+        bytes.fold(0u64, |word, (byte, shift)| {
+            word ^ (i64::from(byte.cast_signed()).cast_unsigned() << shift)
+        })
+    };
+    let (low, high) = tail.split_at_checked(8).unwrap_or((tail, &[]));
+    if !high.is_empty() {
+        h2 ^= second(signed(high));
+    }
+    if !low.is_empty() {
+        h1 ^= first(signed(low));
+    }
+    let length = bytes.len() as u64;
+    h1 ^= length;
+    h2 ^= length;
+    h1 = h1.wrapping_add(h2);
+    h2 = h2.wrapping_add(h1);
+    h1 = mixed(h1);
+    h2 = mixed(h2);
+    h1 = h1.wrapping_add(h2);
+    h2 = h2.wrapping_add(h1);
+    // The low 32 bits, as Java's cast leaves them.
+    (h1.wrapping_add(h2) as u32).cast_signed()
+}
+
+fn halves(block: &[u8; 16]) -> [u64; 2] {
+    let word = u128::from_le_bytes(*block);
+    [word as u64, (word >> 64) as u64]
+}
+
+fn mixed(mut word: u64) -> u64 {
+    word ^= word >> 33;
+    word = word.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    word ^= word >> 33;
+    word = word.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    word ^ (word >> 33)
+}

@@ -1,0 +1,247 @@
+//! Headers of chunks and pages, and the walk over the pages of one chunk.
+
+use tidegate_codec::Error;
+use tidegate_codec::PipeCompression;
+use tidegate_codec::Reader;
+use tidegate_model::DataType;
+
+use super::index::SeriesKind;
+use super::index::decode_name;
+use super::index::decode_type;
+use super::source::Window;
+use crate::Compression;
+use crate::Encoding;
+use crate::Limits;
+use crate::ReadAt;
+use crate::ReadError;
+use crate::Statistics;
+
+/// The header of a chunk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // the file has this
+pub struct ChunkHeader {
+    /// Where the marker before the header stands in the file.
+    pub offset: u64,
+    /// What the series is in its device.
+    pub kind: SeriesKind,
+    /// Whether the marker says that there is one page, which then has no statistics.
+    pub is_single_page: bool,
+    /// Name of the measurement; empty for a time column.
+    pub measurement: Box<str>,
+    /// Type of the values; `None` for a time column.
+    pub data_type: Option<DataType>,
+    /// How the bodies of its pages are compressed.
+    pub compression: Compression,
+    /// How its values are encoded; of a time column how its times are.
+    pub encoding: Encoding,
+    /// Where its pages begin in the file.
+    pub data_offset: u64,
+    /// How many bytes its pages have.
+    pub data_bytes: u32,
+}
+
+impl ChunkHeader {
+    /// Where the chunk ends in the file.
+    pub fn end(&self) -> u64 {
+        self.data_offset.saturating_add(self.data_bytes.into())
+    }
+
+    /// Whether a marker is that of a chunk.
+    pub(crate) fn is_marker(marker: u8) -> bool {
+        matches!(marker & 0x3f, 1 | 5) && SeriesKind::of_bits(marker).is_some()
+    }
+
+    /// Reads marker and header.
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        let position = reader.position();
+        let marker = reader.u8("marker of a chunk")?;
+        let wrong = Error::Value {
+            offset: position,
+            expected: "the marker of a chunk",
+            found: marker.into(),
+        };
+        let kind = SeriesKind::of_bits(marker).filter(|_| Self::is_marker(marker)).ok_or(wrong)?;
+        let measurement = decode_name(reader, "measurement of a chunk")?;
+        let data_bytes = reader.uvar("length of a chunk")?;
+        let data_type = decode_type(reader, kind)?;
+        let at = reader.position();
+        let code = reader.u8("compression of a chunk")?;
+        let compression = Compression::from_code(code).ok_or(Error::Value {
+            offset: at,
+            expected: "a compression (LZO, SDT, PAA and PLA are in no file of IoTDB 1.0 or later)",
+            found: code.into(),
+        })?;
+        let at = reader.position();
+        let code = reader.u8("encoding of a chunk")?;
+        let expected = "an encoding";
+        let wrong = Error::Value { offset: at, expected, found: code.into() };
+        let encoding = Encoding::from_code(code).ok_or(wrong)?;
+        Ok(Self {
+            offset: position as u64,
+            kind,
+            is_single_page: marker & 0x3f == 5,
+            measurement,
+            data_type,
+            compression,
+            encoding,
+            data_offset: reader.position() as u64,
+            data_bytes,
+        })
+    }
+}
+
+/// A page of a chunk.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // the file has this
+pub struct PageHeader {
+    /// Where the header begins in the file.
+    pub offset: u64,
+    /// Where the body begins in the file.
+    pub body_offset: u64,
+    /// Length of the body in the file.
+    pub compressed_bytes: u32,
+    /// Length of the body when it is decompressed; zero if all its rows are null.
+    pub uncompressed_bytes: u32,
+    /// Of its points, if the chunk has several pages.
+    pub statistics: Option<Statistics>,
+}
+
+impl PageHeader {
+    /// Where the page ends in the file.
+    pub fn end(&self) -> u64 {
+        self.body_offset.saturating_add(self.compressed_bytes.into())
+    }
+}
+
+/// The walk over the pages of one chunk.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) header: ChunkHeader,
+    window: Window,
+    next: u64,
+    limits: Limits,
+}
+
+impl Pages {
+    /// Reads the header of the chunk whose marker stands at `offset` of `source`.
+    ///
+    /// `end` is where the data section ends.
+    pub(crate) fn open(
+        source: &(impl ReadAt + ?Sized),
+        offset: u64,
+        end: u64,
+        mut window: Window,
+        limits: Limits,
+    ) -> Result<Self, ReadError> {
+        let header = window
+            .parse(source, offset, end, ChunkHeader::decode)?
+            .map_err(|source| ReadError::Malformed { what: "header of a chunk", source })?;
+        if header.end() > end {
+            let found = format!("{} bytes", header.data_bytes);
+            return Err(ReadError::unsound(offset, "a chunk that ends in the data section", found));
+        }
+        Ok(Self { next: header.data_offset, header, window, limits })
+    }
+
+    /// The next page; `None` behind the last one.
+    pub(crate) fn next(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+    ) -> Result<Option<PageHeader>, ReadError> {
+        let (offset, end) = (self.next, self.header.end());
+        if offset >= end {
+            return Ok(None);
+        }
+        if self.header.is_single_page && offset > self.header.data_offset {
+            let found = format!("{} bytes more", end.saturating_sub(offset));
+            return Err(ReadError::unsound(offset, "the end of a chunk of one page", found));
+        }
+        let data_type = self.header.data_type;
+        let with_statistics = !self.header.is_single_page;
+        let page = self
+            .window
+            .parse(source, offset, end, |reader| {
+                let uncompressed_bytes = reader.uvar("uncompressed length of a page")?;
+                let (mut compressed_bytes, mut statistics) = (0, None);
+                if uncompressed_bytes > 0 {
+                    compressed_bytes = reader.uvar("compressed length of a page")?;
+                    if with_statistics {
+                        statistics = Some(Statistics::decode(reader, data_type)?);
+                    }
+                }
+                let body_offset = reader.position() as u64;
+                Ok(PageHeader {
+                    offset,
+                    body_offset,
+                    compressed_bytes,
+                    uncompressed_bytes,
+                    statistics,
+                })
+            })?
+            .map_err(|source| ReadError::Malformed { what: "header of a page", source })?;
+        if page.end() > end {
+            let found = format!("{} bytes", page.compressed_bytes);
+            return Err(ReadError::unsound(offset, "a page that ends in its chunk", found));
+        }
+        self.next = page.end();
+        Ok(Some(page))
+    }
+
+    /// The body of a page as it was before it was compressed.
+    ///
+    /// Memory taken, in `buffer`: the body's length, after it was compared with the cap.
+    pub(crate) fn body<'b>(
+        &'b mut self,
+        source: &(impl ReadAt + ?Sized),
+        page: &PageHeader,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], ReadError> {
+        let max = self.limits.page_bytes_max;
+        let checked = |found: u32, what| {
+            let length = usize::try_from(found).unwrap_or(usize::MAX);
+            match length <= max {
+                true => Ok(length),
+                false => Err(ReadError::TooLarge {
+                    offset: page.offset,
+                    what,
+                    found: found.into(),
+                    max: max as u64,
+                }),
+            }
+        };
+        let length = checked(page.uncompressed_bytes, "uncompressed length of a page")?;
+        let packed_length = checked(page.compressed_bytes, "compressed length of a page")?;
+        let packed =
+            self.window.bytes(source, page.body_offset, packed_length, self.header.end())?;
+        let Compression::By(by) = self.header.compression else {
+            if length != packed_length {
+                let expected = "equal lengths of a page that is not compressed";
+                let found = format!("{packed_length} and {length}");
+                return Err(ReadError::unsound(page.offset, expected, found));
+            }
+            return Ok(packed);
+        };
+        let most = packed_length.saturating_mul(expansion_max(by)).saturating_add(64);
+        if length > most {
+            let expected = "an uncompressed length that the compressor can reach";
+            let found = format!("{length} bytes from {packed_length}");
+            return Err(ReadError::unsound(page.offset, expected, found));
+        }
+        buffer.resize(length, 0);
+        by.decompress_into(packed, buffer)
+            .map_err(|source| ReadError::Compression { offset: page.offset, source })?;
+        Ok(buffer)
+    }
+}
+
+/// How many times as long as its input the output of a compressor can be.
+///
+/// A page that claims more costs no memory. zstd and xz have no such limit worth the name.
+fn expansion_max(by: PipeCompression) -> usize {
+    match by {
+        PipeCompression::Snappy => 64,
+        PipeCompression::Lz4 => 255,
+        PipeCompression::Gzip => 1032,
+        _ => usize::MAX,
+    }
+}

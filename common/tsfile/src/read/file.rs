@@ -1,0 +1,443 @@
+//! A TsFile that is open: its metadata, and the way from a device to its series.
+
+use core::cmp::Ordering;
+
+use tidegate_codec::Reader;
+
+use super::index::Child;
+use super::index::FileMetadata;
+use super::index::INDEX_DEPTH_MAX;
+use super::index::Key;
+use super::index::Node;
+use super::index::NodeKind;
+use super::index::SeriesMetadata;
+use super::index::TableSchema;
+use super::index::device_order;
+use super::index::java_order;
+use super::source::fetch;
+use crate::DeviceId;
+use crate::Encoding;
+use crate::HEAD_BYTES;
+use crate::Limits;
+use crate::ReadAt;
+use crate::ReadError;
+use crate::Segments;
+use crate::TAIL_BYTES;
+use crate::TsFileVersion;
+use crate::check_ends;
+
+/// A TsFile, open for reading.
+///
+/// Nothing but the metadata at its end is held in memory. All methods take `&self`, so that several
+/// threads may read at once.
+#[derive(Debug)]
+pub struct TsFile<R> {
+    pub(crate) source: R,
+    pub(crate) version: TsFileVersion,
+    pub(crate) limits: Limits,
+    pub(crate) time_encoding: Encoding,
+    pub(crate) index: Index,
+}
+
+/// Where the metadata of series is.
+#[derive(Debug)]
+pub(crate) enum Index {
+    /// In the file, behind the data.
+    InFile(FileMetadata),
+    /// In memory, found by a walk over a file that was not finished.
+    Found {
+        /// In the order in which they first appear.
+        devices: Vec<(DeviceId, Vec<SeriesMetadata>)>,
+        /// Where the data that can be trusted ends.
+        end: u64,
+    },
+}
+
+/// A device of a file, and where its series are.
+#[derive(Clone, Debug)]
+pub struct Device {
+    id: DeviceId,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The bytes of its node of measurements.
+    Node { start: u64, end: u64 },
+    /// Its number among those found.
+    Found(usize),
+}
+
+impl Device {
+    /// Which device it is.
+    pub fn id(&self) -> &DeviceId {
+        &self.id
+    }
+}
+
+impl<R: ReadAt> TsFile<R> {
+    /// Opens a finished file.
+    pub fn open(source: R) -> Result<Self, ReadError> {
+        Self::open_with(source, Limits::default())
+    }
+
+    /// As [`open`](Self::open), with limits of one's own.
+    pub fn open_with(source: R, limits: Limits) -> Result<Self, ReadError> {
+        let length_bytes = source.length_bytes();
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        fetch(&source, 0, length_bytes.min(HEAD_BYTES as u64), &mut head)?;
+        let tail_bytes = length_bytes.min(TAIL_BYTES as u64);
+        let tail_offset = length_bytes.saturating_sub(tail_bytes);
+        fetch(&source, tail_offset, tail_bytes, &mut tail)?;
+        let version = check_ends(&head, &tail, length_bytes)?;
+        let metadata_bytes = tail.first_chunk().map_or(0, |length| u32::from_be_bytes(*length));
+        let offset = tail_offset.saturating_sub(metadata_bytes.into());
+        let mut bytes = Vec::new();
+        checked_fetch(&source, offset, metadata_bytes.into(), limits, &mut bytes)?;
+        let mut reader = Reader::at(&bytes, usize::try_from(offset).unwrap_or(usize::MAX));
+        let metadata = FileMetadata::decode(&mut reader, version)
+            .map_err(|source| ReadError::Malformed { what: "metadata of the file", source })?;
+        let separator = metadata.separator;
+        let mut marker = Vec::new();
+        if separator >= offset || separator < HEAD_BYTES as u64 {
+            let expected = "the metadata section between data and end";
+            return Err(ReadError::unsound(offset, expected, format!("byte {separator}")));
+        }
+        fetch(&source, separator, 1, &mut marker)?;
+        if marker != [SEPARATOR] {
+            let expected = "the separator 0x02 before the metadata section";
+            return Err(ReadError::unsound(separator, expected, format!("{marker:02x?}")));
+        }
+        metadata.refuse_encryption()?;
+        let index = Index::InFile(metadata);
+        Ok(Self { source, version, limits, time_encoding: Encoding::Ts2Diff, index })
+    }
+
+    /// Sets how the times of series with times of their own are encoded (`time_encoder`).
+    ///
+    /// No file says so. If the statistics disagree, the other encodings are tried.
+    #[must_use]
+    pub fn with_time_encoding(mut self, time_encoding: Encoding) -> Self {
+        self.time_encoding = time_encoding;
+        self
+    }
+
+    /// The layout of the file.
+    pub fn version(&self) -> TsFileVersion {
+        self.version
+    }
+
+    /// Where the bytes come from.
+    pub fn source(&self) -> &R {
+        &self.source
+    }
+
+    /// Where the chunks end.
+    pub fn data_end(&self) -> u64 {
+        match &self.index {
+            Index::InFile(metadata) => metadata.separator,
+            Index::Found { end, .. } => *end,
+        }
+    }
+
+    /// Schemas of the tables, in files of the table model.
+    pub fn tables(&self) -> &[TableSchema] {
+        match &self.index {
+            Index::InFile(metadata) => &metadata.tables,
+            Index::Found { .. } => &[],
+        }
+    }
+
+    /// What the file says of itself besides.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let found: &[_] = match &self.index {
+            Index::InFile(metadata) => &metadata.properties,
+            Index::Found { .. } => &[],
+        };
+        found.iter().map(|(key, value)| (&**key, value.as_deref()))
+    }
+
+    /// Whether a series may be in the file; `false` is certain.
+    pub fn may_contain(&self, device: &DeviceId, measurement: &str) -> bool {
+        match &self.index {
+            Index::InFile(metadata) => {
+                let bloom = metadata.bloom.as_ref();
+                bloom.is_none_or(|bloom| bloom.contains(&device.path, measurement))
+            }
+            Index::Found { .. } => true,
+        }
+    }
+
+    /// The device of a dotted path as this file would name it, of the tree model.
+    pub fn device_of_path(&self, path: &str) -> DeviceId {
+        let segments = (self.version != TsFileVersion::V3).then(|| Segments::of_path(path));
+        DeviceId { path: path.into(), segments }
+    }
+
+    /// All devices, in the order of the index.
+    pub fn devices(&self) -> Devices<'_, R> {
+        let walk = match &self.index {
+            Index::InFile(metadata) => {
+                Walk::over(metadata.roots.iter().map(|root| root.node.clone()))
+            }
+            Index::Found { .. } => Walk::over([]),
+        };
+        Devices { file: self, walk, n_found: 0 }
+    }
+
+    /// The device with this name, if it is in the file.
+    ///
+    /// Reads one node per level of the index.
+    pub fn find_device(&self, id: &DeviceId) -> Result<Option<Device>, ReadError> {
+        let metadata = match &self.index {
+            Index::InFile(metadata) => metadata,
+            Index::Found { devices, .. } => {
+                let found = devices.iter().position(|(known, _)| known == id);
+                let device = |at| Device { id: id.clone(), place: Place::Found(at) };
+                return Ok(found.map(device));
+            }
+        };
+        let table = id.segments.as_ref().and_then(|segments| segments.0.first()?.as_deref());
+        let root = metadata.roots.iter().find(|root| root.table.as_deref() == table);
+        let Some(root) = root else { return Ok(None) };
+        let mut below: Node<DeviceId>;
+        let mut node = &root.node;
+        for _ in 0..INDEX_DEPTH_MAX {
+            let found = child_of(node, |key| device_order(key, id));
+            let Some(&Child { ref key, start, end }) = found else { return Ok(None) };
+            if node.kind == NodeKind::LeafDevice {
+                let place = Place::Node { start, end };
+                return Ok((key == id).then(|| Device { id: id.clone(), place }));
+            }
+            below = self.node(start, end)?;
+            node = &below;
+        }
+        Err(too_deep(root.node.children.first()))
+    }
+
+    /// All series of a device, in the order of the index; a time column comes first.
+    pub fn series<'f>(&'f self, device: &Device) -> Result<SeriesOf<'f, R>, ReadError> {
+        let (walk, found) = match device.place {
+            Place::Node { start, end } => (Walk::over([self.node(start, end)?]), &[][..]),
+            Place::Found(at) => (Walk::over([]), self.found(at)),
+        };
+        Ok(SeriesOf { file: self, walk, block: Vec::new(), taken_bytes: 0, block_start: 0, found })
+    }
+
+    /// The series of a device with this measurement, if it is in the file.
+    ///
+    /// The empty measurement is the time column of an aligned device.
+    pub fn find_series(
+        &self,
+        device: &Device,
+        measurement: &str,
+    ) -> Result<Option<SeriesMetadata>, ReadError> {
+        let (start, end) = match device.place {
+            Place::Node { start, end } => (start, end),
+            Place::Found(at) => {
+                let mut found = self.found(at).iter();
+                return Ok(found.find(|series| &*series.measurement == measurement).cloned());
+            }
+        };
+        let mut node: Node<Box<str>> = self.node(start, end)?;
+        for _ in 0..INDEX_DEPTH_MAX {
+            let found = child_of(&node, |key| java_order(key, measurement));
+            let Some(&Child { start, end, .. }) = found else { return Ok(None) };
+            if node.kind == NodeKind::LeafMeasurement {
+                return self.find_in_block(start, end, measurement);
+            }
+            node = self.node(start, end)?;
+        }
+        Err(too_deep(node.children.first()))
+    }
+
+    fn find_in_block(
+        &self,
+        start: u64,
+        end: u64,
+        measurement: &str,
+    ) -> Result<Option<SeriesMetadata>, ReadError> {
+        let mut block = Vec::new();
+        checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut block)?;
+        let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
+        while !reader.is_empty() {
+            let series = SeriesMetadata::decode(&mut reader).map_err(malformed_series)?;
+            if &*series.measurement == measurement {
+                return Ok(Some(series));
+            }
+        }
+        Ok(None)
+    }
+
+    fn found(&self, at: usize) -> &[SeriesMetadata] {
+        match &self.index {
+            Index::Found { devices, .. } => devices.get(at).map_or(&[], |(_, series)| series),
+            Index::InFile(_) => &[],
+        }
+    }
+
+    fn node<K: Key>(&self, start: u64, end: u64) -> Result<Node<K>, ReadError> {
+        let mut bytes = Vec::new();
+        checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut bytes)?;
+        let mut reader = Reader::at(&bytes, usize::try_from(start).unwrap_or(usize::MAX));
+        let node = Node::decode(&mut reader, self.version);
+        node.and_then(|node| reader.finish().map(|()| node))
+            .map_err(|source| ReadError::Malformed { what: "index node", source })
+    }
+}
+
+/// The marker between data and metadata.
+pub(crate) const SEPARATOR: u8 = 2;
+
+fn malformed_series(source: tidegate_codec::Error) -> ReadError {
+    ReadError::Malformed { what: "metadata of a series", source }
+}
+
+#[cold]
+fn too_deep<K>(child: Option<&Child<K>>) -> ReadError {
+    let offset = child.map_or(0, |child| child.start);
+    ReadError::unsound(offset, "an index of at most 40 levels", "more")
+}
+
+/// The child that has a key if any has: the last one whose own key is not beyond it.
+fn child_of<K>(node: &Node<K>, order: impl Fn(&K) -> Ordering) -> Option<&Child<K>> {
+    let behind = node.children.partition_point(|child| order(&child.key).is_le());
+    node.children.get(behind.checked_sub(1)?)
+}
+
+/// Fetches a structure of the metadata section, if it is within the limits.
+fn checked_fetch(
+    source: &impl ReadAt,
+    offset: u64,
+    length_bytes: u64,
+    limits: Limits,
+    into: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    let max = limits.metadata_bytes_max as u64;
+    if length_bytes > max {
+        let what = "structure of the metadata section";
+        return Err(ReadError::TooLarge { offset, what, found: length_bytes, max });
+    }
+    fetch(source, offset, length_bytes, into)
+}
+
+/// A walk over the leaves of an index, depth first.
+#[derive(Debug)]
+struct Walk<K> {
+    /// Children that are left of the nodes on the way, with the kind of their node and its depth.
+    stack: Vec<(core::iter::Peekable<std::vec::IntoIter<Child<K>>>, NodeKind)>,
+    /// Roots that come later, the next one last.
+    later: Vec<Node<K>>,
+}
+
+impl<K: Key> Walk<K> {
+    fn over(roots: impl IntoIterator<Item = Node<K>>) -> Self {
+        let mut later: Vec<Node<K>> = roots.into_iter().collect();
+        later.reverse();
+        Self { stack: Vec::new(), later }
+    }
+
+    /// The next child of a leaf.
+    fn next<R: ReadAt>(&mut self, file: &TsFile<R>) -> Result<Option<Child<K>>, ReadError> {
+        loop {
+            let Some((children, kind)) = self.stack.last_mut() else {
+                let Some(root) = self.later.pop() else { return Ok(None) };
+                self.stack.push((root.children.into_iter().peekable(), root.kind));
+                continue;
+            };
+            let Some(child) = children.next() else {
+                self.stack.pop();
+                continue;
+            };
+            if matches!(kind, NodeKind::LeafDevice | NodeKind::LeafMeasurement) {
+                return Ok(Some(child));
+            }
+            if self.stack.len() >= INDEX_DEPTH_MAX {
+                return Err(too_deep(Some(&child)));
+            }
+            let node: Node<K> = file.node(child.start, child.end)?;
+            self.stack.push((node.children.into_iter().peekable(), node.kind));
+        }
+    }
+}
+
+/// The devices of a file; ends behind the first error.
+#[derive(Debug)]
+pub struct Devices<'f, R> {
+    file: &'f TsFile<R>,
+    walk: Walk<DeviceId>,
+    n_found: usize,
+}
+
+impl<R: ReadAt> Iterator for Devices<'_, R> {
+    type Item = Result<Device, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Index::Found { devices, .. } = &self.file.index {
+            let (id, _) = devices.get(self.n_found)?;
+            let place = Place::Found(self.n_found);
+            self.n_found = self.n_found.saturating_add(1);
+            return Some(Ok(Device { id: id.clone(), place }));
+        }
+        match self.walk.next(self.file) {
+            Ok(child) => {
+                let Child { key: id, start, end } = child?;
+                Some(Ok(Device { id, place: Place::Node { start, end } }))
+            }
+            Err(error) => {
+                self.walk = Walk::over([]);
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// The series of a device; ends behind the first error.
+#[derive(Debug)]
+pub struct SeriesOf<'f, R> {
+    file: &'f TsFile<R>,
+    walk: Walk<Box<str>>,
+    /// The block of series that is being read, and how much of it was.
+    block: Vec<u8>,
+    taken_bytes: usize,
+    block_start: u64,
+    /// Series that were found by a walk over the data, those that are left.
+    found: &'f [SeriesMetadata],
+}
+
+impl<R: ReadAt> SeriesOf<'_, R> {
+    fn advance(&mut self) -> Result<Option<SeriesMetadata>, ReadError> {
+        if let Some((series, left)) = self.found.split_first() {
+            self.found = left;
+            return Ok(Some(series.clone()));
+        }
+        while self.taken_bytes >= self.block.len() {
+            let Some(Child { start, end, .. }) = self.walk.next(self.file)? else {
+                return Ok(None);
+            };
+            let length_bytes = end.saturating_sub(start);
+            let TsFile { source, limits, .. } = self.file;
+            checked_fetch(source, start, length_bytes, *limits, &mut self.block)?;
+            (self.taken_bytes, self.block_start) = (0, start);
+        }
+        let left = self.block.get(self.taken_bytes..).unwrap_or_default();
+        let start = usize::try_from(self.block_start).unwrap_or(usize::MAX);
+        let mut reader = Reader::at(left, start.saturating_add(self.taken_bytes));
+        let series = SeriesMetadata::decode(&mut reader).map_err(malformed_series)?;
+        self.taken_bytes = self.block.len().saturating_sub(reader.remaining());
+        Ok(Some(series))
+    }
+}
+
+impl<R: ReadAt> Iterator for SeriesOf<'_, R> {
+    type Item = Result<SeriesMetadata, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.advance();
+        if next.is_err() {
+            self.walk = Walk::over([]);
+            self.block.clear();
+        }
+        next.transpose()
+    }
+}

@@ -1,0 +1,369 @@
+//! Rows of a device out of its chunks: in the order of time, the later chunk first where two have
+//! the same cell, without what was deleted.
+
+use core::ops::RangeInclusive;
+
+use tidegate_model::DataType;
+
+use super::batch::Batch;
+use super::chunk::PageHeader;
+use super::chunk::Pages;
+use super::index::SeriesKind;
+use super::index::SeriesMetadata;
+use super::merge::Merge;
+use super::page::PageContext;
+use super::source::Window;
+use crate::ReadAt;
+use crate::ReadError;
+use crate::Statistics;
+use crate::TsFile;
+use crate::cuts::Cuts;
+
+/// All times.
+pub const ALL_TIMES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
+/// Which rows of a device are wanted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Selection {
+    /// Times, both ends included.
+    pub times: RangeInclusive<i64>,
+    /// What was deleted: of rows, and of each column that is asked for.
+    pub cuts: Cuts,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { times: ALL_TIMES, cuts: Cuts::default() }
+    }
+}
+
+impl Selection {
+    /// Rows with these times, of which nothing was deleted.
+    pub fn of_times(times: RangeInclusive<i64>) -> Self {
+        Self { times, cuts: Cuts::default() }
+    }
+}
+
+/// Rows of one device, page by page.
+///
+/// A series with times of its own gives rows of one column. Columns of an aligned device that are
+/// read together give rows with nulls; a row in which all of them are null comes, too.
+#[derive(Debug)]
+pub struct Rows<'f, R> {
+    file: &'f TsFile<R>,
+    types: Vec<DataType>,
+    /// Groups of chunks whose times overlap, the last one next.
+    clusters: Vec<Vec<RowChunk>>,
+    selection: Selection,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Between,
+    /// One chunk, page after page.
+    Single(ChunkRows),
+    /// Several, row by row.
+    Merging(Merge),
+}
+
+/// Chunks that hold the same rows: one, or the time chunk and value chunks of an aligned device.
+#[derive(Clone, Debug)]
+pub(crate) struct RowChunk {
+    /// Marker of the chunk, or of the time chunk.
+    pub(crate) offset: u64,
+    pub(crate) statistics: Statistics,
+    is_aligned: bool,
+    /// Markers of the value chunks; `None` where the group has none of the column. Their statistics
+    /// tell columns without values.
+    columns: Vec<Option<(u64, Statistics)>>,
+}
+
+impl<R: ReadAt> TsFile<R> {
+    /// Rows of a series with times of its own.
+    pub fn rows(
+        &self,
+        series: &SeriesMetadata,
+        selection: Selection,
+    ) -> Result<Rows<'_, R>, ReadError> {
+        let types: Vec<DataType> = series.data_type.into_iter().collect();
+        let chunks = series.chunks.iter().map(|chunk| RowChunk {
+            offset: chunk.offset,
+            statistics: chunk.statistics.clone(),
+            is_aligned: false,
+            columns: Vec::new(),
+        });
+        Ok(self.rows_of(types, chunks.collect(), selection))
+    }
+
+    /// Rows of some columns of an aligned device.
+    ///
+    /// # Arguments
+    ///
+    /// - `time`: the device's time column
+    /// - `columns`: its columns that are wanted; those of any order
+    pub fn aligned_rows(
+        &self,
+        time: &SeriesMetadata,
+        columns: &[SeriesMetadata],
+        selection: Selection,
+    ) -> Result<Rows<'_, R>, ReadError> {
+        let types = columns.iter().filter_map(|column| column.data_type).collect();
+        let mut chunks: Vec<RowChunk> = time
+            .chunks
+            .iter()
+            .map(|chunk| RowChunk {
+                offset: chunk.offset,
+                statistics: chunk.statistics.clone(),
+                is_aligned: true,
+                columns: vec![None; columns.len()],
+            })
+            .collect();
+        chunks.sort_by_key(|chunk| chunk.offset);
+        for (at, column) in columns.iter().enumerate() {
+            for value in &column.chunks {
+                // A value chunk stands behind its time chunk and before the next one.
+                let behind = chunks.partition_point(|chunk| chunk.offset < value.offset);
+                let own = behind.checked_sub(1).and_then(|own| chunks.get_mut(own));
+                let Some(place) = own.and_then(|own| own.columns.get_mut(at)) else {
+                    let expected = "a value chunk behind a time chunk";
+                    return Err(ReadError::unsound(value.offset, expected, "none before it"));
+                };
+                if place.is_some() {
+                    let expected = "one value chunk of a column for each time chunk";
+                    return Err(ReadError::unsound(value.offset, expected, "another one"));
+                }
+                *place = Some((value.offset, value.statistics.clone()));
+            }
+        }
+        Ok(self.rows_of(types, chunks, selection))
+    }
+
+    fn rows_of(
+        &self,
+        types: Vec<DataType>,
+        mut chunks: Vec<RowChunk>,
+        selection: Selection,
+    ) -> Rows<'_, R> {
+        let (start, end) = selection.times.clone().into_inner();
+        chunks.retain(|chunk| {
+            chunk.statistics.overlaps(start, end)
+                && !selection.cuts.hide_all(chunk.offset, &chunk.statistics)
+        });
+        let clusters = clusters_of(chunks);
+        Rows { file: self, types, clusters, selection, state: State::Between }
+    }
+}
+
+impl<R: ReadAt> Rows<'_, R> {
+    /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
+    ///
+    /// A batch is a page at most, or what is merged at once; it may have no row although others
+    /// follow.
+    pub fn next_into(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        self.shape(batch);
+        loop {
+            let is_there = match &mut self.state {
+                State::Between => match self.clusters.pop() {
+                    None => return Ok(false),
+                    Some(cluster) => {
+                        self.state = self.begin(cluster)?;
+                        continue;
+                    }
+                },
+                State::Single(chunk) => chunk.next_into(self.file, &self.selection, batch)?,
+                State::Merging(merge) => merge.next_into(self.file, &self.selection, batch)?,
+            };
+            if is_there {
+                return Ok(true);
+            }
+            self.state = State::Between;
+        }
+    }
+
+    fn begin(&self, mut cluster: Vec<RowChunk>) -> Result<State, ReadError> {
+        let n_windows = cluster.iter().map(|chunk| chunk.columns.len().saturating_add(1)).sum();
+        if cluster.len() == 1
+            && let Some(chunk) = cluster.pop()
+        {
+            let rows = ChunkRows::open(self.file, chunk, &self.types, n_windows)?;
+            return Ok(State::Single(rows));
+        }
+        Ok(State::Merging(Merge::new(cluster, self.types.clone(), n_windows)))
+    }
+
+    fn shape(&self, batch: &mut Batch) {
+        let types = batch.columns.iter().map(|column| column.data_type);
+        match types.eq(self.types.iter().copied()) {
+            true => batch.clear(),
+            false => *batch = Batch::new(self.types.iter().copied()),
+        }
+    }
+}
+
+/// Chunks in groups whose times overlap, the first group last.
+fn clusters_of(mut chunks: Vec<RowChunk>) -> Vec<Vec<RowChunk>> {
+    chunks.sort_by_key(|chunk| (chunk.statistics.start_time, chunk.offset));
+    let mut clusters: Vec<Vec<RowChunk>> = Vec::new();
+    let mut end = None;
+    for chunk in chunks {
+        let chunk_end = chunk.statistics.end_time;
+        match clusters.last_mut() {
+            Some(cluster) if end >= Some(chunk.statistics.start_time) => cluster.push(chunk),
+            _ => clusters.push(vec![chunk]),
+        }
+        end = end.max(Some(chunk_end));
+    }
+    clusters.reverse();
+    clusters
+}
+
+/// The rows of one [`RowChunk`], page by page.
+#[derive(Debug)]
+pub(crate) struct ChunkRows {
+    /// Marker of the chunk, or of the time chunk.
+    offset: u64,
+    statistics: Statistics,
+    /// Of the chunk, or of the time chunk.
+    pages: Pages,
+    /// Of the value chunks of an aligned device, with the statistics of the index; `None` where the
+    /// group has no value of the column.
+    columns: Option<Vec<Option<(Pages, Statistics)>>>,
+    /// What a body is decompressed into.
+    body: Vec<u8>,
+}
+
+impl ChunkRows {
+    pub(crate) fn open<R: ReadAt>(
+        file: &TsFile<R>,
+        chunk: RowChunk,
+        types: &[DataType],
+        n_windows: usize,
+    ) -> Result<Self, ReadError> {
+        let open = |offset, kind, data_type| {
+            let window = Window::one_of(n_windows);
+            let pages = Pages::open(&file.source, offset, file.data_end(), window, file.limits)?;
+            if pages.header.kind != kind || pages.header.data_type != data_type {
+                let expected = "the kind and type of chunk that the index says";
+                let found = format!("{:?} of {:?}", pages.header.kind, pages.header.data_type);
+                return Err(ReadError::unsound(offset, expected, found));
+            }
+            Ok(pages)
+        };
+        let RowChunk { offset, statistics, is_aligned, columns } = chunk;
+        let kind = if is_aligned { SeriesKind::Time } else { SeriesKind::Plain };
+        let data_type = types.first().copied().filter(|_| !is_aligned);
+        let pages = open(offset, kind, data_type)?;
+        let open_column = |(column, data_type): (Option<(u64, Statistics)>, &DataType)| {
+            // A column without values may have a header alone, or nothing.
+            let Some((offset, statistics)) = column.filter(|(_, it)| it.count > 0) else {
+                return Ok(None);
+            };
+            let pages = open(offset, SeriesKind::Value, Some(*data_type))?;
+            Ok::<_, ReadError>(Some((pages, statistics)))
+        };
+        let columns: Result<Vec<_>, _> = columns.into_iter().zip(types).map(open_column).collect();
+        let columns = columns?;
+        let columns = is_aligned.then_some(columns);
+        Ok(Self { offset, statistics, pages, columns, body: Vec::new() })
+    }
+
+    /// The rows of the next page that has wanted ones; `false` behind the last page.
+    pub(crate) fn next_into<R: ReadAt>(
+        &mut self,
+        file: &TsFile<R>,
+        selection: &Selection,
+        batch: &mut Batch,
+    ) -> Result<bool, ReadError> {
+        let (start, end) = selection.times.clone().into_inner();
+        while let Some(page) = self.pages.next(&file.source)? {
+            let is_single = self.pages.header.is_single_page;
+            let known =
+                page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()));
+            let is_wanted = page.uncompressed_bytes > 0
+                && known.as_ref().is_none_or(|known| {
+                    known.overlaps(start, end) && !selection.cuts.hide_all(self.offset, known)
+                });
+            let value_pages = self.value_pages(file, &page)?;
+            if !is_wanted {
+                continue;
+            }
+            self.decode(file, &page, known.as_ref(), value_pages, batch)?;
+            let first = batch.times.partition_point(|time| *time < start);
+            let behind = batch.times.partition_point(|time| *time <= end);
+            batch.keep_rows(first..behind);
+            selection.cuts.apply(self.offset, batch);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The pages of the value chunks that belong to a time page.
+    fn value_pages<R: ReadAt>(
+        &mut self,
+        file: &TsFile<R>,
+        time_page: &PageHeader,
+    ) -> Result<Vec<Option<PageHeader>>, ReadError> {
+        let columns = self.columns.iter_mut().flatten().map(|column| {
+            let Some((pages, _)) = column else { return Ok(None) };
+            let page = pages.next(&file.source)?;
+            page.map(Some).ok_or_else(|| {
+                let expected = "as many pages in a value chunk as in its time chunk";
+                let found = format!("fewer in {:?}", pages.header.measurement);
+                ReadError::unsound(time_page.offset, expected, found)
+            })
+        });
+        columns.collect()
+    }
+
+    fn decode<R: ReadAt>(
+        &mut self,
+        file: &TsFile<R>,
+        page: &PageHeader,
+        statistics: Option<&Statistics>,
+        value_pages: Vec<Option<PageHeader>>,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let TsFile { source, version, limits, time_encoding, .. } = file;
+        let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
+        let chunk = self.pages.header.clone();
+        let context =
+            PageContext { version, limits, chunk: &chunk, page, statistics, time_encoding };
+        let body = self.pages.body(source, page, &mut self.body)?;
+        let Some(columns) = &mut self.columns else {
+            let Some(column) = batch.columns.first_mut() else { return Ok(()) };
+            column.clear();
+            context.decode_plain(body, &mut batch.times, &mut column.values)?;
+            column.presence.push_many(true, batch.times.len());
+            return Ok(());
+        };
+        context.decode_times(body, &mut batch.times)?;
+        let n_rows = batch.times.len();
+        let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
+        for ((opened, page), column) in columns {
+            let (Some((pages, known)), Some(page)) = (opened, page) else {
+                column.clear();
+                column.presence.push_many(false, n_rows);
+                continue;
+            };
+            let chunk = pages.header.clone();
+            let is_single = chunk.is_single_page;
+            let statistics = page.statistics.as_ref().or(is_single.then_some(&*known));
+            let context = PageContext {
+                version,
+                limits,
+                chunk: &chunk,
+                page: &page,
+                statistics,
+                time_encoding,
+            };
+            let body = match page.uncompressed_bytes {
+                0 => &[][..],
+                _ => pages.body(source, &page, &mut self.body)?,
+            };
+            context.decode_column(body, n_rows, column)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Where the bytes of a file come from, and how they are fetched.
+
+use std::io;
+
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+
+use crate::ReadError;
+
+/// A file as something that can be read anywhere.
+///
+/// Calls may come from several threads at once, as with `pread`.
+pub trait ReadAt {
+    /// Length of the file when it was opened.
+    fn length_bytes(&self) -> u64;
+
+    /// Fills `into` with the bytes from `offset` on; too few of them are an
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
+}
+
+impl ReadAt for [u8] {
+    fn length_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let found = start.and_then(|start| self.get(start..)?.get(..into.len()));
+        into.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn length_bytes(&self) -> u64 {
+        self.as_slice().length_bytes()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.as_slice().read_at(offset, into)
+    }
+}
+
+impl<R: ReadAt + ?Sized> ReadAt for &R {
+    fn length_bytes(&self) -> u64 {
+        (**self).length_bytes()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, into)
+    }
+}
+
+/// Fills `into` with the `length_bytes` from `offset` on, which must lie in the file.
+///
+/// Memory taken: `length_bytes`, after they were found to lie in the file.
+pub(crate) fn fetch(
+    source: &(impl ReadAt + ?Sized),
+    offset: u64,
+    length_bytes: u64,
+    into: &mut Vec<u8>,
+) -> Result<(), ReadError> {
+    let end = offset.checked_add(length_bytes).filter(|end| *end <= source.length_bytes());
+    let (Some(_), Ok(length)) = (end, usize::try_from(length_bytes)) else {
+        let found = format!("{length_bytes} bytes announced");
+        return Err(ReadError::unsound(offset, "a structure that ends within the file", found));
+    };
+    // What is there already is written over, so only what is new has to be zeroed.
+    into.resize(length, 0);
+    source.read_at(offset, into).map_err(|source| ReadError::Io {
+        offset,
+        length_bytes: length,
+        source,
+    })
+}
+
+/// A stretch of a file that moves forward and is fetched ahead.
+#[derive(Debug)]
+pub(crate) struct Window {
+    buffer: Vec<u8>,
+    /// Where `buffer` begins in the file.
+    start: u64,
+    /// How much is fetched at once at least.
+    ahead_bytes: usize,
+}
+
+impl Window {
+    /// One of `n_windows` that are open at once and share [`AHEAD_BYTES`].
+    pub(crate) fn one_of(n_windows: usize) -> Self {
+        let share = AHEAD_BYTES.checked_div(n_windows).unwrap_or(AHEAD_BYTES);
+        let ahead_bytes = share.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+        Self { buffer: Vec::new(), start: 0, ahead_bytes }
+    }
+
+    /// The bytes from `offset` up to `offset + length_bytes`, which must lie before `end`.
+    ///
+    /// Fetches more than that ahead, but none from `end` on.
+    pub(crate) fn bytes(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+        offset: u64,
+        length_bytes: usize,
+        end: u64,
+    ) -> Result<&[u8], ReadError> {
+        if self.held(offset, length_bytes).is_none() {
+            let wanted = length_bytes.max(self.ahead_bytes) as u64;
+            let there = end.saturating_sub(offset).min(wanted);
+            fetch(source, offset, there.max(length_bytes as u64), &mut self.buffer)?;
+            self.start = offset;
+        }
+        Ok(self.held(offset, length_bytes).unwrap_or_default())
+    }
+
+    /// What `parse` makes of the bytes from `offset` on, of which it may need any number before `end`.
+    ///
+    /// `parse` is called again with more bytes while it runs out of them.
+    pub(crate) fn parse<T>(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+        offset: u64,
+        end: u64,
+        mut parse: impl FnMut(&mut Reader<'_>) -> Result<T, Error>,
+    ) -> Result<Result<T, Error>, ReadError> {
+        let there = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let position = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut wanted = PARSE_BYTES;
+        loop {
+            let bytes = self.bytes(source, offset, wanted.min(there), end)?;
+            match parse(&mut Reader::at(bytes, position)) {
+                Err(Error::UnexpectedEnd { .. } | Error::Count { .. }) if wanted < there => {
+                    wanted = wanted.saturating_mul(16);
+                }
+                done => return Ok(done),
+            }
+        }
+    }
+
+    fn held(&self, offset: u64, length_bytes: usize) -> Option<&[u8]> {
+        let skip = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.buffer.get(skip..)?.get(..length_bytes)
+    }
+}
+
+/// What all windows of one scan fetch ahead together.
+const AHEAD_BYTES: usize = 4 << 20;
+/// Some pages of the usual size, so that a disk is not asked for each.
+const AHEAD_BYTES_MIN: usize = 64 * 1024;
+/// More does not make a disk faster.
+const AHEAD_BYTES_MAX: usize = 512 * 1024;
+/// Enough for the header of almost every chunk or page.
+const PARSE_BYTES: usize = 256;

@@ -1,0 +1,390 @@
+//! Statistics: what a file says of the points of a page, a chunk or a series.
+
+use core::cmp::Ordering;
+
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+use tidegate_codec::Writer;
+use tidegate_model::DataType;
+
+use crate::ByteValues;
+use crate::Values;
+
+/// Longest text in a statistics block.
+const TEXT_BYTES_MAX: usize = 256 << 20;
+
+/// Number of points, their times, and what their type keeps of their values.
+///
+/// Of a column of an aligned device they are those of the rows in which the column is not null; of
+/// its time column those of all rows.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // the file has this
+pub struct Statistics {
+    /// Number of points.
+    pub count: u32,
+    /// Least time; `i64::MAX` if there is no point.
+    pub start_time: i64,
+    /// Greatest time; `i64::MIN` if there is no point.
+    pub end_time: i64,
+    /// Of the values.
+    pub values: ValueStatistics,
+}
+
+/// What is kept of values, by their type.
+///
+/// Where there is no point, numbers are zero and texts empty.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // the file has these
+pub enum ValueStatistics {
+    /// BLOB, OBJECT and the time column.
+    None,
+    /// BOOLEAN.
+    Boolean {
+        /// Of the least time.
+        first: bool,
+        /// Of the greatest time.
+        last: bool,
+        /// How many are true.
+        n_true: i64,
+    },
+    /// INT32 and DATE.
+    Int32(Extremes<i32, i64>),
+    /// INT64 and TIMESTAMP.
+    Int64(Extremes<i64, f64>),
+    /// FLOAT.
+    Float(Extremes<f32, f64>),
+    /// DOUBLE.
+    Double(Extremes<f64, f64>),
+    /// TEXT.
+    Text {
+        /// Of the least time.
+        first: Box<[u8]>,
+        /// Of the greatest time.
+        last: Box<[u8]>,
+    },
+    /// STRING.
+    String {
+        /// Of the least time.
+        first: Box<[u8]>,
+        /// Of the greatest time.
+        last: Box<[u8]>,
+        /// The least by bytes.
+        min: Box<[u8]>,
+        /// The greatest by bytes.
+        max: Box<[u8]>,
+    },
+}
+
+/// Of numbers: `T` is their type, `S` that of their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // the file has this
+pub struct Extremes<T, S> {
+    /// The least.
+    pub min: T,
+    /// The greatest.
+    pub max: T,
+    /// Of the least time.
+    pub first: T,
+    /// Of the greatest time.
+    pub last: T,
+    /// All together; of INT32 wrapping.
+    pub sum: S,
+}
+
+impl Statistics {
+    /// Of no point.
+    ///
+    /// `data_type` is `None` for a time column.
+    pub fn empty(data_type: Option<DataType>) -> Self {
+        let none = || Box::from([]);
+        let values = match data_type {
+            Some(DataType::Boolean) => {
+                ValueStatistics::Boolean { first: false, last: false, n_true: 0 }
+            }
+            Some(DataType::Int32 | DataType::Date) => ValueStatistics::Int32(Extremes::default()),
+            Some(DataType::Int64 | DataType::Timestamp) => {
+                ValueStatistics::Int64(Extremes::default())
+            }
+            Some(DataType::Float) => ValueStatistics::Float(Extremes::default()),
+            Some(DataType::Double) => ValueStatistics::Double(Extremes::default()),
+            Some(DataType::Text) => ValueStatistics::Text { first: none(), last: none() },
+            Some(DataType::String) => {
+                ValueStatistics::String { first: none(), last: none(), min: none(), max: none() }
+            }
+            _ => ValueStatistics::None,
+        };
+        Self { count: 0, start_time: i64::MAX, end_time: i64::MIN, values }
+    }
+
+    /// Of points in the order of their times.
+    ///
+    /// # Arguments
+    ///
+    /// - `times`: one per value, ascending
+    /// - `values`: `None` for a time column
+    pub fn of(data_type: Option<DataType>, times: &[i64], values: Option<&Values>) -> Self {
+        let mut found = Self::empty(data_type);
+        let (Some(&start_time), Some(&end_time)) = (times.first(), times.last()) else {
+            return found;
+        };
+        found.count = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        (found.start_time, found.end_time) = (start_time, end_time);
+        match (&mut found.values, values) {
+            (ValueStatistics::Boolean { first, last, n_true }, Some(Values::Boolean(values))) => {
+                *first = values.first().copied().unwrap_or_default();
+                *last = values.last().copied().unwrap_or_default();
+                *n_true = values.iter().map(|value| i64::from(*value)).sum();
+            }
+            (ValueStatistics::Int32(found), Some(Values::Int32(values))) => {
+                *found = extremes(values, 0i64, |sum, value| sum.wrapping_add(i64::from(value)));
+            }
+            (ValueStatistics::Int64(found), Some(Values::Int64(values))) => {
+                // Java adds a long to a double, too, and rounds each time.
+                *found = extremes(values, 0f64, |sum, value| sum + value as f64);
+            }
+            (ValueStatistics::Float(found), Some(Values::Float(values))) => {
+                *found = extremes(values, 0f64, |sum, value| sum + f64::from(value));
+            }
+            (ValueStatistics::Double(found), Some(Values::Double(values))) => {
+                *found = extremes(values, 0f64, |sum, value| sum + value);
+            }
+            (ValueStatistics::Text { first, last }, Some(Values::Bytes(values))) => {
+                (*first, *last) = ends(values);
+            }
+            (ValueStatistics::String { first, last, min, max }, Some(Values::Bytes(values))) => {
+                (*first, *last) = ends(values);
+                *min = values.iter().min().unwrap_or_default().into();
+                *max = values.iter().max().unwrap_or_default().into();
+            }
+            _ => (),
+        }
+        found
+    }
+
+    /// Takes in the statistics of other points of the same series.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
+        }
+        // As IoTDB has it: of two values for one time the one that is merged later counts.
+        let earlier = other.start_time <= self.start_time;
+        let later = other.end_time >= self.end_time;
+        match (&mut self.values, &other.values) {
+            (
+                ValueStatistics::Boolean { first, last, n_true },
+                ValueStatistics::Boolean { first: other_first, last: other_last, n_true: others },
+            ) => {
+                take_if(earlier, first, other_first);
+                take_if(later, last, other_last);
+                *n_true = n_true.wrapping_add(*others);
+            }
+            (ValueStatistics::Int32(own), ValueStatistics::Int32(other)) => {
+                own.merge(other, earlier, later);
+                own.sum = own.sum.wrapping_add(other.sum);
+            }
+            (ValueStatistics::Int64(own), ValueStatistics::Int64(other)) => {
+                own.merge(other, earlier, later);
+                own.sum += other.sum;
+            }
+            (ValueStatistics::Float(own), ValueStatistics::Float(other)) => {
+                own.merge(other, earlier, later);
+                own.sum += other.sum;
+            }
+            (ValueStatistics::Double(own), ValueStatistics::Double(other)) => {
+                own.merge(other, earlier, later);
+                own.sum += other.sum;
+            }
+            (
+                ValueStatistics::Text { first, last },
+                ValueStatistics::Text { first: other_first, last: other_last },
+            ) => {
+                take_if(earlier, first, other_first);
+                take_if(later, last, other_last);
+            }
+            (
+                ValueStatistics::String { first, last, min, max },
+                ValueStatistics::String {
+                    first: other_first,
+                    last: other_last,
+                    min: other_min,
+                    max: other_max,
+                },
+            ) => {
+                take_if(earlier, first, other_first);
+                take_if(later, last, other_last);
+                take_if(other_min < min, min, other_min);
+                take_if(other_max > max, max, other_max);
+            }
+            _ => (),
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.start_time = self.start_time.min(other.start_time);
+        self.end_time = self.end_time.max(other.end_time);
+    }
+
+    /// Whether some point may have a time from `start` to `end`, both included.
+    pub fn overlaps(&self, start: i64, end: i64) -> bool {
+        self.count > 0 && self.start_time <= end && self.end_time >= start
+    }
+
+    /// Reads a block of a type; `None` is that of a time column.
+    pub(crate) fn decode(
+        reader: &mut Reader<'_>,
+        data_type: Option<DataType>,
+    ) -> Result<Self, Error> {
+        let mut found = Self::empty(data_type);
+        found.count = reader.uvar("number of points of statistics")?;
+        found.start_time = reader.i64("start time of statistics")?;
+        found.end_time = reader.i64("end time of statistics")?;
+        let text = |reader: &mut Reader<'_>| {
+            reader.bin("text of statistics", TEXT_BYTES_MAX).map(Box::from)
+        };
+        let (least, greatest, first_of, last_of, sum_of) = (
+            "minimum of statistics",
+            "maximum of statistics",
+            "first value of statistics",
+            "last value of statistics",
+            "sum of statistics",
+        );
+        match &mut found.values {
+            ValueStatistics::None => (),
+            ValueStatistics::Boolean { first, last, n_true } => {
+                *first = reader.bool("0 or 1 as first value of statistics")?;
+                *last = reader.bool("0 or 1 as last value of statistics")?;
+                *n_true = reader.i64("number of true values of statistics")?;
+            }
+            ValueStatistics::Int32(found) => {
+                found.min = reader.i32(least)?;
+                found.max = reader.i32(greatest)?;
+                found.first = reader.i32(first_of)?;
+                found.last = reader.i32(last_of)?;
+                found.sum = reader.i64(sum_of)?;
+            }
+            ValueStatistics::Int64(found) => {
+                found.min = reader.i64(least)?;
+                found.max = reader.i64(greatest)?;
+                found.first = reader.i64(first_of)?;
+                found.last = reader.i64(last_of)?;
+                found.sum = reader.f64(sum_of)?;
+            }
+            ValueStatistics::Float(found) => {
+                found.min = reader.f32(least)?;
+                found.max = reader.f32(greatest)?;
+                found.first = reader.f32(first_of)?;
+                found.last = reader.f32(last_of)?;
+                found.sum = reader.f64(sum_of)?;
+            }
+            ValueStatistics::Double(found) => {
+                found.min = reader.f64(least)?;
+                found.max = reader.f64(greatest)?;
+                found.first = reader.f64(first_of)?;
+                found.last = reader.f64(last_of)?;
+                found.sum = reader.f64(sum_of)?;
+            }
+            ValueStatistics::Text { first, last } => {
+                *first = text(reader)?;
+                *last = text(reader)?;
+            }
+            ValueStatistics::String { first, last, min, max } => {
+                *first = text(reader)?;
+                *last = text(reader)?;
+                *min = text(reader)?;
+                *max = text(reader)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes the block, the mirror of [`decode`](Self::decode).
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uvar(self.count);
+        writer.i64(self.start_time);
+        writer.i64(self.end_time);
+        match &self.values {
+            ValueStatistics::None => (),
+            ValueStatistics::Boolean { first, last, n_true } => {
+                writer.bool(*first);
+                writer.bool(*last);
+                writer.i64(*n_true);
+            }
+            ValueStatistics::Int32(found) => {
+                for value in [found.min, found.max, found.first, found.last] {
+                    writer.i32(value);
+                }
+                writer.i64(found.sum);
+            }
+            ValueStatistics::Int64(found) => {
+                for value in [found.min, found.max, found.first, found.last] {
+                    writer.i64(value);
+                }
+                writer.f64(found.sum);
+            }
+            ValueStatistics::Float(found) => {
+                for value in [found.min, found.max, found.first, found.last] {
+                    writer.f32(value);
+                }
+                writer.f64(found.sum);
+            }
+            ValueStatistics::Double(found) => {
+                for value in [found.min, found.max, found.first, found.last, found.sum] {
+                    writer.f64(value);
+                }
+            }
+            ValueStatistics::Text { first, last } => {
+                writer.bin(first);
+                writer.bin(last);
+            }
+            ValueStatistics::String { first, last, min, max } => {
+                for text in [first, last, min, max] {
+                    writer.bin(text);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Copy + PartialOrd, S> Extremes<T, S> {
+    fn merge(&mut self, other: &Self, earlier: bool, later: bool) {
+        take_if(earlier, &mut self.first, &other.first);
+        take_if(later, &mut self.last, &other.last);
+        // Comparisons with NaN are false in Java as they are here.
+        take_if(other.min < self.min, &mut self.min, &other.min);
+        take_if(other.max > self.max, &mut self.max, &other.max);
+    }
+}
+
+/// Of values in the order of their times. A NaN in front stays minimum and maximum, as in Java.
+fn extremes<T, S>(values: &[T], none: S, add: impl Fn(S, T) -> S) -> Extremes<T, S>
+where
+    T: Copy + Default + PartialOrd,
+    S: Copy,
+{
+    let first = values.first().copied().unwrap_or_default();
+    let last = values.last().copied().unwrap_or_default();
+    let (mut min, mut max, mut sum) = (first, first, none);
+    for &value in values {
+        if matches!(value.partial_cmp(&min), Some(Ordering::Less)) {
+            min = value;
+        }
+        if matches!(value.partial_cmp(&max), Some(Ordering::Greater)) {
+            max = value;
+        }
+        sum = add(sum, value);
+    }
+    Extremes { min, max, first, last, sum }
+}
+
+fn ends(values: &ByteValues) -> (Box<[u8]>, Box<[u8]>) {
+    let last = values.len().checked_sub(1).and_then(|last| values.get(last));
+    (values.get(0).unwrap_or_default().into(), last.unwrap_or_default().into())
+}
+
+fn take_if<T: Clone>(condition: bool, own: &mut T, other: &T) {
+    if condition {
+        own.clone_from(other);
+    }
+}
