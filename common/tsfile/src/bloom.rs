@@ -58,7 +58,8 @@ impl BloomFilter {
         SEEDS.into_iter().take(n_functions).map(move |seed| {
             let hash = murmur3(series.as_bytes(), seed);
             // Java takes the absolute value, of which the least number has none.
-            let bit = hash.checked_abs().map_or(0, i32::unsigned_abs) % n_bits;
+            let bit =
+                hash.checked_abs().map_or(0, i32::unsigned_abs).checked_rem(n_bits).unwrap_or(0);
             ((bit / 8) as usize, 1 << (bit % 8))
         })
     }
@@ -68,7 +69,7 @@ impl BloomFilter {
         let offset = reader.position();
         let length = reader.uvar("length of the bloom filter")?;
         let length = usize::try_from(length).ok().filter(|length| *length <= FILTER_BYTES_MAX);
-        let length = length.ok_or(Error::Length {
+        let length = length.ok_or_else(|| Error::Length {
             offset,
             what: "length of the bloom filter",
             found: i64::from(i32::MAX),

@@ -87,7 +87,7 @@ impl PageContext<'_> {
             let found = format!("{found} instead of {n_rows}");
             return Err(ReadError::unsound(self.page.offset, expected, found));
         }
-        column.presence.from_bits(bits, n_rows);
+        column.presence.set_bits(bits, n_rows);
         self.values(reader.take_rest(), column.presence.count(), &mut column.values)
     }
 
