@@ -1,6 +1,11 @@
 //! Encodings: the pages of IoTDB's libraries, there and back, and hostile bytes.
 
+#[path = "../support/counting.rs"]
+mod counting;
 mod golden;
+mod hostile;
+mod limits;
+mod round_trips;
 #[path = "../support/mod.rs"]
 mod support;
 
