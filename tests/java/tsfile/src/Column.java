@@ -56,8 +56,8 @@ final class Column {
   }
 
   /**
-   * The next `count` values. Some encoders of the library write what its decoders cannot read (SPRINTZ and wide jumps, for
-   * one); such values are replaced by ones that come back.
+   * The next `count` values. Some encoders of the library write what its decoders cannot read (as SPRINTZ does with wide
+   * jumps), and its decoder of GORILLA_V1 reads garbage behind a NaN; such values are replaced by ones that come back.
    */
   List<Object> next(int count) {
     List<Object> drawn = draw(count);

@@ -55,6 +55,7 @@ final class Corpus {
     file("wide-index", Shapes::wideIndex);
     file("extremes", Extremes::small);
     file("long-pages", Extremes::longPages);
+    file("gorilla-v1", Special::gorillaV1);
     if (Library.REGULAR) {
       file("regular", Extremes::regular);
     }
@@ -93,7 +94,6 @@ final class Corpus {
     readBack("rlbe-floats", Special::rlbeFloats);
     readBack("rlbe-blocks", Special::rlbeBlocks);
     readBack("sprintz-jumps", Special::sprintzJumps);
-    readBack("gorilla-v1-nan", Special::gorillaV1Nan);
     readBack("wide-floats", Special::wideFloats);
     readBack("huge-page", Special::hugePage);
     readBack("overlap", Special::overlap);

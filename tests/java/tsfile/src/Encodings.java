@@ -40,7 +40,6 @@ final class Encodings {
     switch (encoding.name()) {
       case "SPRINTZ":
         return true;
-      case "GORILLA_V1":
       case "RLE":
       case "TS_2DIFF":
       case "CAMEL":
@@ -52,7 +51,10 @@ final class Encodings {
     }
   }
 
-  /** The library's decoder gives as many values as its encoder was given. Its readers never ask whether there is a next one. */
+  /**
+   * The library's decoder gives as many values as its encoder was given, and the same ones if the encoding is exact. Its
+   * readers never ask whether there is a next one.
+   */
   static boolean readable(MeasurementSchema schema, List<Object> values) {
     if (values.isEmpty()) {
       return true;
@@ -61,11 +63,13 @@ final class Encodings {
       ByteBuffer bytes = ByteBuffer.wrap(Cells.encode(schema.getValueEncoder(), schema.getType(), values));
       Decoder decoder = Decoder.getDecoderByType(schema.getEncodingType(), schema.getType());
       for (int i = 0; i < values.size(); i++) {
-        Cells.read(decoder, schema.getType(), bytes);
+        Object read = Cells.read(decoder, schema.getType(), bytes);
+        if (!lossy(schema.getType(), schema.getEncodingType()) && !read.equals(values.get(i))) {
+          return false;
+        }
       }
       return true;
     } catch (Exception e) {
- if (System.getenv("DBG")!=null) {System.err.println(schema.getEncodingType()+" "+schema.getType()+" "+(values.size()>12?values.size():values)); e.printStackTrace();}
       return false;
     }
   }
