@@ -40,6 +40,9 @@ public final class Main {
       case "dump":
         each(".points", (file, out) -> Dump.points(file, timeEncoding, out));
         break;
+      case "stats":
+        each(".stats", Stats::print);
+        break;
       case "corpus":
         Corpus.write(Paths.get(word("DIR")));
         break;
