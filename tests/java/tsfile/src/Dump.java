@@ -15,7 +15,7 @@ final class Dump {
     long[] count = {0};
     try (TsFileSequenceReader reader = new TsFileSequenceReader(file)) {
       Series points = new Series(reader, timeEncoding);
-      Library.devices(reader, (device, aligned, series) -> {
+      Library.devices(reader, (id, device, aligned, series) -> {
         List<ChunkMetadata> times = aligned ? Series.chunks(series.get(0)) : null;
         for (TimeseriesMetadata column : aligned ? series.subList(1, series.size()) : series) {
           String prefix = device + ',' + Text.name(column.getMeasurementId()) + ',';

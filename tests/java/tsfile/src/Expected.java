@@ -31,7 +31,7 @@ final class Expected {
     Expected expected = new Expected();
     try (TsFileSequenceReader reader = new TsFileSequenceReader(file.toString())) {
       Series points = new Series(reader, timeEncoding);
-      Library.devices(reader, (device, aligned, series) -> {
+      Library.devices(reader, (id, device, aligned, series) -> {
         List<ChunkMetadata> times = aligned ? Series.chunks(series.get(0)) : null;
         for (TimeseriesMetadata column : aligned ? series.subList(1, series.size()) : series) {
           points.points(column, times, (time, type, value) -> expected.add(device, column.getMeasurementId(), time, type, value));

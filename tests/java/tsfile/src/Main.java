@@ -43,6 +43,9 @@ public final class Main {
       case "stats":
         each(".stats", Stats::print);
         break;
+      case "check":
+        check();
+        break;
       case "corpus":
         Corpus.write(Paths.get(word("DIR")));
         break;
@@ -113,6 +116,21 @@ public final class Main {
         throw new IllegalStateException(command + " of " + file + " failed: " + e, e);
       }
     }
+  }
+
+  /** Any number of files; the exit code says whether all are right. */
+  private void check() {
+    int wrong = 0;
+    while (!arguments.isEmpty()) {
+      String file = arguments.poll();
+      try {
+        System.out.println("ok " + file + " points=" + Check.file(file, timeEncoding));
+      } catch (Exception e) {
+        System.out.println("wrong " + file + ": " + (e.getMessage() == null ? e.toString() : e.getMessage()));
+        wrong++;
+      }
+    }
+    System.exit(wrong == 0 ? 0 : 1);
   }
 
   static Writer writer(OutputStream out) {

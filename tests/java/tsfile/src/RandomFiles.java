@@ -56,7 +56,7 @@ final class RandomFiles {
     }
     try (TsFileSequenceReader reader = new TsFileSequenceReader(path)) {
       Series points = new Series(reader, file.timeEncoding);
-      Library.devices(reader, (device, aligned, series) -> {
+      Library.devices(reader, (id, device, aligned, series) -> {
         List<ChunkMetadata> times = aligned ? Series.chunks(series.get(0)) : null;
         for (TimeseriesMetadata found : aligned ? series.subList(1, series.size()) : series) {
           String name = device + ',' + Text.name(found.getMeasurementId());

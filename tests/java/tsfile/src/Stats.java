@@ -16,7 +16,7 @@ final class Stats {
     try (TsFileSequenceReader reader = new TsFileSequenceReader(file)) {
       out.append("file,").append(Integer.toString(reader.readVersionNumber())).append(',');
       out.append(Long.toString(reader.readFileMetadata().getMetaOffset())).append('\n');
-      Library.devices(reader, (device, aligned, series) -> {
+      Library.devices(reader, (id, device, aligned, series) -> {
         out.append("device,").append(device).append(',').append(aligned ? "aligned" : "plain").append('\n');
         for (TimeseriesMetadata column : series) {
           out.append("series,").append(device).append(',').append(Text.name(column.getMeasurementId())).append(',');

@@ -59,8 +59,18 @@ final class Library {
       Pair<IDeviceID, Boolean> device = devices.next();
       List<TimeseriesMetadata> series = new ArrayList<>();
       reader.getDeviceTimeseriesMetadata(series, devices.getFirstMeasurementNodeOfCurrentDevice(), Collections.emptySet(), true);
-      visitor.device(text(device.left), device.right, series);
+      visitor.device(device.left, text(device.left), device.right, series);
     }
+  }
+
+  /** Finds a series by its name; null if the index does not lead to it. */
+  static TimeseriesMetadata find(TsFileSequenceReader reader, Object id, String measurement) throws IOException {
+    return reader.readTimeseriesMetadata((IDeviceID) id, measurement, true);
+  }
+
+  static long selfCheck(TsFileSequenceReader reader) throws IOException {
+    // Without a schema: building one fails on names that are not paths.
+    return reader.selfCheck(null, new ArrayList<>(), false);
   }
 
   static IChunkReader chunkReader(Chunk chunk) throws IOException {

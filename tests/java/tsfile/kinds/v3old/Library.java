@@ -52,8 +52,18 @@ final class Library {
       Pair<String, Boolean> device = devices.next();
       List<TimeseriesMetadata> series = new ArrayList<>();
       reader.getDeviceTimeseriesMetadata(series, devices.getFirstMeasurementNodeOfCurrentDevice(), Collections.emptySet(), true);
-      visitor.device(Text.device(device.left), device.right, series);
+      visitor.device(device.left, Text.device(device.left), device.right, series);
     }
+  }
+
+  /** Finds a series by its name; null if the index does not lead to it. */
+  static TimeseriesMetadata find(TsFileSequenceReader reader, Object id, String measurement) throws IOException {
+    return reader.readTimeseriesMetadata((String) id, measurement, true);
+  }
+
+  static long selfCheck(TsFileSequenceReader reader) throws IOException {
+    // Without a schema: building one fails on names that are not paths.
+    return reader.selfCheck(null, new ArrayList<>(), false);
   }
 
   static IChunkReader chunkReader(Chunk chunk) throws IOException {

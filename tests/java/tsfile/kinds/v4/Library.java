@@ -16,6 +16,7 @@ import org.apache.tsfile.read.reader.IChunkReader;
 import org.apache.tsfile.read.reader.chunk.AlignedChunkReader;
 import org.apache.tsfile.read.reader.chunk.ChunkReader;
 import org.apache.tsfile.utils.Pair;
+import org.apache.tsfile.write.schema.Schema;
 import org.apache.tsfile.write.writer.TsFileIOWriter;
 
 /** What is different in tsfile 2.4.0: CAMEL, OBJECT, and RLBE that keeps floats exactly. */
@@ -59,8 +60,17 @@ final class Library {
       List<TimeseriesMetadata> series = new ArrayList<>();
       reader.getDeviceTimeseriesMetadata(
           series, devices.getFirstMeasurementNodeOfCurrentDevice(), Collections.emptySet(), true, null);
-      visitor.device(Segments.text(device.left), device.right, series);
+      visitor.device(device.left, Segments.text(device.left), device.right, series);
     }
+  }
+
+  /** Finds a series by its name; null if the index does not lead to it. */
+  static TimeseriesMetadata find(TsFileSequenceReader reader, Object id, String measurement) throws IOException {
+    return reader.readTimeseriesMetadata((IDeviceID) id, measurement, true);
+  }
+
+  static long selfCheck(TsFileSequenceReader reader) throws IOException {
+    return reader.selfCheck(new Schema(), new ArrayList<>(), false);
   }
 
   static IChunkReader chunkReader(Chunk chunk) throws IOException {
