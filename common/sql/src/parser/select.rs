@@ -37,7 +37,8 @@ fn is_series_named_last(cursor: &Cursor<'_>) -> bool {
         Kind::Symbol(symbol) => matches!(symbol, Symbol::Comma | Symbol::Dot),
         _ if next.is_word("FROM") => behind.is_word("root"),
         _ if next.is_word("AS") => {
-            !matches!(behind.kind, Kind::Symbol(_)) && !behind.is_word("FROM")
+            let is_name = !behind.is_word("FROM") || !cursor.peek_at(3).is_word("root");
+            !matches!(behind.kind, Kind::Symbol(_)) && is_name
         }
         _ => false,
     }
