@@ -258,7 +258,12 @@ fn statement() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, rng_seed: RngSeed::Fixed(20_240_501), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 3_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(20_240_501),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_statement_is_taken_and_is_shown_so_that_it_reads_back(text in statement()) {
