@@ -14,9 +14,9 @@ use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
-use tidegate_tsfile::Encoding;
 use tidegate_tsfile::Limits;
 use tidegate_tsfile::TsFile;
+use tidegate_tsfile::Unfinished;
 
 thread_local! {
     /// What this thread holds now, and the most it held since it was last reset.
@@ -57,6 +57,10 @@ fn limits() -> Limits {
     limits
 }
 
+fn unfinished() -> Unfinished {
+    Unfinished { limits: limits(), ..Unfinished::default() }
+}
+
 /// What became of a damaged file.
 #[derive(Debug, Default)]
 struct Tally {
@@ -78,7 +82,7 @@ impl Tally {
     }
 
     fn look(&mut self, bytes: &[u8], sound: u64) {
-        let unfinished = TsFile::open_unfinished(bytes, Encoding::Ts2Diff, limits());
+        let unfinished = TsFile::open_unfinished(bytes, unfinished());
         if let Ok(recovered) = unfinished {
             assert!(recovered.end <= bytes.len() as u64);
             let _ = points::digest(&recovered.file);
@@ -119,7 +123,7 @@ fn no_cut_of_a_file_passes_for_it() {
         for length in 0..bytes.len() {
             let cut = &bytes[..length];
             assert!(TsFile::open(cut).is_err(), "{} cut to {length}", path.display());
-            if let Ok(recovered) = TsFile::open_unfinished(cut, Encoding::Ts2Diff, limits()) {
+            if let Ok(recovered) = TsFile::open_unfinished(cut, unfinished()) {
                 let name = path.display();
                 points::digest(&recovered.file)
                     .unwrap_or_else(|error| panic!("{name} cut to {length}: {error}"));

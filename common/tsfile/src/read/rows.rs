@@ -353,8 +353,15 @@ impl ChunkRows {
         let TsFile { source, version, limits, time_encoding, .. } = file;
         let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
         let chunk = self.pages.header.clone();
-        let context =
-            PageContext { version, limits, chunk: &chunk, page, statistics, time_encoding };
+        let context = PageContext {
+            version,
+            limits,
+            chunk: &chunk,
+            page,
+            statistics,
+            time_encoding,
+            rlbe: None,
+        };
         let body = self.pages.body(source, page, &mut self.body)?;
         let Some(columns) = &mut self.columns else {
             let Some(column) = batch.columns.first_mut() else { return Ok(()) };
@@ -382,6 +389,7 @@ impl ChunkRows {
                 page: &page,
                 statistics,
                 time_encoding,
+                rlbe: None,
             };
             let body = match page.uncompressed_bytes {
                 0 => &[][..],

@@ -19,8 +19,8 @@ use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::Values;
 
-/// The three libraries that wrote the corpus.
-pub const KINDS: [&str; 3] = ["v3old", "v3new", "v4"];
+/// The libraries that wrote the corpus.
+pub const KINDS: [&str; 4] = ["v3old", "v3new", "v4beta", "v4"];
 
 pub fn corpus() -> PathBuf {
     // The complete corpus is made by `tests/java/tsfile/run.sh KIND corpus DIR`.
