@@ -16,6 +16,7 @@ use tidegate_config::ReceiverConfig;
 use tidegate_daemon::control;
 use tidegate_daemon::control::AskError;
 use tidegate_daemon::files;
+use tidegate_daemon::inspect;
 use tidegate_durable::DirStorage;
 
 use crate::daemon;
@@ -48,6 +49,9 @@ enum Command {
     Status(Question),
     /// List what is known to be missing: refused for good, or lost in a damaged spool
     Gaps(Question),
+    /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
+    /// configuration
+    Inspect(Inspect),
     /// Check receiver.properties without starting
     CheckConf(Conf),
     /// Print receiver.properties with every key, its default and its meaning
@@ -73,6 +77,21 @@ struct Question {
     json: bool,
 }
 
+#[derive(Args)]
+struct Inspect {
+    /// The file; its name tells of which kind it is
+    file: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+    /// Of a TsFile: print every page, too
+    #[arg(long, conflicts_with = "json")]
+    pages: bool,
+    /// Of a TsFile: print its points as csv, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "pages"])]
+    points: bool,
+}
+
 /// Does what the arguments ask for.
 pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
@@ -93,6 +112,13 @@ pub(crate) fn main() -> ExitCode {
         }),
         Command::Gaps(question) => {
             ask(&question, "gaps", |value| serde_json::from_value(value).map(render_gaps))
+        }
+        Command::Inspect(Inspect { file, json, pages, points }) => {
+            let what = inspect::Inspect { as_json: json, with_pages: pages, as_points: points };
+            match inspect::run(&file, what) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(1, &format!("{error:#}")),
+            }
         }
         Command::PrintDefaultConf => print(&RECEIVER_TABLE.render_conf()),
     }

@@ -16,7 +16,6 @@ use tidegate_daemon::control;
 use tidegate_daemon::text::rfc3339;
 use tidegate_durable::OpenError;
 
-use crate::inspect;
 use crate::ledger;
 use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipes;
@@ -98,16 +97,6 @@ fn concerned(gap: &Value) -> String {
     };
     let both: Vec<String> = times.into_iter().chain(bytes).collect();
     if both.is_empty() { "-".to_owned() } else { both.join(", ") }
-}
-
-/// `tidegate-sender inspect`.
-pub(crate) fn inspect(file: &Path, json: bool) -> Result<()> {
-    let report = inspect::inspect(file, json)?;
-    print(&report.text)?;
-    match report.damage {
-        None => Ok(()),
-        Some(damage) => bail!("{damage}"),
-    }
 }
 
 /// `tidegate-sender check-conf`.

@@ -7,7 +7,6 @@ mod daemon;
 mod deletion;
 mod drive;
 mod edge;
-mod inspect;
 mod lane_slot;
 mod ledger;
 mod line;
@@ -45,7 +44,8 @@ enum Command {
     Status(Ask),
     /// List what could not be delivered, with the reason
     Gaps(Ask),
-    /// Print what a .resource, .mods or .mods2 file says; needs no daemon and no configuration
+    /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
+    /// configuration
     Inspect(Inspect),
     /// Check sender.properties and all pipe definitions without starting
     CheckConf(Conf),
@@ -76,6 +76,23 @@ struct Inspect {
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+    /// Of a TsFile: print every page, too
+    #[arg(long, conflicts_with = "json")]
+    pages: bool,
+    /// Of a TsFile: print its points as csv, and nothing else
+    #[arg(long, conflicts_with_all = ["json", "pages"])]
+    points: bool,
+}
+
+impl Inspect {
+    fn run(&self) -> anyhow::Result<()> {
+        let what = tidegate_daemon::inspect::Inspect {
+            as_json: self.json,
+            with_pages: self.pages,
+            as_points: self.points,
+        };
+        tidegate_daemon::inspect::run(&self.file, what)
+    }
 }
 
 fn main() -> ExitCode {
@@ -83,7 +100,7 @@ fn main() -> ExitCode {
         Command::Run(conf) => daemon::run(&conf.conf),
         Command::Status(ask) => commands::status(&ask.conf.conf, ask.json),
         Command::Gaps(ask) => commands::gaps(&ask.conf.conf, ask.json),
-        Command::Inspect(inspect) => commands::inspect(&inspect.file, inspect.json),
+        Command::Inspect(inspect) => inspect.run(),
         Command::CheckConf(conf) => commands::check_conf(&conf.conf),
         Command::PrintDefaultConf => commands::print_default_conf(),
     };

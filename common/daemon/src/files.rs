@@ -3,8 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use tidegate_tsfile::ReadAt;
 
 /// The first `bytes_max` bytes of a file and one more if there are more, so that whoever judges the
 /// content also sees that it is too large.
@@ -31,6 +34,35 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("expected a regular file, but found something else")),
+    }
+}
+
+/// A file that is read by `pread`, never mapped: its owner may cut it short at any time.
+#[derive(Debug)]
+pub struct PositionedFile {
+    file: File,
+    length_bytes: u64,
+}
+
+impl PositionedFile {
+    /// Opens a file to be read, if it is one.
+    ///
+    /// # Errors
+    /// As [`open_regular`].
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = open_regular(path)?;
+        let length_bytes = file.metadata()?.len();
+        Ok(Self { file, length_bytes })
+    }
+}
+
+impl ReadAt for PositionedFile {
+    fn length_bytes(&self) -> u64 {
+        self.length_bytes
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(into, offset)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod files;
+pub mod inspect;
 pub mod lock;
 pub mod log;
 pub mod rate_limit;

@@ -54,6 +54,7 @@ pub use read::batch::BatchColumn;
 pub use read::batch::Presence;
 pub use read::chunk::ChunkHeader;
 pub use read::chunk::PageHeader;
+pub use read::chunk::pages_of;
 pub use read::error::ReadError;
 pub use read::file::Device;
 pub use read::file::Devices;

@@ -24,6 +24,7 @@ use crate::TsFileVersion;
 use crate::ValueStatistics;
 use crate::read::chunk::ChunkHeader;
 use crate::read::chunk::Pages;
+use crate::read::file::Index;
 use crate::read::index::device_order;
 use crate::read::index::java_order;
 use crate::read::page::PageContext;
@@ -135,7 +136,7 @@ impl<R: ReadAt> Verifier<'_, R> {
             self.found.n_devices = self.found.n_devices.saturating_add(1);
             let is_behind =
                 before.as_ref().is_none_or(|before| device_order(before.id(), device.id()).is_lt());
-            if !is_behind && file.version() == TsFileVersion::V3 {
+            if !is_behind && self.is_indexed() {
                 let expected = "devices in ascending order in the index";
                 let error = ReadError::unsound(file.data_end(), expected, device.id());
                 self.found.note(device.id().to_string(), error);
@@ -154,7 +155,9 @@ impl<R: ReadAt> Verifier<'_, R> {
         for series in file.series(device)? {
             let series = series?;
             let name = format!("{}.{}", device.id(), series.measurement);
-            if !before.as_ref().is_none_or(|it| java_order(it, &series.measurement).is_lt()) {
+            let is_behind =
+                before.as_ref().is_none_or(|it| java_order(it, &series.measurement).is_lt());
+            if !is_behind && self.is_indexed() {
                 let expected = "measurements in ascending order in the index";
                 let error = ReadError::unsound(file.data_end(), expected, &series.measurement);
                 self.found.note(&name, error);
@@ -337,9 +340,12 @@ impl<R: ReadAt> Verifier<'_, R> {
             Err(error) => return self.found.note("", error),
         };
         let mut device = String::new();
-        let mut end = None;
+        let (mut end, trusted_end) = (None, self.file.data_end());
         for entry in entries {
+            let is_beyond = |offset| !self.is_indexed() && offset >= trusted_end;
             match entry {
+                // What an unfinished file has behind its last whole group is known to be lost.
+                Ok(DataEntry::Group { offset, .. }) if is_beyond(offset) => break,
                 Ok(DataEntry::Group { device: id, .. }) => device = id.to_string(),
                 Ok(DataEntry::Chunk(header)) => self.meet(&device, &header),
                 Ok(DataEntry::PlanIndexes { .. }) => (),
@@ -350,10 +356,11 @@ impl<R: ReadAt> Verifier<'_, R> {
                 }
             }
         }
-        let expected_end = self.file.data_end();
-        if end != Some(expected_end) {
+        let expected_end = trusted_end;
+        if self.is_indexed() && end != Some(expected_end) {
             let expected = "the data section to end where the metadata says";
-            let found = end.map_or("no end".to_owned(), |end| format!("an end at byte {end}"));
+            let found =
+                end.map_or_else(|| "no end".to_owned(), |end| format!("an end at byte {end}"));
             self.found.note("", ReadError::unsound(expected_end, expected, found));
         }
         let missing = self.indexed.iter().filter(|chunk| !chunk.was_met);
@@ -362,6 +369,11 @@ impl<R: ReadAt> Verifier<'_, R> {
             let expected = "a chunk of the series that the index names";
             self.found.note("", ReadError::unsound(offset, expected, "none in the data section"));
         }
+    }
+
+    /// Whether there is an index of the file's own, to be held against its data.
+    fn is_indexed(&self) -> bool {
+        matches!(self.file.index, Index::InFile(_))
     }
 
     fn meet(&mut self, device: &str, header: &ChunkHeader) {

@@ -234,6 +234,25 @@ impl Pages {
     }
 }
 
+/// The headers of the pages of a chunk; ends behind the first error.
+pub fn pages_of<'s, R: ReadAt>(
+    source: &'s R,
+    header: &ChunkHeader,
+) -> impl Iterator<Item = Result<PageHeader, ReadError>> + use<'s, R> {
+    let next = header.data_offset;
+    let (header, window, limits) = (header.clone(), Window::one_of(1), Limits::default());
+    let mut pages = Pages { header, window, next, limits };
+    let mut is_done = false;
+    core::iter::from_fn(move || {
+        if is_done {
+            return None;
+        }
+        let page = pages.next(source).transpose();
+        is_done = !matches!(page, Some(Ok(_)));
+        page
+    })
+}
+
 /// How many times as long as its input the output of a compressor can be.
 ///
 /// A page that claims more costs no memory. zstd and xz have no such limit worth the name.

@@ -1,8 +1,4 @@
-//! `tidegate-sender inspect`: prints what stands in a file beside a TsFile. It changes nothing and
-//! asks no daemon.
-//!
-//! All that can be read of a damaged file is printed; the damage comes last, and is an error, so
-//! that scripts see it.
+//! What stands in the files beside a TsFile: `.resource`, `.mods`, `.mods2`.
 
 use std::fmt::Write;
 use std::io::Read;
@@ -13,7 +9,6 @@ use anyhow::Result;
 use anyhow::bail;
 use serde_json::Value;
 use serde_json::json;
-use tidegate_daemon::files::open_regular;
 use tidegate_tsfile::Deletion;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModEntry;
@@ -30,18 +25,22 @@ use tidegate_tsfile::SimpleProgress;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeIndex;
 
+use super::plain;
+use super::shown;
+use crate::files::open_regular;
+
 /// Larger mods files are cut here: IoTDB compacts them long before.
 const MODS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// What was found: all that goes to standard output, and what is wrong with the file.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) text: String,
-    pub(crate) damage: Option<String>,
+pub(super) struct Report {
+    pub(super) text: String,
+    pub(super) damage: Option<String>,
 }
 
-/// Reads the file and says what is in it.
-pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<Report> {
+/// Reads the file and says what is in it; `None` if its name is that of no companion.
+pub(super) fn inspect(path: &Path, as_json: bool) -> Result<Option<Report>> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let report = if name.ends_with(RESOURCE_SUFFIX) {
         let bytes = read(path, RESOURCE_BYTES_MAX)?;
@@ -67,13 +66,9 @@ pub(crate) fn inspect(path: &Path, as_json: bool) -> Result<Report> {
         };
         Report { text, damage }
     } else {
-        bail!(
-            "{}: expected a name that ends in .resource, .mods or .mods2; nothing else can be \
-             inspected",
-            shown(path)
-        );
+        return Ok(None);
     };
-    Ok(Report { damage: report.damage.map(|it| format!("{}: {it}", shown(path))), ..report })
+    Ok(Some(report))
 }
 
 fn mods_kind(name: &str) -> Option<ModsKind> {
@@ -91,21 +86,8 @@ fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn shown(path: &Path) -> String {
-    plain(&path.display().to_string())
-}
-
 fn pretty(value: &Value) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
-}
-
-/// Names come from outside, and a terminal obeys control characters.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 fn resource_text(resource: &Resource) -> String {
@@ -325,7 +307,7 @@ mod tests {
     use super::*;
 
     fn fixture(below: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(below)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(below)
     }
 
     /// Inspects `bytes` as a file of this name.
@@ -333,7 +315,11 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join(name);
         fs::write(&path, bytes)?;
-        inspect(&path, as_json)
+        super::inspect(&path, as_json).map(Option::unwrap)
+    }
+
+    fn inspect(path: &Path, as_json: bool) -> Result<Report> {
+        super::inspect(path, as_json).map(Option::unwrap)
     }
 
     const MIX: &str = "iotdb-1.2.2/data/datanode/data/sequence/root.mix/5/0";
@@ -409,10 +395,9 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_none_of_these_are_refused_with_what_was_expected() {
+    fn files_that_cannot_be_read_are_refused_with_what_was_expected() {
         let error =
             |name: &str, bytes: &[u8]| format!("{:#}", of_bytes(name, bytes, false).unwrap_err());
-        assert!(error("a.tsfile", b"").contains("a name that ends in .resource, .mods or .mods2"));
         assert!(error("a.resource", b"\x07").contains("expected version 1 at byte 0, but found 7"));
         let error = inspect(Path::new("/nonexistent/a.mods"), false).unwrap_err();
         assert!(format!("{error:#}").starts_with("opening /nonexistent/a.mods: "));
