@@ -47,6 +47,7 @@ copy_sources() {
   case $version in
     1.2.2)
       renames+=(-e 's/org\.apache\.tsfile\.enums\.TSDataType/org.apache.tsfile.file.metadata.enums.TSDataType/')
+      renames+=(-e 's/org\.apache\.tsfile\.block\.column/org.apache.tsfile.read.common.block.column/')
       renames+=(-e 's/org\.apache\.tsfile\./org.apache.iotdb.tsfile./g' -e 's/getMeasurementName()/getMeasurementId()/g')
       ;;
     1.1.3) renames+=(-e 's/getMeasurementName()/getMeasurementId()/g') ;;

@@ -93,6 +93,9 @@ final class Check {
           if (Library.find(reader, id, name) == null) {
             throw new IllegalStateException("the index does not lead to it");
           }
+          if (!Library.mayContain(reader, id, name)) {
+            throw new IllegalStateException("the bloom filter denies it");
+          }
           series(column, device, name.isEmpty() ? null : times, readers, found);
         } catch (Exception e) {
           throw new IllegalStateException("series " + name + " of " + device + ": " + e.getMessage(), e);

@@ -46,6 +46,18 @@ public final class Main {
       case "check":
         check();
         break;
+      case "scan":
+        Bench.scan(word("FILE"), timeEncoding, arguments.isEmpty() ? Integer.MAX_VALUE : (int) number("COLUMNS"));
+        break;
+      case "lookup":
+        Bench.lookup(word("FILE"), timeEncoding, (int) number("N"), number("SEED"));
+        break;
+      case "write":
+        BenchFile.timed(Paths.get(word("DIR")), number("ROWS"), word("SHAPE"));
+        break;
+      case "bulk":
+        BenchFile.bulk(Paths.get(word("FILE")), word("SHAPE"), number("POINTS"));
+        break;
       case "corpus":
         Corpus.write(Paths.get(word("DIR")));
         break;

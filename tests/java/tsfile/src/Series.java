@@ -1,5 +1,6 @@
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.PriorityQueue;
@@ -101,12 +102,12 @@ final class Series {
     Chunk chunk = reader.readMemChunk(metadata);
     if (times == null) {
       timeEncoding(timeEncoding);
-      return new Cursor(Library.chunkReader(chunk), metadata.getOffsetOfChunkHeader());
+      return new Cursor(Library.chunkReader(chunk, null), metadata.getOffsetOfChunkHeader());
     }
     Chunk time = reader.readMemChunk(timeChunk(times, metadata));
     // The library takes the encoding from its configuration, though the header of a time chunk has it.
     timeEncoding(time.getHeader().getEncodingType().name());
-    return new Cursor(Library.alignedChunkReader(time, chunk), metadata.getOffsetOfChunkHeader());
+    return new Cursor(Library.alignedChunkReader(time, Collections.singletonList(chunk), null), metadata.getOffsetOfChunkHeader());
   }
 
   /** Walks through one chunk page by page. */

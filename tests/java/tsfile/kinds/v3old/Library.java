@@ -11,9 +11,12 @@ import org.apache.tsfile.file.metadata.enums.TSEncoding;
 import org.apache.tsfile.read.TsFileDeviceIterator;
 import org.apache.tsfile.read.TsFileSequenceReader;
 import org.apache.tsfile.read.common.Chunk;
+import org.apache.tsfile.read.filter.TimeFilter;
+import org.apache.tsfile.read.filter.basic.Filter;
 import org.apache.tsfile.read.reader.IChunkReader;
 import org.apache.tsfile.read.reader.chunk.AlignedChunkReader;
 import org.apache.tsfile.read.reader.chunk.ChunkReader;
+import org.apache.tsfile.utils.BloomFilter;
 import org.apache.tsfile.utils.Pair;
 import org.apache.tsfile.write.writer.TsFileIOWriter;
 
@@ -66,12 +69,23 @@ final class Library {
     return reader.selfCheck(null, new ArrayList<>(), false);
   }
 
-  static IChunkReader chunkReader(Chunk chunk) throws IOException {
-    return new ChunkReader(chunk, null);
+  /** The file's filter of names lets this one pass, or there is none. */
+  static boolean mayContain(TsFileSequenceReader reader, Object id, String measurement) throws IOException {
+    BloomFilter filter = reader.readFileMetadata().getBloomFilter();
+    return filter == null || filter.contains(id + "." + measurement);
   }
 
-  static IChunkReader alignedChunkReader(Chunk time, Chunk value) throws IOException {
-    return new AlignedChunkReader(time, Collections.singletonList(value), null, Long.MIN_VALUE);
+  static Filter timeIs(long time) {
+    return TimeFilter.eq(time);
+  }
+
+  /** A null filter takes all. */
+  static IChunkReader chunkReader(Chunk chunk, Filter filter) throws IOException {
+    return new ChunkReader(chunk, filter);
+  }
+
+  static IChunkReader alignedChunkReader(Chunk time, List<Chunk> values, Filter filter) throws IOException {
+    return new AlignedChunkReader(time, values, filter, Long.MIN_VALUE);
   }
 
   static void tableModel(Path file, Expected expected) {
