@@ -1,10 +1,33 @@
 //! How times and values stand in a page: one module per encoding.
 
+mod bits;
+mod camel;
+mod chimp;
+mod decode;
+mod dictionary;
+mod encode;
+mod gorilla;
+mod gorilla_v1;
+mod input;
+mod number;
+mod plain;
+mod regular;
+mod rlbe;
+mod rle;
+mod scaled;
+mod sprintz;
+mod ts2diff;
+mod zigzag;
+
 use core::fmt;
+use core::mem;
+use core::num::TryFromIntError;
 use core::ops::Range;
 
 use tidegate_model::DataType;
 
+use self::input::Input;
+use self::input::Output;
 use crate::Encoding;
 use crate::Values;
 
@@ -18,7 +41,10 @@ pub enum RlbeMeaning {
     BitDifference,
 }
 
-/// Decodes times up to the end of `input` and appends them.
+/// Decodes times up to the end of `input` and appends them; in an error, appends none.
+///
+/// IoTDB takes any encoding of INT64 as `time_encoder`, though hardly anybody has another one than
+/// TS_2DIFF. With GORILLA and CHIMP the times end at a sentinel, which is the least time there is.
 ///
 /// # Arguments
 ///
@@ -30,11 +56,23 @@ pub fn decode_times(
     times_max: usize,
     times: &mut Vec<i64>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, input, times_max, times);
-    unreachable!()
+    if input.is_empty() {
+        return Ok(());
+    }
+    let before = times.len();
+    let input = &mut Input::new(encoding, None, input);
+    let decoded = decode::times(input, &mut Output::to_end(times_max, times));
+    if decoded.is_err() {
+        times.truncate(before);
+    }
+    decoded
 }
 
-/// Decodes exactly `n_values` values from `input` and appends them to `values`.
+/// Decodes exactly `n_values` values from `input` and appends them to `values`; in an error, appends
+/// none.
+///
+/// What follows the last value is not looked at: IoTDB does not either, and some writers leave a
+/// sentinel there. But a block or a run that claims more values than the page has is refused.
 ///
 /// # Arguments
 ///
@@ -49,21 +87,45 @@ pub fn decode_values(
     n_values: usize,
     values: &mut Values,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, data_type, rlbe, input, n_values, values);
-    unreachable!()
+    let input = &mut Input::new(encoding, Some(data_type), input);
+    if mem::discriminant(values) != mem::discriminant(&Values::new(data_type)) {
+        return Err(input.unsupported());
+    }
+    if n_values == 0 {
+        return Ok(());
+    }
+    let before = values.len();
+    let decoded = decode::values(input, rlbe, n_values, values);
+    if decoded.is_err() {
+        values.truncate(before);
+    }
+    decoded
 }
 
-/// Encodes the times of one page and appends the bytes to `out`.
+/// Encodes the times of one page and appends the bytes to `out`; in an error, appends none.
+///
+/// PLAIN, RLE and TS_2DIFF; no times become no bytes.
 pub fn encode_times(
     encoding: Encoding,
     times: &[i64],
     out: &mut Vec<u8>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, times, out);
-    unreachable!()
+    if times.is_empty() {
+        return Ok(());
+    }
+    let before = out.len();
+    encode::times(encoding, times, out).map_err(|refusal| {
+        out.truncate(before);
+        refusal.of(encoding, None)
+    })
 }
 
-/// Encodes values `range` of `values`, those of one page, and appends the bytes to `out`.
+/// Encodes values `range` of `values`, those of one page, and appends the bytes to `out`; in an error,
+/// appends none.
+///
+/// All readers of IoTDB since 1.0 read what is written, and get every bit back. That rules TS_2DIFF
+/// and RLE out for FLOAT and DOUBLE: the older readers do not know the escapes. Of SPRINTZ, RLBE,
+/// CAMEL, REGULAR and GORILLA_V1 there are decoders only. No values become no bytes.
 pub fn encode_values(
     encoding: Encoding,
     data_type: DataType,
@@ -71,8 +133,17 @@ pub fn encode_values(
     range: Range<usize>,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, data_type, values, range, out);
-    unreachable!()
+    if range.start > range.end || range.end > values.len() {
+        return Err(EncodingError::TooMany { encoding, max: values.len() });
+    }
+    if range.is_empty() {
+        return Ok(());
+    }
+    let before = out.len();
+    encode::values(encoding, data_type, values, range, out).map_err(|refusal| {
+        out.truncate(before);
+        refusal.of(encoding, Some(data_type))
+    })
 }
 
 /// Why times or values could not be decoded or encoded.
@@ -87,6 +158,11 @@ pub enum EncodingError {
         offset: usize,
         /// What was expected there.
         expected: &'static str,
+    },
+    /// A value, or all of a page, is longer than the encoding can say.
+    TooLong {
+        /// The encoding.
+        encoding: Encoding,
     },
     /// More values than the caller allows.
     TooMany {
@@ -110,6 +186,12 @@ impl fmt::Display for EncodingError {
             Self::Malformed { encoding, offset, expected } => {
                 write!(f, "{encoding} at byte {offset} of the page: expected {expected}")
             }
+            Self::TooLong { encoding } => {
+                write!(
+                    f,
+                    "{encoding}: expected values of which a page can say the length, but found longer ones"
+                )
+            }
             Self::TooMany { encoding, max } => {
                 write!(f, "{encoding}: expected at most {max} values in a page, but found more")
             }
@@ -124,3 +206,25 @@ impl fmt::Display for EncodingError {
 }
 
 impl core::error::Error for EncodingError {}
+
+/// Why an encoder refuses values, for whoever knows encoding and type.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    TooLong,
+    Unsupported,
+}
+
+impl Refusal {
+    fn of(self, encoding: Encoding, data_type: Option<DataType>) -> EncodingError {
+        match self {
+            Self::TooLong => EncodingError::TooLong { encoding },
+            Self::Unsupported => EncodingError::Unsupported { encoding, data_type },
+        }
+    }
+}
+
+impl From<TryFromIntError> for Refusal {
+    fn from(_: TryFromIntError) -> Self {
+        Self::TooLong
+    }
+}
