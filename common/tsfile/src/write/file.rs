@@ -123,13 +123,12 @@ impl<W: Write> TsFileWriter<W> {
         if names::table(&device).is_some() {
             return refuse(device, "columns with common times in the table model", &"a series");
         }
+        // What is closed may be of the same device.
+        self.close_group()?;
         let known = self.tools.devices.get(&device);
         if known.is_some_and(DeviceMemory::is_aligned) {
             return refuse(device, "columns with common times, as before", &series.measurement);
         }
-        self.close_group()?;
-        // What was closed may be of the same series.
-        let known = self.tools.devices.get(&device);
         let known = known.and_then(|known| known.series.get(&series.measurement));
         if known.is_some_and(|known| known.data_type != Some(series.data_type)) {
             let expected = "the type that the series had before";
@@ -161,12 +160,14 @@ impl<W: Write> TsFileWriter<W> {
         }
         self.close_group()?;
         let known = self.tools.devices.get(&device);
-        if known.is_some_and(|known| !known.has_columns(columns)) {
-            return Err(WriteError::Columns {
-                device: device.path,
-                expected: "the columns that it had before",
-                found: format!("{} others", columns.len()).into(),
-            });
+        let expected = match known {
+            Some(known) if !known.is_aligned() => Some("series with times of their own, as before"),
+            Some(known) if !known.has_columns(columns) => Some("the columns that it had before"),
+            _ => None,
+        };
+        if let Some(expected) = expected {
+            let found = format!("{} columns", columns.len()).into();
+            return Err(WriteError::Columns { device: device.path, expected, found });
         }
         let times = known.and_then(|known| known.series.get(""));
         let last_time = times.map(|times| times.statistics.end_time);
