@@ -68,6 +68,18 @@ impl Values {
         }
     }
 
+    /// Forgets the values from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Boolean(values) => values.truncate(len),
+            Self::Int32(values) => values.truncate(len),
+            Self::Int64(values) => values.truncate(len),
+            Self::Float(values) => values.truncate(len),
+            Self::Double(values) => values.truncate(len),
+            Self::Bytes(values) => values.truncate(len),
+        }
+    }
+
     /// The value at `index`.
     pub fn get(&self, index: usize) -> Option<Value> {
         Some(match self {
@@ -112,52 +124,74 @@ impl Values {
     }
 }
 
-/// Byte strings in one buffer.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// Byte strings in one buffer. Equal ones may share their bytes there.
+#[derive(Clone, Debug, Default, Eq)]
 pub struct ByteValues {
-    /// Where each value ends in `bytes`; it begins where the one before it ends.
-    ends: Vec<usize>,
+    /// Where each value begins in `bytes`, and where it ends.
+    spans: Vec<(usize, usize)>,
     bytes: Vec<u8>,
+    total_bytes: usize,
 }
 
 impl ByteValues {
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.spans.is_empty()
     }
 
-    /// How many bytes the values have together.
+    /// How many bytes the values have together. They take less memory where they share bytes.
     pub fn total_bytes(&self) -> usize {
-        self.bytes.len()
+        self.total_bytes
     }
 
     /// The value at `index`.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before));
-        self.bytes.get(start.copied().unwrap_or(0)..end)
+        let (start, end) = *self.spans.get(index)?;
+        self.bytes.get(start..end)
     }
 
     /// All values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+        self.spans.iter().map(|(start, end)| self.bytes.get(*start..*end).unwrap_or_default())
     }
 
     /// Appends one value.
     pub fn push(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
+        let span = self.store(value);
+        self.push_span(span);
     }
 
     /// Forgets the values and keeps the memory.
     pub fn clear(&mut self) {
-        self.ends.clear();
-        self.bytes.clear();
+        self.truncate(0);
+    }
+
+    /// Begins to append values of which many are equal.
+    pub(crate) fn dictionary(&mut self) -> Dictionary<'_> {
+        Dictionary { values: self, entries: Vec::new() }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.spans.truncate(len);
+        let end = self.spans.iter().map(|(_, end)| *end).max();
+        self.bytes.truncate(end.unwrap_or(0));
+        self.total_bytes = self.iter().map(<[u8]>::len).fold(0, usize::saturating_add);
+    }
+
+    fn store(&mut self, value: &[u8]) -> (usize, usize) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        (start, self.bytes.len())
+    }
+
+    fn push_span(&mut self, span: (usize, usize)) {
+        self.total_bytes = self.total_bytes.saturating_add(span.1.saturating_sub(span.0));
+        self.spans.push(span);
     }
 
     fn extend_from(&mut self, other: &Self, range: Range<usize>) -> bool {
@@ -168,5 +202,32 @@ impl ByteValues {
             self.push(other.get(index).unwrap_or_default());
         }
         true
+    }
+}
+
+impl PartialEq for ByteValues {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+/// Appends values by the numbers of what they are; made by [`ByteValues::dictionary`].
+///
+/// A large entry that stands for many values is in memory once, whatever a page claims.
+pub(crate) struct Dictionary<'v> {
+    values: &'v mut ByteValues,
+    entries: Vec<(usize, usize)>,
+}
+
+impl Dictionary<'_> {
+    /// Adds the next entry; it is no value yet.
+    pub(crate) fn add(&mut self, entry: &[u8]) {
+        self.entries.push(self.values.store(entry));
+    }
+
+    /// Appends entry `number` as a value; `false` if there is none.
+    pub(crate) fn push(&mut self, number: usize) -> bool {
+        let entry = self.entries.get(number);
+        entry.map(|span| self.values.push_span(*span)).is_some()
     }
 }

@@ -1,10 +1,31 @@
 //! How times and values stand in a page: one module per encoding.
 
+mod bits;
+mod camel;
+mod chimp;
+mod dictionary;
+mod gorilla;
+mod gorilla_v1;
+mod input;
+mod number;
+mod plain;
+mod regular;
+mod rlbe;
+mod rle;
+mod scaled;
+mod sprintz;
+mod ts2diff;
+mod zigzag;
+
 use core::fmt;
+use core::mem;
 use core::ops::Range;
 
 use tidegate_model::DataType;
 
+use self::input::Input;
+use self::input::Output;
+use self::number::Number;
 use crate::Encoding;
 use crate::Values;
 
@@ -18,7 +39,10 @@ pub enum RlbeMeaning {
     BitDifference,
 }
 
-/// Decodes times up to the end of `input` and appends them.
+/// Decodes times up to the end of `input` and appends them; in an error, appends none.
+///
+/// IoTDB takes any encoding of INT64 as `time_encoder`, though hardly anybody has another one than
+/// TS_2DIFF. With GORILLA and CHIMP the times end at a sentinel, which is the least time there is.
 ///
 /// # Arguments
 ///
@@ -30,11 +54,28 @@ pub fn decode_times(
     times_max: usize,
     times: &mut Vec<i64>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, input, times_max, times);
-    unreachable!()
+    if input.is_empty() {
+        return Ok(());
+    }
+    let before = times.len();
+    let mut out = Output::to_end(times_max, times);
+    let mut input = Input::new(encoding, None, input);
+    let decoded = match encoding {
+        Encoding::Plain => plain::fixed(&mut input, &mut out),
+        // Only floats have two meanings.
+        _ => integers(&mut input, RlbeMeaning::BitDifference, &mut out),
+    };
+    if decoded.is_err() {
+        times.truncate(before);
+    }
+    decoded
 }
 
-/// Decodes exactly `n_values` values from `input` and appends them to `values`.
+/// Decodes exactly `n_values` values from `input` and appends them to `values`; in an error, appends
+/// none.
+///
+/// What follows the last value is not looked at: IoTDB does not either, and some writers leave a
+/// sentinel there. But a block or a run that claims more values than the page has is refused.
 ///
 /// # Arguments
 ///
@@ -49,8 +90,50 @@ pub fn decode_values(
     n_values: usize,
     values: &mut Values,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, data_type, rlbe, input, n_values, values);
-    unreachable!()
+    let mut input = Input::new(encoding, Some(data_type), input);
+    if mem::discriminant(values) != mem::discriminant(&Values::new(data_type)) {
+        return Err(input.unsupported());
+    }
+    if n_values == 0 {
+        return Ok(());
+    }
+    let before = values.len();
+    let decoded = match values {
+        Values::Boolean(values) => booleans(&mut input, &mut Output::exactly(n_values, values)),
+        Values::Int32(values) => {
+            let out = &mut Output::exactly(n_values, values);
+            match encoding {
+                Encoding::Plain => plain::variable(&mut input, out),
+                _ => integers(&mut input, rlbe, out),
+            }
+        }
+        Values::Int64(values) => {
+            let out = &mut Output::exactly(n_values, values);
+            match encoding {
+                Encoding::Plain => plain::fixed(&mut input, out),
+                _ => integers(&mut input, rlbe, out),
+            }
+        }
+        Values::Float(values) => floats(&mut input, rlbe, &mut Output::exactly(n_values, values)),
+        Values::Double(values) => {
+            let out = &mut Output::exactly(n_values, values);
+            match encoding {
+                Encoding::Camel => camel::decode(&mut input, out),
+                _ => floats(&mut input, rlbe, out),
+            }
+        }
+        Values::Bytes(values) => match (encoding, data_type) {
+            (Encoding::Plain, _) => plain::byte_strings(&mut input, n_values, values),
+            (Encoding::Dictionary, DataType::Text | DataType::String) => {
+                dictionary::decode(&mut input, n_values, values)
+            }
+            _ => Err(input.unsupported()),
+        },
+    };
+    if decoded.is_err() {
+        values.truncate(before);
+    }
+    decoded
 }
 
 /// Encodes the times of one page and appends the bytes to `out`.
@@ -124,3 +207,53 @@ impl fmt::Display for EncodingError {
 }
 
 impl core::error::Error for EncodingError {}
+
+fn booleans(input: &mut Input<'_>, out: &mut Output<'_, bool>) -> Result<(), EncodingError> {
+    match input.encoding() {
+        Encoding::Plain => plain::booleans(input, out),
+        Encoding::Rle => rle::decode(input, out, |value: i32| value != 0),
+        _ => Err(input.unsupported()),
+    }
+}
+
+fn integers<T: Number>(
+    input: &mut Input<'_>,
+    rlbe: RlbeMeaning,
+    out: &mut Output<'_, T>,
+) -> Result<(), EncodingError> {
+    match input.encoding() {
+        Encoding::Regular => regular::decode(input, out),
+        Encoding::Rle => rle::decode(input, out, |value| value),
+        Encoding::Ts2Diff => ts2diff::decode(input, out, |value| value),
+        Encoding::Zigzag => zigzag::decode(input, out),
+        _ => numbers(input, rlbe, out),
+    }
+}
+
+fn floats<T: scaled::Scaled>(
+    input: &mut Input<'_>,
+    rlbe: RlbeMeaning,
+    out: &mut Output<'_, T>,
+) -> Result<(), EncodingError> {
+    match input.encoding() {
+        Encoding::GorillaV1 => gorilla_v1::decode(input, out),
+        Encoding::Plain => plain::fixed(input, out),
+        Encoding::Rle | Encoding::Ts2Diff => scaled::decode(input, out),
+        _ => numbers(input, rlbe, out),
+    }
+}
+
+/// What integers and floats have in common.
+fn numbers<T: Number>(
+    input: &mut Input<'_>,
+    rlbe: RlbeMeaning,
+    out: &mut Output<'_, T>,
+) -> Result<(), EncodingError> {
+    match input.encoding() {
+        Encoding::Chimp => chimp::decode(input, out),
+        Encoding::Gorilla => gorilla::decode(input, out),
+        Encoding::Rlbe => rlbe::decode(rlbe, input, out),
+        Encoding::Sprintz => sprintz::decode(input, out),
+        _ => Err(input.unsupported()),
+    }
+}

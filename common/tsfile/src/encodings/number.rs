@@ -1,0 +1,84 @@
+//! The four widths of numbers, as bits: most encodings see nothing else of them.
+
+/// A number of 32 or 64 bits.
+pub(super) trait Number: Copy {
+    /// 32 or 64.
+    const BITS: u32;
+    /// 4 or 8.
+    const BYTES: usize;
+    /// Whether it is FLOAT or DOUBLE.
+    const IS_FLOAT: bool;
+    /// Bits of the value that GORILLA and CHIMP put behind the last one.
+    const SENTINEL: u64;
+
+    /// From the low bits of `bits`.
+    fn from_bits(bits: u64) -> Self;
+
+    /// As the low bits of the result; what is above is 0.
+    fn to_bits(self) -> u64;
+
+    /// From exactly [`BYTES`](Self::BYTES) bytes, most significant first.
+    fn from_be_bytes(bytes: &[u8]) -> Self {
+        Self::from_bits(bytes.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
+    }
+}
+
+impl Number for i32 {
+    const BITS: u32 = 32;
+    const BYTES: usize = 4;
+    const IS_FLOAT: bool = false;
+    const SENTINEL: u64 = 0x8000_0000;
+
+    fn from_bits(bits: u64) -> Self {
+        (bits as u32).cast_signed()
+    }
+
+    fn to_bits(self) -> u64 {
+        self.cast_unsigned().into()
+    }
+}
+
+impl Number for i64 {
+    const BITS: u32 = 64;
+    const BYTES: usize = 8;
+    const IS_FLOAT: bool = false;
+    const SENTINEL: u64 = 0x8000_0000_0000_0000;
+
+    fn from_bits(bits: u64) -> Self {
+        bits.cast_signed()
+    }
+
+    fn to_bits(self) -> u64 {
+        self.cast_unsigned()
+    }
+}
+
+impl Number for f32 {
+    const BITS: u32 = 32;
+    const BYTES: usize = 4;
+    const IS_FLOAT: bool = true;
+    const SENTINEL: u64 = 0x7fc0_0000;
+
+    fn from_bits(bits: u64) -> Self {
+        Self::from_bits(bits as u32)
+    }
+
+    fn to_bits(self) -> u64 {
+        self.to_bits().into()
+    }
+}
+
+impl Number for f64 {
+    const BITS: u32 = 64;
+    const BYTES: usize = 8;
+    const IS_FLOAT: bool = true;
+    const SENTINEL: u64 = 0x7ff8_0000_0000_0000;
+
+    fn from_bits(bits: u64) -> Self {
+        Self::from_bits(bits)
+    }
+
+    fn to_bits(self) -> u64 {
+        self.to_bits()
+    }
+}

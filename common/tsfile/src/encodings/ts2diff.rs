@@ -1,0 +1,43 @@
+//! TS_2DIFF: blocks of up to 129 numbers, as differences from the smallest difference, packed.
+//!
+//! A block is `i32` number of differences, `i32` width, the smallest difference and the first number
+//! (as wide as the type), then the packed rest. IoTDB's writer takes 128 differences a block; readers
+//! take any number. All arithmetic wraps.
+
+use super::EncodingError;
+use super::bits;
+use super::input::Input;
+use super::input::Output;
+use super::number::Number;
+
+pub(super) fn decode<T: Number, V>(
+    input: &mut Input<'_>,
+    out: &mut Output<'_, V>,
+    mut map: impl FnMut(T) -> V,
+) -> Result<(), EncodingError> {
+    while !out.is_done(input) {
+        let n = input.count("a number of differences that is not negative")?;
+        let width = width::<T>(input)?;
+        let min = input.number::<T>("the smallest difference of a block")?;
+        let mut value = input.number::<T>("the first value of a block")?;
+        out.claim(n.saturating_add(1), input)?;
+        let n_bytes = n.saturating_mul(width as usize).div_ceil(8);
+        let packed = input.take(n_bytes, "as many packed bytes as a block claims")?;
+        out.push(map(T::from_bits(value)));
+        bits::unpack(packed, n, width, out.values(), |difference| {
+            value = value.wrapping_add(min).wrapping_add(difference);
+            map(T::from_bits(value))
+        });
+    }
+    Ok(())
+}
+
+fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
+    let offset = input.position();
+    let expected = "a width from 0 to that of the type";
+    let width = input.count(expected)?;
+    u32::try_from(width)
+        .ok()
+        .filter(|width| *width <= T::BITS)
+        .ok_or_else(|| input.malformed_at(offset, expected))
+}

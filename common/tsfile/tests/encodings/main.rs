@@ -1,0 +1,51 @@
+//! Encodings: the pages of IoTDB's libraries, there and back, and hostile bytes.
+
+mod golden;
+#[path = "../support/mod.rs"]
+mod support;
+
+use tidegate_model::DataType;
+use tidegate_tsfile::Encoding;
+use tidegate_tsfile::EncodingError;
+use tidegate_tsfile::RlbeMeaning;
+use tidegate_tsfile::Values;
+use tidegate_tsfile::decode_times;
+use tidegate_tsfile::decode_values;
+
+/// Values as something in which a NaN equals itself and 0 is not -0.
+fn bits(values: &Values) -> Vec<Vec<u8>> {
+    match values {
+        Values::Boolean(values) => values.iter().map(|value| vec![u8::from(*value)]).collect(),
+        Values::Int32(values) => values.iter().map(|value| value.to_be_bytes().into()).collect(),
+        Values::Int64(values) => values.iter().map(|value| value.to_be_bytes().into()).collect(),
+        Values::Float(values) => values.iter().map(|value| value.to_be_bytes().into()).collect(),
+        Values::Double(values) => values.iter().map(|value| value.to_be_bytes().into()).collect(),
+        Values::Bytes(values) => values.iter().map(<[u8]>::to_vec).collect(),
+    }
+}
+
+fn decode(
+    encoding: Encoding,
+    data_type: Option<DataType>,
+    rlbe: RlbeMeaning,
+    bytes: &[u8],
+    n: usize,
+) -> Result<Values, EncodingError> {
+    let Some(data_type) = data_type else {
+        let mut times = Vec::new();
+        return decode_times(encoding, bytes, n, &mut times).map(|()| Values::Int64(times));
+    };
+    let mut values = Values::new(data_type);
+    decode_values(encoding, data_type, rlbe, bytes, n, &mut values).map(|()| values)
+}
+
+#[test]
+fn every_page_of_iotdbs_libraries_is_decoded_to_what_was_written() {
+    let pages = golden::pages();
+    for page in &pages {
+        let n = page.values.len();
+        let found = decode(page.encoding, page.data_type, page.rlbe, &page.bytes, n);
+        assert_eq!(found.as_ref().map(bits), Ok(bits(&page.values)), "{}", page.name());
+    }
+    assert_eq!(pages.len(), 111);
+}
