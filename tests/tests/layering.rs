@@ -12,7 +12,7 @@ use tidegate_tests::workspace::Metadata;
 const LAYERS: &[&[&str]] = &[
     &["tidegate-model"],
     &["tidegate-codec"],
-    &["tidegate-tsfile", "tidegate-wire"],
+    &["tidegate-sql", "tidegate-tsfile", "tidegate-wire"],
     &["tidegate-config", "tidegate-durable", "tidegate-link", "tidegate-source"],
     &["tidegate-daemon"],
     &["tidegate-receiver", "tidegate-sender"],
@@ -54,6 +54,7 @@ const PURE: &[&str] = &[
     "tidegate-link",
     "tidegate-model",
     "tidegate-source",
+    "tidegate-sql",
     "tidegate-tsfile",
     "tidegate-wire",
 ];

@@ -1,0 +1,200 @@
+//! How values compare with literals.
+//!
+//! Numbers compare as numbers, whatever their types, and exactly: IoTDB goes over doubles, which
+//! cannot tell large whole numbers apart. A literal with a point is taken in the series' own
+//! precision, so that `= 0.1` finds 0.1 in a FLOAT. NaN is larger than every number, as in IoTDB.
+
+use core::cmp::Ordering;
+use core::fmt;
+
+use tidegate_model::DataType;
+use tidegate_model::Value;
+
+use super::Condition;
+use super::Filter;
+use super::Literal;
+use super::ValueTest;
+use super::any;
+use crate::Path;
+
+impl Filter {
+    /// Whether each series can be compared as the filter compares it.
+    ///
+    /// # Arguments
+    ///
+    /// - `types`: the type of the series of that number; `None` if there is no such series
+    ///
+    /// # Returns
+    /// The first one that cannot. [`Filter::evaluate`] takes such a comparison for unknown.
+    pub fn check_types(
+        &self,
+        types: &dyn Fn(usize) -> Option<DataType>,
+    ) -> Result<(), TypeMismatch> {
+        self.check(&self.condition, types)
+    }
+
+    fn check(
+        &self,
+        condition: &Condition,
+        types: &dyn Fn(usize) -> Option<DataType>,
+    ) -> Result<(), TypeMismatch> {
+        match condition {
+            Condition::And(members) | Condition::Or(members) => {
+                members.iter().try_for_each(|it| self.check(it, types))
+            }
+            Condition::Constant(_) | Condition::Time(_) => Ok(()),
+            Condition::Not(inner) => self.check(inner, types),
+            Condition::Value { series, test } => {
+                let Some(data_type) = types(*series) else { return Ok(()) };
+                match (test.literal_that_does_not_fit(data_type), self.series.get(*series)) {
+                    (Some(literal), Some(path)) => {
+                        Err(TypeMismatch { series: path.clone(), data_type, literal })
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// A series is compared with a literal of another kind.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // what there is to say
+pub struct TypeMismatch {
+    /// The series, as the filter names it.
+    pub series: Path,
+    /// Its type.
+    pub data_type: DataType,
+    /// The literal.
+    pub literal: Literal,
+}
+
+impl fmt::Display for TypeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, data_type, literal } = self;
+        let expected = match kind_of(*data_type) {
+            Kind::Boolean => "TRUE or FALSE",
+            Kind::Number => "a number",
+            Kind::Text => "a text in quotes",
+        };
+        write!(f, "{series} is {data_type}: expected {expected}, found {literal}")
+    }
+}
+
+impl core::error::Error for TypeMismatch {}
+
+impl ValueTest {
+    /// Whether it holds; `None` if the value is null or of another kind.
+    pub(super) fn holds(&self, value: Option<&Value>) -> Option<bool> {
+        if let Self::IsNull = self {
+            return Some(value.is_none());
+        }
+        let value = value?;
+        match self {
+            Self::Between(low, high) => {
+                let (low, high) = (compare(value, low)?, compare(value, high)?);
+                Some(low.is_ge() && high.is_le())
+            }
+            Self::Compare(comparison, literal) => {
+                compare(value, literal).map(|it| comparison.holds(it))
+            }
+            Self::In(literals) => any(literals, true, |it| compare(value, it).map(Ordering::is_eq)),
+            Self::IsNull => None,
+            Self::Like(like) => match value {
+                Value::Bytes(bytes) => Some(like.matches(bytes)),
+                _ => None,
+            },
+        }
+    }
+
+    fn literal_that_does_not_fit(&self, data_type: DataType) -> Option<Literal> {
+        let fits = |literal: &Literal| {
+            let kind = match literal {
+                Literal::Boolean(_) => Kind::Boolean,
+                Literal::Float(_) | Literal::Integer(_) => Kind::Number,
+                Literal::Text(_) => Kind::Text,
+            };
+            kind == kind_of(data_type)
+        };
+        let like;
+        let literals: &[&Literal] = match self {
+            Self::Between(low, high) => &[low, high],
+            Self::Compare(_, literal) => &[literal],
+            Self::In(list) => return list.iter().find(|it| !fits(it)).cloned(),
+            Self::IsNull => &[],
+            Self::Like(it) => {
+                like = Literal::Text(it.pattern().to_owned());
+                &[&like]
+            }
+        };
+        literals.iter().find(|it| !fits(it)).map(|it| (*it).clone())
+    }
+}
+
+/// What values of a type compare with.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Boolean,
+    Number,
+    Text,
+}
+
+fn kind_of(data_type: DataType) -> Kind {
+    match data_type {
+        DataType::Boolean => Kind::Boolean,
+        DataType::Text | DataType::Blob | DataType::String | DataType::Object => Kind::Text,
+        _ => Kind::Number,
+    }
+}
+
+/// How a value is beside a literal; `None` if they are of different kinds.
+fn compare(value: &Value, literal: &Literal) -> Option<Ordering> {
+    match (value, literal) {
+        (Value::Boolean(value), Literal::Boolean(literal)) => Some(value.cmp(literal)),
+        (Value::Bytes(value), Literal::Text(literal)) => {
+            Some(value.as_slice().cmp(literal.as_bytes()))
+        }
+        (Value::Double(value), Literal::Float(literal)) => Some(doubles(*value, *literal)),
+        (Value::Double(value), Literal::Integer(literal)) => {
+            Some(integer_and_double(*literal, *value).reverse())
+        }
+        (Value::Float(value), Literal::Float(literal)) => {
+            // To the nearest FLOAT; beyond the largest one that is infinity.
+            Some(doubles(f64::from(*value), f64::from(*literal as f32)))
+        }
+        (Value::Float(value), Literal::Integer(literal)) => {
+            Some(integer_and_double(*literal, f64::from(*value)).reverse())
+        }
+        (Value::Int32(value), Literal::Float(literal)) => {
+            Some(integer_and_double(i64::from(*value), *literal))
+        }
+        (Value::Int32(value), Literal::Integer(literal)) => Some(i64::from(*value).cmp(literal)),
+        (Value::Int64(value), Literal::Float(literal)) => {
+            Some(integer_and_double(*value, *literal))
+        }
+        (Value::Int64(value), Literal::Integer(literal)) => Some(value.cmp(literal)),
+        _ => None,
+    }
+}
+
+fn doubles(left: f64, right: f64) -> Ordering {
+    match left.partial_cmp(&right) {
+        Some(ordering) => ordering,
+        None => left.is_nan().cmp(&right.is_nan()),
+    }
+}
+
+/// Exactly, also where a double cannot hold the integer.
+fn integer_and_double(left: i64, right: f64) -> Ordering {
+    /// The first double that no 64-bit integer reaches.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    if right.is_nan() || BEYOND <= right {
+        return Ordering::Less;
+    }
+    if right < -BEYOND {
+        return Ordering::Greater;
+    }
+    let whole = right.trunc();
+    // Whole, and within the bounds of i64: the cast is exact.
+    left.cmp(&(whole as i64)).then(doubles(0.0, right - whole))
+}
