@@ -8,5 +8,7 @@ pub(crate) mod index;
 pub(crate) mod limits;
 pub(crate) mod merge;
 pub(crate) mod page;
+pub(crate) mod recover;
 pub(crate) mod rows;
 pub(crate) mod source;
+pub(crate) mod walk;

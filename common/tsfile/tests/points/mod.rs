@@ -1,0 +1,127 @@
+//! What several tests of the reader need: the corpus, and all points of a file as lines.
+
+// Each test takes what it needs.
+#![allow(dead_code, unreachable_pub)]
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::ReadAt;
+use tidegate_tsfile::ReadError;
+use tidegate_tsfile::Selection;
+use tidegate_tsfile::SeriesKind;
+use tidegate_tsfile::TsFile;
+use tidegate_tsfile::Values;
+
+/// The three libraries that wrote the corpus.
+pub const KINDS: [&str; 3] = ["v3old", "v3new", "v4"];
+
+pub fn corpus() -> PathBuf {
+    // The complete corpus is made by `tests/java/tsfile/run.sh KIND corpus DIR`.
+    let elsewhere = std::env::var_os("TIDEGATE_CORPUS").map(PathBuf::from);
+    elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus"))
+}
+
+/// Files of the corpus with the points that they must have.
+pub fn files() -> Vec<(PathBuf, PathBuf)> {
+    let mut found = Vec::new();
+    for kind in KINDS {
+        let folder = corpus().join(kind);
+        let manifest = fs::read_to_string(folder.join("manifest.csv")).unwrap();
+        for line in manifest.lines().skip(1) {
+            let (file, expected) = line.split_once(',').unwrap();
+            found.push((folder.join(file), folder.join(expected)));
+        }
+    }
+    assert!(found.len() > 30, "the corpus is missing");
+    found
+}
+
+/// Lines of the expected points, sorted.
+pub fn expected(path: &Path) -> Vec<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let mut lines: Vec<String> = text.lines().map(normal).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Java prints a decimal before the bits of a number; only the bits count.
+fn normal(line: &str) -> String {
+    match line.rsplit_once('|') {
+        Some((front, bits)) => {
+            let (front, _) = front.rsplit_once(',').unwrap();
+            format!("{front},{bits}")
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// All points of a file, as lines of the corpus, sorted.
+pub fn points<R: ReadAt>(file: &TsFile<R>) -> Result<Vec<String>, ReadError> {
+    let mut lines = Vec::new();
+    let mut batch = Batch::default();
+    for device in file.devices() {
+        let device = device?;
+        let series: Result<Vec<_>, _> = file.series(&device)?.collect();
+        let series = series?;
+        let time = series.iter().find(|it| it.kind == SeriesKind::Time);
+        for one in series.iter().filter(|it| it.kind != SeriesKind::Time) {
+            let mut rows = match time {
+                Some(time) => {
+                    file.aligned_rows(time, std::slice::from_ref(one), Selection::default())?
+                }
+                None => file.rows(one, Selection::default())?,
+            };
+            while rows.next_into(&mut batch)? {
+                let column = &batch.columns[0];
+                let there = batch.times.iter().zip(column.presence.iter());
+                let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
+                for (at, time) in times.enumerate() {
+                    let value = shown(&column.values, at);
+                    lines.push(format!("{},{},{time},{value}", device.id(), one.measurement));
+                }
+            }
+        }
+    }
+    lines.sort_unstable();
+    Ok(lines)
+}
+
+fn shown(values: &Values, at: usize) -> String {
+    match values {
+        Values::Boolean(values) => values[at].to_string(),
+        Values::Int32(values) => values[at].to_string(),
+        Values::Int64(values) => values[at].to_string(),
+        Values::Float(values) => format!("{:08x}", values[at].to_bits()),
+        Values::Double(values) => format!("{:016x}", values[at].to_bits()),
+        Values::Bytes(values) => {
+            let hex: String =
+                values.get(at).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("x:{hex}")
+        }
+    }
+}
+
+/// Says which lines differ, briefly.
+#[track_caller]
+pub fn compare(what: &str, found: &[String], expected: &[String]) {
+    if found == expected {
+        return;
+    }
+    let missing: Vec<_> = expected.iter().filter(|it| found.binary_search(it).is_err()).collect();
+    let surplus: Vec<_> = found.iter().filter(|it| expected.binary_search(it).is_err()).collect();
+    panic!(
+        "{what}: {} points instead of {}; {} missing, such as {:?}; {} too many, such as {:?}",
+        found.len(),
+        expected.len(),
+        missing.len(),
+        &missing[..missing.len().min(4)],
+        surplus.len(),
+        &surplus[..surplus.len().min(4)],
+    );
+}
