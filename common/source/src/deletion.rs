@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tidegate_model::path;
 use tidegate_tsfile as tsfile;
 use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::Predicate;
 use tidegate_tsfile::Segments;
 use tidegate_tsfile::Target;
 

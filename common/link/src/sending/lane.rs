@@ -64,6 +64,12 @@ pub enum Frame {
     Whole(Vec<u8>),
     /// The payload is this head and bytes of the file.
     Piece(PieceFrame),
+    /// The payload is the next request of [an item of several](Lane::begin_requests); once it is
+    /// there, and before it leaves, [`Lane::handle_supplied`].
+    Supplied {
+        /// The item.
+        token: u64,
+    },
 }
 
 /// Where a lane stands, for `status`.
@@ -340,6 +346,18 @@ impl Lane {
         }
     }
 
+    /// The request that [`Frame::Supplied`] asked for is there: so long is its payload.
+    pub fn handle_supplied(&mut self, now: Time, payload_bytes: u32, is_last_one: bool) {
+        let State::Awaiting { n_bytes: Some(n_bytes), left: Left::Nothing, deadline } =
+            &mut self.state
+        else {
+            return;
+        };
+        let Some(Progress::Requests { is_last, .. }) = &mut self.progress else { return };
+        (*n_bytes, *is_last) = (payload_bytes, is_last_one);
+        *deadline = now + self.config.reply_timeout;
+    }
+
     /// Changes the time-out of all later answers.
     pub fn set_reply_timeout(&mut self, reply_timeout: Duration) {
         self.config.reply_timeout = reply_timeout;
@@ -377,6 +395,19 @@ impl Lane {
         assert!(self.is_ready(), "a delivery begins on a lane that is ready");
         self.progress = Some(Progress::Request { token, payload });
         self.send_next(now).expect("a payload is ready to be sent");
+    }
+
+    /// Begins the delivery of an item that is several requests, at least one. They are supplied one
+    /// by one as [`Frame::Supplied`] asks for them, and the item is accepted with the last one; if
+    /// anything else comes of one of them, all of them are to be sent again.
+    ///
+    /// # Panics
+    ///
+    /// When the lane is not [ready](Self::is_ready).
+    pub fn begin_requests(&mut self, now: Time, token: u64) {
+        assert!(self.is_ready(), "a delivery begins on a lane that is ready");
+        self.progress = Some(Progress::Requests { token, is_last: false });
+        self.send_next(now).expect("what is supplied has no name");
     }
 
     /// Gives up a delivery whose file vanished or changed under it, without an outcome. What the
@@ -486,17 +517,19 @@ impl Lane {
         }
         self.was_of_use = true;
         self.n_useless = 0;
-        match n_bytes {
-            Some(n_bytes) => {
-                self.piece_size.passed(n_bytes);
-                progress.acknowledge(n_bytes);
+        let is_over = n_bytes.is_none_or(|n_bytes| {
+            self.piece_size.passed(n_bytes);
+            progress.acknowledge(n_bytes)
+        });
+        match is_over {
+            false => {
                 if let Err(TooLong) = self.send_next(now) {
                     self.withdraw(now, token);
                     self.report(token, Verdict::Refused, "a name is too long".to_owned());
                 }
             }
-            None => {
-                if matches!(self.progress.take(), Some(Progress::File(_))) {
+            true => {
+                if !matches!(self.progress.take(), Some(Progress::Request { .. })) {
                     self.piece_size.file_accepted();
                 }
                 self.failures = 0;
@@ -545,6 +578,10 @@ impl Lane {
             Step::Piece(piece) => {
                 let n_bytes = piece.n_bytes;
                 (Frame::Piece(piece), Some(n_bytes), Duration::ZERO)
+            }
+            Step::Supplied => {
+                let token = progress.token();
+                (Frame::Supplied { token }, Some(0), Duration::ZERO)
             }
             Step::Last(payload) => {
                 let load_seconds = progress.total_bytes() / LOAD_BYTES_PER_SECOND_MIN;
@@ -642,6 +679,57 @@ mod tests {
             seed: 1,
         });
         (lane, Peers::new(1, 10, Duration::ZERO))
+    }
+
+    /// A lane that is ready at 8 s.
+    fn ready() -> (Lane, Peers) {
+        let (mut lane, mut peers) = lane();
+        lane.want(true);
+        while lane.poll_command(at(0), &mut peers).is_some() {}
+        lane.handle_connected(at(8_000));
+        while lane.poll_command(at(8_000), &mut peers).is_some() {}
+        lane.handle_sent(at(8_000));
+        lane.handle_heard(at(8_000), Heard::Bytes(&[0]));
+        (lane, peers)
+    }
+
+    #[test]
+    fn an_item_of_several_requests_is_accepted_with_the_last_one_and_not_before() {
+        let (mut lane, mut peers) = ready();
+        lane.begin_requests(at(8_000), 7);
+        for number in 0..3 {
+            let supply = Command::Send(Frame::Supplied { token: 7 });
+            assert_eq!(lane.poll_command(at(8_000), &mut peers), Some(supply));
+            lane.handle_held_up(at(50_000));
+            lane.handle_timeout(at(40_000));
+            assert_eq!(lane.phase(), Phase::Awaiting, "it takes long to be read");
+            lane.handle_supplied(at(45_000), 100, number == 2);
+            assert_eq!(lane.poll_timeout(), Some(at(54_000)));
+            lane.handle_sent(at(45_000));
+            lane.handle_heard(at(45_000), Heard::Bytes(&[0]));
+        }
+        let outcome = lane.poll_command(at(45_000), &mut peers);
+        let Some(Command::Outcome { token: 7, verdict: Verdict::Accepted, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(lane.is_ready());
+    }
+
+    #[test]
+    fn an_item_of_several_requests_of_which_one_is_refused_is_refused_whole() {
+        let (mut lane, mut peers) = ready();
+        lane.begin_requests(at(8_000), 7);
+        for answer in [0, 0xff] {
+            while lane.poll_command(at(8_000), &mut peers).is_some() {}
+            lane.handle_supplied(at(8_000), 100, false);
+            lane.handle_sent(at(8_000));
+            lane.handle_heard(at(8_000), Heard::Bytes(&[answer]));
+        }
+        assert_eq!(lane.poll_command(at(8_000), &mut peers), Some(Command::Abandon));
+        let outcome = lane.poll_command(at(8_000), &mut peers);
+        let Some(Command::Outcome { token: 7, verdict: Verdict::Refused, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
     }
 
     #[test]

@@ -349,6 +349,7 @@ impl World {
         let piece = match frame {
             Frame::Whole(payload) => return payload,
             Frame::Piece(piece) => piece,
+            Frame::Supplied { .. } => panic!("the pair has no items of several requests"),
         };
         let current = self.edge(lane).current.clone().expect("a piece belongs to an item");
         assert_eq!(current.lane_token, piece.token, "a piece names the item under way");
