@@ -21,6 +21,7 @@ use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
+use crate::item::Form;
 use crate::listing::ModsMark;
 use crate::listing::ModsSeen;
 use crate::listing::SourceMarks;
@@ -102,8 +103,10 @@ pub struct Sent {
     pub sequence: u64,
     /// Deletions beside it that are dealt with.
     pub mods: Option<ModsMark>,
-    /// CRC-32 of the whole file.
+    /// CRC-32 of the whole file, if that is what left.
     pub crc32: u32,
+    /// In what form it left.
+    pub form: Form,
 }
 
 /// What divides history from what came since: the files of one partition at the creation of the
@@ -156,6 +159,10 @@ impl Record {
                 out.i64(sent.sequence.cast_signed());
                 encode_mods(sent.mods, &mut out);
                 out.i32(sent.crc32.cast_signed());
+                // As before there were other forms.
+                if sent.form != Form::File {
+                    out.u8(form_code(sent.form));
+                }
                 KIND_SENT
             }
             Self::Covered(identity) => {
@@ -234,6 +241,7 @@ impl Record {
                 sequence: reader.i64("number")?.cast_unsigned(),
                 mods: decode_mods(reader)?,
                 crc32: reader.i32("checksum")?.cast_unsigned(),
+                form: decode_form(reader)?,
             }),
             KIND_COVERED => Self::Covered(FileIdentity::decode(reader)?),
             KIND_REQUEUED => {
@@ -343,6 +351,23 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+fn form_code(form: Form) -> u8 {
+    match form {
+        Form::File => 0,
+        Form::Tablets => 1,
+        Form::Nothing => 2,
+    }
+}
+
+fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
+    if reader.is_empty() {
+        return Ok(Form::File);
+    }
+    let code = reader.u8("kind")?;
+    let all = [Form::Tablets, Form::Nothing];
+    all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
+}
 
 fn encode_mods(mods: Option<ModsMark>, out: &mut Writer<'_>) {
     match mods {
