@@ -230,14 +230,13 @@ impl<'f, R: ReadAt> Filling<'f, R> {
         order: &TabletOrder,
         ready: &mut VecDeque<Tablet>,
     ) -> Result<bool, TabletError> {
-        let fixed_bytes = self.fixed_bytes();
+        let fixed_bytes = self.fixed_bytes(order);
         let mut bytes = fixed_bytes;
         let mut times = Vec::new();
         let mut columns: Vec<Vec<Option<Value>>> = vec![Vec::new(); self.columns.len()];
         let mut row = Vec::with_capacity(self.columns.len());
         let row_fixed = self.row_bytes();
-        loop {
-            let Some(time) = self.next_time()? else { break };
+        while let Some(time) = self.next_time()? {
             let texts = self.texts_bytes(time);
             let row_bytes = row_fixed.saturating_add(texts);
             let would_be = bytes.saturating_add(row_bytes);
@@ -273,7 +272,7 @@ impl<'f, R: ReadAt> Filling<'f, R> {
         order: &TabletOrder,
         ready: &mut VecDeque<Tablet>,
     ) -> Result<(), TabletError> {
-        let fixed = self.fixed_bytes().saturating_add(self.row_bytes());
+        let fixed = self.fixed_bytes(order).saturating_add(self.row_bytes());
         let mut part = vec![Vec::from([None]); row.len()];
         let mut bytes = fixed;
         let mut is_any = false;
@@ -365,12 +364,13 @@ impl<'f, R: ReadAt> Filling<'f, R> {
         self.cursors.iter().map(|cursor| cursor.texts_bytes(time)).fold(0, usize::saturating_add)
     }
 
-    fn fixed_bytes(&self) -> usize {
+    fn fixed_bytes(&self, order: &TabletOrder) -> usize {
         let names = self.columns.iter().map(|(name, _)| name.len());
         let tags = self.tags.iter().map(|tag| tag.name.len());
         let all = names.chain(tags).map(|bytes| bytes.saturating_add(COLUMN_BYTES));
-        let database = self.device.path.len();
-        all.fold(TABLET_BYTES.saturating_add(database), usize::saturating_add)
+        let database = order.database.as_ref().map_or(0, String::len);
+        let around = TABLET_BYTES.saturating_add(self.device.path.len()).saturating_add(database);
+        all.fold(around, usize::saturating_add)
     }
 
     /// Bytes of a row but for its texts. A bit of each column is for null.
