@@ -140,6 +140,7 @@ const KIND_MARKS: u8 = 10;
 const KIND_BOUNDARY_TAKEN: u8 = 11;
 const KIND_SEQUENCE: u8 = 12;
 const KIND_ORPHANED: u8 = 13;
+const KIND_SENT_OTHERWISE: u8 = 14;
 /// Form of the bodies below; a journal of a later form is refused, not guessed at.
 const FORM: u8 = 1;
 
@@ -155,15 +156,16 @@ impl Record {
                 KIND_SEEN
             }
             Self::Sent(sent) => {
-                sent.file.encode(&mut out);
-                out.i64(sent.sequence.cast_signed());
-                encode_mods(sent.mods, &mut out);
-                out.i32(sent.crc32.cast_signed());
                 // As before there were other forms.
-                if sent.form != Form::File {
-                    out.u8(form_code(sent.form));
-                }
-                KIND_SENT
+                let kind = match sent.form {
+                    Form::File => KIND_SENT,
+                    form => {
+                        out.u8(form_code(form));
+                        KIND_SENT_OTHERWISE
+                    }
+                };
+                sent.encode(&mut out);
+                kind
             }
             Self::Covered(identity) => {
                 identity.encode(&mut out);
@@ -236,13 +238,11 @@ impl Record {
         }
         let record = match kind {
             KIND_SEEN => Self::Seen(Known::decode(reader)?, decode_mods(reader)?),
-            KIND_SENT => Self::Sent(Sent {
-                file: Known::decode(reader)?,
-                sequence: reader.i64("number")?.cast_unsigned(),
-                mods: decode_mods(reader)?,
-                crc32: reader.i32("checksum")?.cast_unsigned(),
-                form: decode_form(reader)?,
-            }),
+            KIND_SENT => Self::Sent(Sent::decode(Form::File, reader)?),
+            KIND_SENT_OTHERWISE => {
+                let form = decode_form(reader)?;
+                Self::Sent(Sent::decode(form, reader)?)
+            }
             KIND_COVERED => Self::Covered(FileIdentity::decode(reader)?),
             KIND_REQUEUED => {
                 let n_files = reader.count("number of files", 24)?;
@@ -306,6 +306,25 @@ impl Known {
     }
 }
 
+impl Sent {
+    fn encode(&self, out: &mut Writer<'_>) {
+        self.file.encode(out);
+        out.i64(self.sequence.cast_signed());
+        encode_mods(self.mods, out);
+        out.i32(self.crc32.cast_signed());
+    }
+
+    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Self, RecordError> {
+        Ok(Self {
+            file: Known::decode(reader)?,
+            sequence: reader.i64("number")?.cast_unsigned(),
+            mods: decode_mods(reader)?,
+            crc32: reader.i32("checksum")?.cast_unsigned(),
+            form,
+        })
+    }
+}
+
 /// Why a journal record could not be read back.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -339,7 +358,10 @@ impl fmt::Display for RecordError {
                 "ledger record: expected form {FORM}, but found {form}: written by a later version"
             ),
             Self::Kind(kind) => {
-                write!(f, "ledger record: expected kind 1 to {KIND_ORPHANED}, but found {kind}")
+                write!(
+                    f,
+                    "ledger record: expected kind 1 to {KIND_SENT_OTHERWISE}, but found {kind}"
+                )
             }
             Self::NoMods => f.write_str("ledger record: settled deletions without a length"),
             Self::Space(space) => {
@@ -361,9 +383,6 @@ fn form_code(form: Form) -> u8 {
 }
 
 fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
-    if reader.is_empty() {
-        return Ok(Form::File);
-    }
     let code = reader.u8("kind")?;
     let all = [Form::Tablets, Form::Nothing];
     all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
