@@ -156,8 +156,8 @@ impl Edge {
                     other => slot.waiting = other,
                 }
             }
-            ReadReport::Tablets { token, mods_seen } if expected == Some(token) => {
-                self.begin_tablets(at, mods_seen);
+            ReadReport::Tablets { token, dialect, mods_seen } if expected == Some(token) => {
+                self.begin_tablets(at, dialect, mods_seen);
             }
             ReadReport::Nothing { token, mods_seen, has_unknown_types }
                 if expected == Some(token) =>

@@ -77,6 +77,8 @@ pub(crate) enum ReadReport {
     /// It leaves as tablets; they follow in order, at least one.
     Tablets {
         token: u64,
+        /// Their form.
+        dialect: Dialect,
         /// Mods that were beside it; what they delete is in no tablet.
         mods_seen: Option<ModsSeen>,
     },
@@ -286,7 +288,7 @@ impl Points {
             (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
             return Ok(None);
         }
-        (desk.report)(ReadReport::Tablets { token, mods_seen });
+        (desk.report)(ReadReport::Tablets { token, dialect, mods_seen });
         desk.hand_out(piece_bytes, |_| {
             let next = match first.take() {
                 Some(first) => Some(first),

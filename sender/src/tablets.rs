@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_model::Dialect;
 use tidegate_model::Verdict;
 use tidegate_source::Form;
 use tidegate_source::ModsSeen;
@@ -20,7 +21,12 @@ impl Edge {
     /// A file is open whose tablets leave: their delivery begins, once the connection is there.
     ///
     /// To find the first one may take longer than a connection is kept idle.
-    pub(crate) fn begin_tablets(&mut self, at: usize, mods_seen: Option<ModsSeen>) {
+    pub(crate) fn begin_tablets(
+        &mut self,
+        at: usize,
+        dialect: Dialect,
+        mods_seen: Option<ModsSeen>,
+    ) {
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
@@ -32,7 +38,7 @@ impl Edge {
         // What they delete is in no tablet.
         departed.mods_carried = true;
         departed.may_be_hidden = pipe.source.overlaps_file(file.identity);
-        slot.tablets_wait = slot.lane.agreed().map(|(_, dialect)| dialect);
+        slot.tablets_wait = Some(dialect);
     }
 
     /// The connection is there for which tablets wait.

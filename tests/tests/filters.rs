@@ -15,6 +15,7 @@ use tidegate_model::Value as Cell;
 use tidegate_tests::harness;
 use tidegate_tests::harness::Binaries;
 use tidegate_tests::harness::Daemon;
+use tidegate_tests::harness::Gateway;
 use tidegate_tests::harness::ReceiverSetup;
 use tidegate_tests::harness::SenderSetup;
 use tidegate_tests::harness::SourceDirs;
@@ -29,6 +30,7 @@ struct Fixture {
     receiver_setup: ReceiverSetup,
     receiver: Daemon,
     setup: SenderSetup,
+    binaries: Binaries,
 }
 
 impl Fixture {
@@ -47,7 +49,7 @@ impl Fixture {
             receiver_setup.address()
         );
         fs::write(setup.conf().with_file_name("pipes").join("p.toml"), text).expect("a pipe");
-        Self { _dir: dir, receiver_setup, receiver, setup }
+        Self { _dir: dir, receiver_setup, receiver, setup, binaries }
     }
 
     /// Sums of a field over the regions of the pipe, once nothing waits.
@@ -163,6 +165,42 @@ fn the_points_of_a_pattern_that_cuts_files_arrive_as_tablets_in_the_order_of_the
         assert!(payloads.iter().all(|it| it.starts_with(&[1, 0, 3])), "type 3");
         assert_eq!(replay(&payloads), answered("root.mix.d1.s_int32"));
     }
+}
+
+#[test]
+fn a_sender_that_is_killed_between_two_tablets_of_a_file_sends_all_of_them_again() {
+    let keys = "tidegate.dialect = \"1.3\"\ntidegate.piece-size-bytes = 8192";
+    let pattern = "pattern = \"root.pages.d0\"";
+    let undisturbed = Fixture::new(pattern, keys);
+    assert_eq!(undisturbed.run()("tablet_files"), 1);
+    let undisturbed = undisturbed.spooled();
+    let expected = replay(&undisturbed);
+    assert_eq!(expected.len(), 50_000);
+    let fixture = Fixture::new(pattern, keys);
+    let log = fixture.setup.conf().with_file_name("gateway.log");
+    let address = fixture.receiver_setup.address();
+    let gateway = Gateway::start(&fixture.binaries, address, &["--mbit", "2"], &log);
+    let gateway = gateway.expect("a gateway");
+    let pipe = fixture.setup.conf().with_file_name("pipes").join("p.toml");
+    let text = fs::read_to_string(&pipe).expect("a pipe");
+    let slow = text.replace(&address.to_string(), &gateway.address.to_string());
+    fs::write(&pipe, slow).expect("a slow pipe");
+    let mut sender = fixture.setup.start().expect("the sender starts");
+    let waited = harness::poll(WITHIN, "some tablets to have left", || {
+        sender.ensure_running()?;
+        let status = fixture.setup.status()?;
+        let n_bytes = status["pipes"][0]["lanes"][0]["bytes_sent"].as_u64();
+        Ok((n_bytes > Some(60_000)).then_some(()))
+    });
+    waited.expect("it sends");
+    sender.kill9().expect("it dies");
+    drop(gateway);
+    fs::write(&pipe, text).expect("a fast pipe");
+    let sum = fixture.run();
+    assert_eq!((sum("sent_files"), sum("tablet_files")), (1, 1));
+    let payloads = fixture.spooled();
+    assert!(payloads.len() > undisturbed.len(), "some came twice");
+    assert_eq!(replay(&payloads), expected);
 }
 
 #[test]

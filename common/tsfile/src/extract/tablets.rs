@@ -70,8 +70,9 @@ struct Group {
     keeps_empty_rows: bool,
 }
 
-/// Columns of one tablet; beyond these a device's columns go into several.
-const COLUMNS_MAX: usize = 128;
+/// Columns of one tablet; beyond these a device's columns go into several. Each may have a page and
+/// half a megabyte of the file in memory.
+const COLUMNS_MAX: usize = 64;
 /// What a tablet has around its columns, and a column around its values, at most.
 const TABLET_BYTES: usize = 64;
 const COLUMN_BYTES: usize = 48;
