@@ -509,7 +509,7 @@ impl World {
             Broken::CursorBeforeOk => Verdict::Accepted,
             _ => verdict,
         };
-        let departed = Departed { mods, mods_carried: current.mods_carried, crc32: 0 };
+        let departed = Departed { mods, mods_carried: current.mods_carried, ..Departed::default() };
         let outcome = Outcome::bare(verdict, message);
         let source = &mut self.sender.as_mut().expect("the sender runs").source;
         source.handle_outcome(now, current.source_token, &outcome, departed);
