@@ -60,9 +60,9 @@ fn a_file_of_which_nothing_is_wanted_counts_as_one_that_has_left() {
 fn a_file_that_left_in_part_leaves_again_behind_a_late_one_that_it_wins_over() {
     let mut site = site();
     site.departed.form = Form::Tablets;
-    let winner = site.tree.add_with(&unsequence(1), name(5), &[("root.t.d", 1, 9)]);
+    site.tree.add_with(&unsequence(1), name(5), &[("root.t.d", 1, 9)]);
     assert_eq!(site.turn(), ["u5"]);
-    let late = site.tree.add_with(&sequence(1), name(3), &[("root.t.d", 5, 20)]);
+    site.tree.add_with(&sequence(1), name(3), &[("root.t.d", 5, 20)]);
     assert_eq!(site.turns(2), ["s3", "u5"]);
     assert_eq!(site.status(1).tablet_files, 3);
 }
@@ -71,10 +71,10 @@ fn a_file_that_left_in_part_leaves_again_behind_a_late_one_that_it_wins_over() {
 fn tablets_behind_a_file_that_they_overlap_are_told_of_and_others_are_not() {
     for restarts in [false, true] {
         let mut site = site();
-        let whole = site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
+        site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
         assert_eq!(site.turn(), ["s1"]);
         site.departed.form = Form::Tablets;
-        let part = site.tree.add_with(&unsequence(1), name(2), &[("root.t.e", 10, 19)]);
+        site.tree.add_with(&unsequence(1), name(2), &[("root.t.e", 10, 19)]);
         assert_eq!(site.turns(2), ["u2"]);
         if restarts {
             site.restart();
