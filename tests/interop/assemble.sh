@@ -6,9 +6,6 @@
 # shellcheck source=tests/interop/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ATTEMPTS=4
-COPY_GOAL=org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
-
 write_pom() {
   local artifact
   echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
@@ -17,36 +14,6 @@ write_pom() {
     echo "<dependency><groupId>org.apache.iotdb</groupId><artifactId>$artifact</artifactId><version>$IOTDB_VERSION</version></dependency>"
   done
   echo '</dependencies></project>'
-}
-
-# Maven names every file it fetches; one line for every 25 is progress enough.
-progress() {
-  local line fetched=0
-  while IFS= read -r line; do
-    case $line in
-      *Downloaded\ from*.jar*)
-        fetched=$((fetched + 1))
-        if [ $((fetched % 25)) -eq 0 ]; then say "$fetched jars fetched"; fi
-        ;;
-      *ERROR*) say "$line" ;;
-    esac
-  done
-}
-
-assemble() {
-  local home=$1 attempt
-  rm -rf "${home:?}/lib" "${home:?}/lib.new"
-  write_pom >"$home/pom.xml"
-  for ((attempt = 1; attempt <= ATTEMPTS; attempt++)); do
-    # -U: a download that failed once is remembered as missing otherwise.
-    if (cd "$home" && mvn -B -U "$COPY_GOAL" -DoutputDirectory="$home/lib.new" -DincludeScope=runtime 2>&1) | progress; then
-      mv "$home/lib.new" "$home/lib"
-      return 0
-    fi
-    say "attempt $attempt of $ATTEMPTS failed"
-    sleep $((attempt * 5))
-  done
-  die "Maven could not fetch IoTDB $IOTDB_VERSION; is the network or a mirror in ~/.m2/settings.xml reachable?"
 }
 
 main() {
@@ -59,7 +26,8 @@ main() {
     need_tools java javac mvn
     say "fetching IoTDB $IOTDB_VERSION (about 110 MB) into $home/lib"
     started=$(now_ms)
-    assemble "$home"
+    write_pom >"$home/pom.xml"
+    fetch_jars "$home" "IoTDB $IOTDB_VERSION"
     touch "$home/.done"
     say "$(find "$home/lib" -name '*.jar' | wc -l) jars, $(du -sm "$home/lib" | cut -f1) MB, $((($(now_ms) - started) / 1000)) s"
   fi

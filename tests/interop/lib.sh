@@ -37,6 +37,39 @@ need_tools() {
   for c in "$@"; do command -v "$c" >/dev/null 2>&1 || die "$c is still missing after the installation"; done
 }
 
+JAR_ATTEMPTS=4
+COPY_GOAL=org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies
+
+# Maven names every file it fetches; one line for every 25 is progress enough.
+fetch_progress() {
+  local line fetched=0
+  while IFS= read -r line; do
+    case $line in
+      *Downloaded\ from*.jar*)
+        fetched=$((fetched + 1))
+        if [ $((fetched % 25)) -eq 0 ]; then say "$fetched jars fetched"; fi
+        ;;
+      *ERROR*) say "$line" ;;
+    esac
+  done
+}
+
+# fetch_jars DIRECTORY WHAT: copies what DIRECTORY/pom.xml depends on into DIRECTORY/lib, which is there whole or not at all.
+fetch_jars() {
+  local home=$1 what=$2 attempt
+  rm -rf "${home:?}/lib" "${home:?}/lib.new"
+  for ((attempt = 1; attempt <= JAR_ATTEMPTS; attempt++)); do
+    # -U: a download that failed once is remembered as missing otherwise.
+    if (cd "$home" && mvn -B -U "$COPY_GOAL" -DoutputDirectory="$home/lib.new" -DincludeScope=runtime 2>&1) | fetch_progress; then
+      mv "$home/lib.new" "$home/lib"
+      return 0
+    fi
+    say "attempt $attempt of $JAR_ATTEMPTS failed"
+    sleep $((attempt * 5))
+  done
+  die "Maven could not fetch $what; is the network or a mirror in ~/.m2/settings.xml reachable?"
+}
+
 instance_dir() { echo "$run_dir/$1"; }
 
 # An instance name becomes a directory and part of the cluster name.

@@ -10,7 +10,7 @@ main() {
   exec 9>"$out/.lock"
   flock 9
   "$interop_dir/assemble.sh" >/dev/null
-  if [ ! -e "$out/.done" ] || [ -n "$(find "$here" -name '*.java' -newer "$out/.done" -print -quit)" ]; then
+  if [ ! -e "$out/.done" ] || [ -n "$(find "$here" -maxdepth 1 -name '*.java' -newer "$out/.done" -print -quit)" ]; then
     need_tools javac
     rm -rf "$out/classes"
     mkdir -p "$out/classes"

@@ -58,5 +58,9 @@ pub const DEPTH_MAX: usize = 64;
 /// Columns that the items and the paths behind FROM make together, before wildcards are looked up.
 pub const COLUMNS_MAX: usize = 16 * 1024;
 
+/// Memory that those columns, or the series of a filter, take together, about: a short statement with
+/// one long path would multiply it.
+pub const COLUMNS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// A pattern behind LIKE may not be longer: matching takes time in proportion to it, for each row.
 pub const LIKE_BYTES_MAX: usize = 1024;

@@ -5,6 +5,9 @@ use core::fmt;
 use crate::keyword;
 use crate::lexer;
 
+/// Memory that a node takes beside its text.
+const NODE_BYTES: usize = 40;
+
 /// A path, a pattern, or a part of one: nodes in the order in which they stand.
 ///
 /// A node is as IoTDB keeps it: in backticks only if it is a number or has other characters than
@@ -38,6 +41,11 @@ impl Path {
     /// Whether it has a wildcard.
     pub fn is_pattern(&self) -> bool {
         self.nodes.iter().any(|it| it.contains('*') && !it.starts_with('`'))
+    }
+
+    /// What it takes in memory, about.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        self.nodes.iter().map(|it| it.len().saturating_add(NODE_BYTES)).sum()
     }
 
     /// This one with `suffix` behind it.

@@ -386,6 +386,14 @@ fn items_stand_behind_every_path_and_no_more_than_allowed() {
     };
     assert_eq!(many(COLUMNS_MAX / 128).columns().expect("columns").len(), COLUMNS_MAX);
     assert!(many(COLUMNS_MAX / 128 + 1).columns().is_err());
+    // One long path before many items, or behind many paths.
+    let long = "x.".repeat(10_000) + "x";
+    let items = vec!["s"; 10_000].join(",");
+    assert!(select(&format!("SELECT {items} FROM root.{long}")).columns().is_err());
+    let from = vec!["root"; 8_000].join(",");
+    let it = select(&format!("SELECT {long} FROM {from} WHERE {}.x > 5", &long[..999]));
+    assert!(it.columns().is_err());
+    assert!(it.filter.expect("a filter").behind(&it.from).is_err());
     let Statement::SelectLast(last) = parsed("SELECT LAST * FROM root.a, root.b") else {
         panic!("no SELECT LAST")
     };
@@ -411,5 +419,26 @@ fn the_longest_statements_take_no_time_to_speak_of() {
             &format!("SELECT {}", odd.repeat((STATEMENT_BYTES_MAX - 10) / odd.len())),
             &context(),
         );
+    }
+}
+
+#[test]
+fn every_example_of_the_manual_is_taken() {
+    let manual = include_str!("../../../docs/manual/sql.md");
+    let mut n_statements = 0;
+    for block in manual.split("```sql\n").skip(1) {
+        let (block, _) = block.split_once("```").expect("the end of an example");
+        for statement in block.lines() {
+            parsed(statement);
+            n_statements += 1;
+        }
+    }
+    assert!(10 < n_statements, "the examples were not found");
+    let (_, shown) = manual.split_once("line 1, column 11").expect("the example of an error");
+    let (shown, _) = shown.split_once("\n```").expect("its end");
+    let error = refused("SELECT s1 FORM root.plant.d1").to_string();
+    assert_eq!(error, format!("line 1, column 11{shown}"));
+    for max in [STATEMENT_BYTES_MAX, DEPTH_MAX, COLUMNS_MAX, LIKE_BYTES_MAX] {
+        assert!(manual.contains(&format!(" {max} ")), "{max} is not in the manual");
     }
 }

@@ -4,6 +4,8 @@ use tidegate_codec::Error;
 use tidegate_codec::Reader;
 use tidegate_codec::Writer;
 
+use crate::TsFileVersion;
+
 /// Most bytes of a filter; IoTDB's own limit on bits is 256 MiB of them.
 const FILTER_BYTES_MAX: usize = 64 << 20;
 /// Seeds of the hash functions, as many of them as a filter has functions.
@@ -58,25 +60,30 @@ impl BloomFilter {
         SEEDS.into_iter().take(n_functions).map(move |seed| {
             let hash = murmur3(series.as_bytes(), seed);
             // Java takes the absolute value, of which the least number has none.
-            let bit = hash.checked_abs().map_or(0, i32::unsigned_abs) % n_bits;
+            let bit =
+                hash.checked_abs().map_or(0, i32::unsigned_abs).checked_rem(n_bits).unwrap_or(0);
             ((bit / 8) as usize, 1 << (bit % 8))
         })
     }
 
     /// Reads a filter; `None` if the file has none.
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, Error> {
+    pub(crate) fn decode(
+        reader: &mut Reader<'_>,
+        version: TsFileVersion,
+    ) -> Result<Option<Self>, Error> {
         let offset = reader.position();
         let length = reader.uvar("length of the bloom filter")?;
         let length = usize::try_from(length).ok().filter(|length| *length <= FILTER_BYTES_MAX);
-        let length = length.ok_or(Error::Length {
+        let length = length.ok_or_else(|| Error::Length {
             offset,
             what: "length of the bloom filter",
             found: i64::from(i32::MAX),
             max: FILTER_BYTES_MAX,
         })?;
-        if length == 0 {
+        if length == 0 && version != TsFileVersion::V3 {
             return Ok(None);
         }
+        // In v3 an empty filter has its numbers, too.
         let bytes = reader.take(length, "bloom filter")?.to_vec();
         let n_bits = reader.uvar("number of bits of the bloom filter")?;
         let n_functions = reader.uvar("number of hash functions of the bloom filter")?;

@@ -73,6 +73,7 @@ pub use read::index::TableColumn;
 pub use read::index::TableSchema;
 pub use read::limits::Limits;
 pub use read::recover::Recovered;
+pub use read::recover::Unfinished;
 pub use read::rows::ALL_TIMES;
 pub use read::rows::Rows;
 pub use read::rows::Selection;

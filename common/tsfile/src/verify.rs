@@ -237,6 +237,7 @@ impl<R: ReadAt> Verifier<'_, R> {
                 page: &page,
                 statistics: known,
                 time_encoding: file.time_encoding,
+                rlbe: None,
             };
             let statistics = self.page(&mut pages, &context)?;
             if let Some(known) = &page.statistics {
@@ -267,6 +268,7 @@ impl<R: ReadAt> Verifier<'_, R> {
             page: &page,
             statistics: page.statistics.as_ref(),
             time_encoding: file.time_encoding,
+            rlbe: None,
         };
         let body = pages.body(&file.source, &page, &mut self.body)?;
         context.decode_times(body, &mut self.times)

@@ -224,4 +224,8 @@ fn a_filter_is_put_onto_so_many_series_and_no_more() {
     let half = crate::COLUMNS_MAX / 2;
     assert!(it.spread(&mut |_| paths(half)).is_ok());
     assert!(it.spread(&mut |_| paths(half + 1)).is_err());
+    // What is said about each of them is as large as a statement may be.
+    let it = filter(&format!("s IN ({}1)", "1,".repeat(30_000)));
+    assert!(it.spread(&mut |_| paths(8)).is_ok());
+    assert!(it.spread(&mut |_| paths(9)).is_err());
 }

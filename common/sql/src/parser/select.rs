@@ -24,14 +24,24 @@ use crate::lexer::Symbol;
 
 /// What follows SELECT.
 pub(super) fn select(cursor: &mut Cursor<'_>) -> Result<Statement, SqlError> {
-    // LAST may also be the name of a series.
-    let next = cursor.peek_at(1);
-    let goes_on = [Symbol::Dot, Symbol::Comma].iter().any(|it| next.is_symbol(*it));
-    let is_name = goes_on || next.is_word("FROM") || next.is_word("AS");
-    if !is_name && cursor.take_word("LAST") {
+    if !is_series_named_last(cursor) && cursor.take_word("LAST") {
         return last(cursor).map(Statement::SelectLast);
     }
     rows(cursor).map(Statement::Select)
+}
+
+/// Whether a LAST that is next names a series, to judge by what follows it.
+fn is_series_named_last(cursor: &Cursor<'_>) -> bool {
+    let (next, behind) = (cursor.peek_at(1), cursor.peek_at(2));
+    match next.kind {
+        Kind::Symbol(symbol) => matches!(symbol, Symbol::Comma | Symbol::Dot),
+        _ if next.is_word("FROM") => behind.is_word("root"),
+        _ if next.is_word("AS") => {
+            let is_name = !behind.is_word("FROM") || !cursor.peek_at(3).is_word("root");
+            !matches!(behind.kind, Kind::Symbol(_)) && is_name
+        }
+        _ => false,
+    }
 }
 
 fn rows(cursor: &mut Cursor<'_>) -> Result<Select, SqlError> {

@@ -124,7 +124,7 @@ impl Presence {
     }
 
     /// From the bits of a page, the highest of the first byte first.
-    pub(crate) fn from_bits(&mut self, bits: &[u8], n_rows: usize) {
+    pub(crate) fn set_bits(&mut self, bits: &[u8], n_rows: usize) {
         self.n_rows = n_rows;
         self.bits.clear();
         self.bits.extend_from_slice(bits);

@@ -66,7 +66,7 @@ impl ChunkHeader {
         let data_type = decode_type(reader, kind)?;
         let at = reader.position();
         let code = reader.u8("compression of a chunk")?;
-        let compression = Compression::from_code(code).ok_or(Error::Value {
+        let compression = Compression::from_code(code).ok_or_else(|| Error::Value {
             offset: at,
             expected: "a compression (LZO, SDT, PAA and PLA are in no file of IoTDB 1.0 or later)",
             found: code.into(),

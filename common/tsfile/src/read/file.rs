@@ -178,9 +178,10 @@ impl<R: ReadAt> TsFile<R> {
     pub fn devices(&self) -> Devices<'_, R> {
         let walk = match &self.index {
             Index::InFile(metadata) => {
-                Walk::over(metadata.roots.iter().map(|root| root.node.clone()))
+                let roots = metadata.roots.iter().map(|root| root.node.clone());
+                Walk::over(roots, self.metadata_bytes())
             }
-            Index::Found { .. } => Walk::over([]),
+            Index::Found { .. } => Walk::nothing(),
         };
         Devices { file: self, walk, n_found: 0 }
     }
@@ -218,8 +219,11 @@ impl<R: ReadAt> TsFile<R> {
     /// All series of a device, in the order of the index; a time column comes first.
     pub fn series<'f>(&'f self, device: &Device) -> Result<SeriesOf<'f, R>, ReadError> {
         let (walk, found) = match device.place {
-            Place::Node { start, end } => (Walk::over([self.node(start, end)?]), &[][..]),
-            Place::Found(at) => (Walk::over([]), self.found(at)),
+            Place::Node { start, end } => {
+                let root = self.node(start, end)?;
+                (Walk::over([root], self.metadata_bytes()), &[][..])
+            }
+            Place::Found(at) => (Walk::nothing(), self.found(at)),
         };
         Ok(SeriesOf { file: self, walk, block: Vec::new(), taken_bytes: 0, block_start: 0, found })
     }
@@ -267,6 +271,11 @@ impl<R: ReadAt> TsFile<R> {
             }
         }
         Ok(None)
+    }
+
+    /// Length of what stands behind the data.
+    fn metadata_bytes(&self) -> u64 {
+        self.source.length_bytes().saturating_sub(self.data_end())
     }
 
     fn found(&self, at: usize) -> &[SeriesMetadata] {
@@ -328,13 +337,20 @@ struct Walk<K> {
     stack: Vec<(core::iter::Peekable<std::vec::IntoIter<Child<K>>>, NodeKind)>,
     /// Roots that come later, the next one last.
     later: Vec<Node<K>>,
+    /// How many bytes nodes may still have: more than the metadata section has means that nodes
+    /// have several parents, and the walk might not end in years.
+    left_bytes: u64,
 }
 
 impl<K: Key> Walk<K> {
-    fn over(roots: impl IntoIterator<Item = Node<K>>) -> Self {
+    fn over(roots: impl IntoIterator<Item = Node<K>>, left_bytes: u64) -> Self {
         let mut later: Vec<Node<K>> = roots.into_iter().collect();
         later.reverse();
-        Self { stack: Vec::new(), later }
+        Self { stack: Vec::new(), later, left_bytes }
+    }
+
+    fn nothing() -> Self {
+        Self::over([], 0)
     }
 
     /// The next child of a leaf.
@@ -355,6 +371,11 @@ impl<K: Key> Walk<K> {
             if self.stack.len() >= INDEX_DEPTH_MAX {
                 return Err(too_deep(Some(&child)));
             }
+            let length_bytes = child.end.saturating_sub(child.start);
+            self.left_bytes = self.left_bytes.checked_sub(length_bytes).ok_or_else(|| {
+                let expected = "an index in which every node has one parent";
+                ReadError::unsound(child.start, expected, "a node that was met before")
+            })?;
             let node: Node<K> = file.node(child.start, child.end)?;
             self.stack.push((node.children.into_iter().peekable(), node.kind));
         }
@@ -385,7 +406,7 @@ impl<R: ReadAt> Iterator for Devices<'_, R> {
                 Some(Ok(Device { id, place: Place::Node { start, end } }))
             }
             Err(error) => {
-                self.walk = Walk::over([]);
+                self.walk = Walk::nothing();
                 Some(Err(error))
             }
         }
@@ -435,7 +456,7 @@ impl<R: ReadAt> Iterator for SeriesOf<'_, R> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance();
         if next.is_err() {
-            self.walk = Walk::over([]);
+            self.walk = Walk::nothing();
             self.block.clear();
         }
         next.transpose()

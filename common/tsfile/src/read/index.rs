@@ -122,11 +122,12 @@ impl<K: Key> Node<K> {
         let end = offset_of(reader, "end offset of an index node")?;
         let offset = reader.position();
         let found = reader.u8("kind of an index node")?;
-        let kind = K::KINDS.into_iter().find(|kind| kind.code() == found).ok_or(Error::Value {
-            offset,
-            expected: "the kind of index node that belongs here",
-            found: found.into(),
-        })?;
+        let kind =
+            K::KINDS.into_iter().find(|kind| kind.code() == found).ok_or_else(|| Error::Value {
+                offset,
+                expected: "the kind of index node that belongs here",
+                found: found.into(),
+            })?;
         let mut children: Vec<Child<K>> = Vec::with_capacity(starts.len());
         for (key, start) in starts {
             if let Some(before) = children.last_mut() {
@@ -220,8 +221,8 @@ impl SeriesMetadata {
         let offset = reader.position();
         let form = reader.u8("form of a series' metadata")?;
         let wrong = |expected| Error::Value { offset, expected, found: form.into() };
-        let kind =
-            SeriesKind::of_bits(form).ok_or(wrong("the kind of a series in its metadata"))?;
+        let kind = SeriesKind::of_bits(form)
+            .ok_or_else(|| wrong("the kind of a series in its metadata"))?;
         let several = match form & 0x3f {
             0 => false,
             1 => true,
@@ -235,7 +236,14 @@ impl SeriesMetadata {
         let mut list = reader.sub(list_bytes, "list of chunks")?;
         let mut chunks = Vec::new();
         while !list.is_empty() {
+            let position = list.position();
             let offset = offset_of(&mut list, "offset of a chunk")?;
+            // Else a small file could name one chunk a million times.
+            if chunks.last().is_some_and(|before: &ChunkMetadata| before.offset >= offset) {
+                let expected = "a greater offset than that of the chunk before";
+                let found = offset.try_into().unwrap_or(i64::MAX);
+                return Err(Error::Value { offset: position, expected, found });
+            }
             let statistics = match several {
                 true => Statistics::decode(&mut list, data_type)?,
                 false => statistics.clone(),
@@ -332,15 +340,17 @@ impl FileMetadata {
         let bloom = match reader.is_empty() {
             // Some versions end here if there is no series.
             true => None,
-            false => BloomFilter::decode(reader)?,
+            false => BloomFilter::decode(reader, version)?,
         };
         let mut properties = Vec::new();
         if version != TsFileVersion::V3 {
             let offset = reader.position();
             let n_properties = reader.var("number of properties")?;
             let max = reader.remaining() / 2;
-            let n_properties =
-                usize::try_from(n_properties).ok().filter(|n| *n <= max).ok_or(Error::Count {
+            let n_properties = usize::try_from(n_properties)
+                .ok()
+                .filter(|n| *n <= max)
+                .ok_or_else(|| Error::Count {
                     offset,
                     what: "number of properties",
                     found: n_properties.into(),

@@ -1,10 +1,9 @@
 //! Chunks whose times overlap, merged row by row: of two cells at one time that of the later chunk
 //! counts, and a null hides nothing.
 
-use tidegate_model::DataType;
-
 use super::batch::Batch;
 use super::rows::ChunkRows;
+use super::rows::Column;
 use super::rows::RowChunk;
 use super::rows::Selection;
 use crate::ReadAt;
@@ -18,7 +17,7 @@ const BATCH_ROWS: usize = 8192;
 /// is taken than chunks overlap at one time.
 #[derive(Debug)]
 pub(crate) struct Merge {
-    types: Vec<DataType>,
+    columns: Vec<Column>,
     n_windows: usize,
     /// Chunks that begin later, the next one last.
     later: Vec<RowChunk>,
@@ -83,9 +82,9 @@ impl Head {
 }
 
 impl Merge {
-    pub(crate) fn new(mut chunks: Vec<RowChunk>, types: Vec<DataType>, n_windows: usize) -> Self {
+    pub(crate) fn new(mut chunks: Vec<RowChunk>, columns: Vec<Column>, n_windows: usize) -> Self {
         chunks.sort_by_key(|chunk| core::cmp::Reverse(chunk.statistics.start_time));
-        Self { types, n_windows, later: chunks, open: Vec::new() }
+        Self { columns, n_windows, later: chunks, open: Vec::new() }
     }
 
     /// The next rows; `false` behind the last ones.
@@ -132,9 +131,9 @@ impl Merge {
                 |chunk: &mut RowChunk| time.is_none_or(|time| chunk.statistics.start_time <= time);
             let Some(chunk) = self.later.pop_if(is_due) else { return Ok(time) };
             let offset = chunk.offset;
-            let rows = ChunkRows::open(file, chunk, &self.types, self.n_windows)?;
-            let batch = Batch::new(self.types.iter().copied());
-            let values = vec![0; self.types.len()];
+            let rows = ChunkRows::open(file, chunk, &self.columns, self.n_windows)?;
+            let batch = Batch::new(self.columns.iter().map(|column| column.data_type));
+            let values = vec![0; self.columns.len()];
             let behind = self.open.partition_point(|head| head.offset < offset);
             self.open.insert(behind, Head { offset, rows, batch, row: 0, values });
         }

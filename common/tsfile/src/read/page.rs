@@ -29,6 +29,8 @@ pub(crate) struct PageContext<'a> {
     pub(crate) statistics: Option<&'a Statistics>,
     /// How the times of series with times of their own are encoded, which no file says.
     pub(crate) time_encoding: Encoding,
+    /// What RLBE means where no statistics tell.
+    pub(crate) rlbe: Option<RlbeMeaning>,
 }
 
 impl PageContext<'_> {
@@ -87,7 +89,7 @@ impl PageContext<'_> {
             let found = format!("{found} instead of {n_rows}");
             return Err(ReadError::unsound(self.page.offset, expected, found));
         }
-        column.presence.from_bits(bits, n_rows);
+        column.presence.set_bits(bits, n_rows);
         self.values(reader.take_rest(), column.presence.count(), &mut column.values)
     }
 
@@ -140,17 +142,26 @@ impl PageContext<'_> {
         if self.chunk.encoding != Encoding::Rlbe || self.version == TsFileVersion::V3 {
             return decode(RlbeMeaning::FloatDifference);
         }
+        if let (Some(known), None) = (self.rlbe, self.statistics) {
+            return decode(known);
+        }
         // The libraries of v4 wrote the one and then the other, and no file says which.
         decode(RlbeMeaning::BitDifference)?;
-        if self.statistics.is_none_or(|statistics| fits(values, statistics)) {
+        if self.statistics.is_some_and(|statistics| fits(values, statistics)) {
             return Ok(());
         }
         let as_bits = values.clone();
         values.clear();
         let old = RlbeMeaning::FloatDifference;
         let decoded = decode_values(self.chunk.encoding, data_type, old, input, n_values, values);
-        if decoded.is_err() || !self.statistics.is_some_and(|known| nearly_fits(values, known)) {
-            *values = as_bits;
+        match self.statistics {
+            Some(known) if decoded.is_ok() && nearly_fits(values, known) => (),
+            None if *values != as_bits => {
+                let expected = "statistics that tell which RLBE this is";
+                let found = "a page without, in a file that was not finished";
+                return Err(ReadError::unsound(self.page.offset, expected, found));
+            }
+            _ => *values = as_bits,
         }
         Ok(())
     }

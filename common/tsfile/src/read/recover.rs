@@ -20,10 +20,30 @@ use crate::Encoding;
 use crate::Limits;
 use crate::ReadAt;
 use crate::ReadError;
+use crate::RlbeMeaning;
 use crate::Statistics;
 use crate::TsFile;
 use crate::TsFileVersion;
 use crate::Values;
+
+/// What has to be known of a file that was not finished, since only its end would tell.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)] // what only statistics tell
+pub struct Unfinished {
+    /// How the times of series with times of their own are encoded.
+    pub time_encoding: Encoding,
+    /// What RLBE means for FLOAT and DOUBLE in v4. If it is `None`, such pages are trouble, unless
+    /// both meanings give the same values: nobody may guess values.
+    pub rlbe: Option<RlbeMeaning>,
+    /// How much memory may be taken.
+    pub limits: Limits,
+}
+
+impl Default for Unfinished {
+    fn default() -> Self {
+        Self { time_encoding: Encoding::Ts2Diff, rlbe: None, limits: Limits::default() }
+    }
+}
 
 /// What could be read of a file without its tail.
 #[derive(Debug)]
@@ -44,17 +64,14 @@ impl<R: ReadAt> TsFile<R> {
     /// A chunk group counts if another entry stands behind it, as IoTDB's own recovery has it: the
     /// last one may have been cut in the middle of a chunk's successor. Memory taken: the metadata
     /// of all chunks.
-    pub fn open_unfinished(
-        source: R,
-        time_encoding: Encoding,
-        limits: Limits,
-    ) -> Result<Recovered<R>, ReadError> {
+    pub fn open_unfinished(source: R, known: Unfinished) -> Result<Recovered<R>, ReadError> {
+        let Unfinished { time_encoding, limits, .. } = known;
         let mut entries = DataEntries::new(&source)?;
         let version = entries.version();
         let mut found = Found::default();
         let mut end = entries.position();
         let mut trouble = None;
-        let reader = GroupReader { source: &source, version, time_encoding, limits };
+        let reader = GroupReader { source: &source, version, known };
         let mut times = Vec::new();
         loop {
             let position = entries.position();
@@ -138,8 +155,7 @@ impl Found {
 struct GroupReader<'s, R> {
     source: &'s R,
     version: TsFileVersion,
-    time_encoding: Encoding,
-    limits: Limits,
+    known: Unfinished,
 }
 
 impl<R: ReadAt> GroupReader<'_, R> {
@@ -151,7 +167,8 @@ impl<R: ReadAt> GroupReader<'_, R> {
         header: &ChunkHeader,
         times: &mut Vec<i64>,
     ) -> Result<Statistics, ReadError> {
-        let Self { source, version, time_encoding, limits } = *self;
+        let Self { source, version, known } = *self;
+        let Unfinished { time_encoding, rlbe, limits } = known;
         let mut total = Statistics::empty(header.data_type);
         let window = Window::one_of(1);
         let mut pages = Pages::open(source, header.offset, header.end(), window, limits)?;
@@ -171,6 +188,7 @@ impl<R: ReadAt> GroupReader<'_, R> {
                 page: &page,
                 statistics: None,
                 time_encoding,
+                rlbe,
             };
             let body = pages.body(source, &page, &mut buffer)?;
             let data_type = header.data_type.unwrap_or(DataType::Int64);

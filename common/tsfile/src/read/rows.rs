@@ -52,7 +52,7 @@ impl Selection {
 #[derive(Debug)]
 pub struct Rows<'f, R> {
     file: &'f TsFile<R>,
-    types: Vec<DataType>,
+    columns: Vec<Column>,
     /// Groups of chunks whose times overlap, the last one next.
     clusters: Vec<Vec<RowChunk>>,
     selection: Selection,
@@ -66,6 +66,23 @@ enum State {
     Single(ChunkRows),
     /// Several, row by row.
     Merging(Merge),
+}
+
+/// A column that is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    measurement: Box<str>,
+    pub(crate) data_type: DataType,
+}
+
+impl Column {
+    fn of(series: &SeriesMetadata) -> Result<Self, ReadError> {
+        let data_type = series.data_type.ok_or_else(|| {
+            let offset = series.chunks.first().map_or(0, |chunk| chunk.offset);
+            ReadError::unsound(offset, "a series with values", "a time column")
+        })?;
+        Ok(Self { measurement: series.measurement.clone(), data_type })
+    }
 }
 
 /// Chunks that hold the same rows: one, or the time chunk and value chunks of an aligned device.
@@ -87,14 +104,14 @@ impl<R: ReadAt> TsFile<R> {
         series: &SeriesMetadata,
         selection: Selection,
     ) -> Result<Rows<'_, R>, ReadError> {
-        let types: Vec<DataType> = series.data_type.into_iter().collect();
+        let columns = vec![Column::of(series)?];
         let chunks = series.chunks.iter().map(|chunk| RowChunk {
             offset: chunk.offset,
             statistics: chunk.statistics.clone(),
             is_aligned: false,
             columns: Vec::new(),
         });
-        Ok(self.rows_of(types, chunks.collect(), selection))
+        Ok(self.rows_of(columns, chunks.collect(), selection))
     }
 
     /// Rows of some columns of an aligned device.
@@ -109,7 +126,8 @@ impl<R: ReadAt> TsFile<R> {
         columns: &[SeriesMetadata],
         selection: Selection,
     ) -> Result<Rows<'_, R>, ReadError> {
-        let types = columns.iter().filter_map(|column| column.data_type).collect();
+        let wanted: Result<Vec<Column>, ReadError> = columns.iter().map(Column::of).collect();
+        let wanted = wanted?;
         let mut chunks: Vec<RowChunk> = time
             .chunks
             .iter()
@@ -137,12 +155,12 @@ impl<R: ReadAt> TsFile<R> {
                 *place = Some((value.offset, value.statistics.clone()));
             }
         }
-        Ok(self.rows_of(types, chunks, selection))
+        Ok(self.rows_of(wanted, chunks, selection))
     }
 
     fn rows_of(
         &self,
-        types: Vec<DataType>,
+        columns: Vec<Column>,
         mut chunks: Vec<RowChunk>,
         selection: Selection,
     ) -> Rows<'_, R> {
@@ -152,7 +170,7 @@ impl<R: ReadAt> TsFile<R> {
                 && !selection.cuts.hide_all(chunk.offset, &chunk.statistics)
         });
         let clusters = clusters_of(chunks);
-        Rows { file: self, types, clusters, selection, state: State::Between }
+        Rows { file: self, columns, clusters, selection, state: State::Between }
     }
 }
 
@@ -187,17 +205,17 @@ impl<R: ReadAt> Rows<'_, R> {
         if cluster.len() == 1
             && let Some(chunk) = cluster.pop()
         {
-            let rows = ChunkRows::open(self.file, chunk, &self.types, n_windows)?;
+            let rows = ChunkRows::open(self.file, chunk, &self.columns, n_windows)?;
             return Ok(State::Single(rows));
         }
-        Ok(State::Merging(Merge::new(cluster, self.types.clone(), n_windows)))
+        Ok(State::Merging(Merge::new(cluster, self.columns.clone(), n_windows)))
     }
 
     fn shape(&self, batch: &mut Batch) {
         let types = batch.columns.iter().map(|column| column.data_type);
-        match types.eq(self.types.iter().copied()) {
+        match types.eq(self.columns.iter().map(|column| column.data_type)) {
             true => batch.clear(),
-            false => *batch = Batch::new(self.types.iter().copied()),
+            false => *batch = Batch::new(self.columns.iter().map(|column| column.data_type)),
         }
     }
 }
@@ -238,32 +256,39 @@ impl ChunkRows {
     pub(crate) fn open<R: ReadAt>(
         file: &TsFile<R>,
         chunk: RowChunk,
-        types: &[DataType],
+        wanted: &[Column],
         n_windows: usize,
     ) -> Result<Self, ReadError> {
-        let open = |offset, kind, data_type| {
+        let open = |offset, kind, measurement: &str, data_type| {
             let window = Window::one_of(n_windows);
             let pages = Pages::open(&file.source, offset, file.data_end(), window, file.limits)?;
-            if pages.header.kind != kind || pages.header.data_type != data_type {
-                let expected = "the kind and type of chunk that the index says";
-                let found = format!("{:?} of {:?}", pages.header.kind, pages.header.data_type);
+            let header = &pages.header;
+            if (header.kind, &*header.measurement, header.data_type)
+                != (kind, measurement, data_type)
+            {
+                let expected = "the chunk that the index says";
+                let found = format!("{:?} of {:?}", header.kind, header.measurement);
                 return Err(ReadError::unsound(offset, expected, found));
             }
             Ok(pages)
         };
         let RowChunk { offset, statistics, is_aligned, columns } = chunk;
-        let kind = if is_aligned { SeriesKind::Time } else { SeriesKind::Plain };
-        let data_type = types.first().copied().filter(|_| !is_aligned);
-        let pages = open(offset, kind, data_type)?;
-        let open_column = |(column, data_type): (Option<(u64, Statistics)>, &DataType)| {
+        let pages = match wanted.first() {
+            Some(column) if !is_aligned => {
+                open(offset, SeriesKind::Plain, &column.measurement, Some(column.data_type))?
+            }
+            _ => open(offset, SeriesKind::Time, "", None)?,
+        };
+        let open_column = |(column, wanted): (Option<(u64, Statistics)>, &Column)| {
             // A column without values may have a header alone, or nothing.
             let Some((offset, statistics)) = column.filter(|(_, it)| it.count > 0) else {
                 return Ok(None);
             };
-            let pages = open(offset, SeriesKind::Value, Some(*data_type))?;
+            let Column { measurement, data_type } = wanted;
+            let pages = open(offset, SeriesKind::Value, measurement, Some(*data_type))?;
             Ok::<_, ReadError>(Some((pages, statistics)))
         };
-        let columns: Result<Vec<_>, _> = columns.into_iter().zip(types).map(open_column).collect();
+        let columns: Result<Vec<_>, _> = columns.into_iter().zip(wanted).map(open_column).collect();
         let columns = columns?;
         let columns = is_aligned.then_some(columns);
         Ok(Self { offset, statistics, pages, columns, body: Vec::new() })
@@ -328,8 +353,15 @@ impl ChunkRows {
         let TsFile { source, version, limits, time_encoding, .. } = file;
         let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
         let chunk = self.pages.header.clone();
-        let context =
-            PageContext { version, limits, chunk: &chunk, page, statistics, time_encoding };
+        let context = PageContext {
+            version,
+            limits,
+            chunk: &chunk,
+            page,
+            statistics,
+            time_encoding,
+            rlbe: None,
+        };
         let body = self.pages.body(source, page, &mut self.body)?;
         let Some(columns) = &mut self.columns else {
             let Some(column) = batch.columns.first_mut() else { return Ok(()) };
@@ -349,7 +381,7 @@ impl ChunkRows {
             };
             let chunk = pages.header.clone();
             let is_single = chunk.is_single_page;
-            let statistics = page.statistics.as_ref().or(is_single.then_some(&*known));
+            let statistics = page.statistics.as_ref().or_else(|| is_single.then_some(&*known));
             let context = PageContext {
                 version,
                 limits,
@@ -357,6 +389,7 @@ impl ChunkRows {
                 page: &page,
                 statistics,
                 time_encoding,
+                rlbe: None,
             };
             let body = match page.uncompressed_bytes {
                 0 => &[][..],

@@ -4,6 +4,9 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs;
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,8 +19,8 @@ use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::Values;
 
-/// The three libraries that wrote the corpus.
-pub const KINDS: [&str; 3] = ["v3old", "v3new", "v4"];
+/// The libraries that wrote the corpus.
+pub const KINDS: [&str; 4] = ["v3old", "v3new", "v4beta", "v4"];
 
 pub fn corpus() -> PathBuf {
     // The complete corpus is made by `tests/java/tsfile/run.sh KIND corpus DIR`.
@@ -64,6 +67,47 @@ fn normal(line: &str) -> String {
 /// All points of a file, as lines of the corpus, sorted.
 pub fn points<R: ReadAt>(file: &TsFile<R>) -> Result<Vec<String>, ReadError> {
     let mut lines = Vec::new();
+    each_batch(file, |series, batch| {
+        let column = &batch.columns[0];
+        let there = batch.times.iter().zip(column.presence.iter());
+        let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
+        for (at, time) in times.enumerate() {
+            lines.push(format!("{series},{time},{}", shown(&column.values, at)));
+        }
+    })?;
+    lines.sort_unstable();
+    Ok(lines)
+}
+
+/// A number that stands for all points of a file.
+pub fn digest<R: ReadAt>(file: &TsFile<R>) -> Result<u64, ReadError> {
+    let mut hasher = DefaultHasher::new();
+    each_batch(file, |series, batch| {
+        series.hash(&mut hasher);
+        batch.times.hash(&mut hasher);
+        let column = &batch.columns[0];
+        column.presence.iter().for_each(|is_there| is_there.hash(&mut hasher));
+        match &column.values {
+            Values::Boolean(values) => values.hash(&mut hasher),
+            Values::Int32(values) => values.hash(&mut hasher),
+            Values::Int64(values) => values.hash(&mut hasher),
+            Values::Float(values) => {
+                values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+            }
+            Values::Double(values) => {
+                values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+            }
+            Values::Bytes(values) => values.iter().for_each(|value| value.hash(&mut hasher)),
+        }
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Calls `see` with device and measurement, and with rows of that series.
+fn each_batch<R: ReadAt>(
+    file: &TsFile<R>,
+    mut see: impl FnMut(&str, &Batch),
+) -> Result<(), ReadError> {
     let mut batch = Batch::default();
     for device in file.devices() {
         let device = device?;
@@ -77,19 +121,13 @@ pub fn points<R: ReadAt>(file: &TsFile<R>) -> Result<Vec<String>, ReadError> {
                 }
                 None => file.rows(one, Selection::default())?,
             };
+            let name = format!("{},{}", device.id(), one.measurement);
             while rows.next_into(&mut batch)? {
-                let column = &batch.columns[0];
-                let there = batch.times.iter().zip(column.presence.iter());
-                let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
-                for (at, time) in times.enumerate() {
-                    let value = shown(&column.values, at);
-                    lines.push(format!("{},{},{time},{value}", device.id(), one.measurement));
-                }
+                see(&name, &batch);
             }
         }
     }
-    lines.sort_unstable();
-    Ok(lines)
+    Ok(())
 }
 
 fn shown(values: &Values, at: usize) -> String {

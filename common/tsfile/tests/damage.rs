@@ -1,0 +1,177 @@
+//! Damaged TsFiles: every cut and every byte changed, with the memory that reading takes counted.
+//!
+//! A TsFile has no checksums, so a change may go unnoticed; what must never happen is a panic, an
+//! endless walk, or memory beyond the limits.
+
+#![allow(unsafe_code)] // SAFETY: a counting allocator can be written in no other way; see below
+
+mod points;
+
+use std::alloc::GlobalAlloc;
+use std::alloc::Layout;
+use std::alloc::System;
+use std::cell::Cell;
+use std::fs;
+use std::path::PathBuf;
+
+use tidegate_tsfile::Limits;
+use tidegate_tsfile::TsFile;
+use tidegate_tsfile::Unfinished;
+
+thread_local! {
+    /// What this thread holds now, and the most it held since it was last reset.
+    static HELD_BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches thread-local cells
+// without destructors, which allocate nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD_BYTES.get() + layout.size() as isize;
+        HELD_BYTES.set(held);
+        PEAK_BYTES.set(PEAK_BYTES.get().max(held));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD_BYTES.set(HELD_BYTES.get() - layout.size() as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most that reading a file of the corpus may take: a page of rows as lines, xz's dictionary.
+const PEAK_BYTES_MAX: isize = 64 << 20;
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.page_bytes_max = 4 << 20;
+    limits.page_rows_max = 200_000;
+    limits
+}
+
+fn unfinished() -> Unfinished {
+    Unfinished { limits: limits(), ..Unfinished::default() }
+}
+
+/// What became of a damaged file.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Not opened, not readable, or `verify` found something.
+    noticed: u32,
+    /// Unnoticed, and all points are what they were.
+    harmless: u32,
+    /// Unnoticed, with other points.
+    unnoticed: u32,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: &[u8], sound: u64, what: &str) {
+        let before = HELD_BYTES.get();
+        PEAK_BYTES.set(before);
+        self.look(bytes, sound);
+        let took = PEAK_BYTES.get() - before;
+        assert!(took <= PEAK_BYTES_MAX, "{what}: {took} bytes of memory");
+    }
+
+    fn look(&mut self, bytes: &[u8], sound: u64) {
+        let unfinished = TsFile::open_unfinished(bytes, unfinished());
+        if let Ok(recovered) = unfinished {
+            assert!(recovered.end <= bytes.len() as u64);
+            let _ = points::digest(&recovered.file);
+        }
+        let found = TsFile::open_with(bytes, limits()).and_then(|file| {
+            let found = points::digest(&file)?;
+            Ok((found, file.verify().is_sound()))
+        });
+        match found {
+            Ok((found, true)) if found == sound => self.harmless += 1,
+            Ok((_, true)) => self.unnoticed += 1,
+            Ok((_, false)) | Err(_) => self.noticed += 1,
+        }
+    }
+}
+
+/// The small files of the corpus that hold every form of structure.
+fn small_files() -> Vec<PathBuf> {
+    let names = [
+        "multichunk.tsfile",
+        "timeplain.tsfile",
+        "timeplain-aligned.tsfile",
+        "timerle.tsfile",
+        "timerle-aligned.tsfile",
+        "table-model.tsfile",
+    ];
+    let all = points::files().into_iter().map(|(path, _)| path);
+    let small = all.filter(|path| names.iter().any(|name| path.ends_with(name)));
+    let found: Vec<PathBuf> = small.collect();
+    assert!(found.len() >= 14, "{found:?}");
+    found
+}
+
+#[test]
+fn no_cut_of_a_file_passes_for_it() {
+    for path in small_files() {
+        let bytes = fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            let cut = &bytes[..length];
+            assert!(TsFile::open(cut).is_err(), "{} cut to {length}", path.display());
+            if let Ok(recovered) = TsFile::open_unfinished(cut, unfinished()) {
+                let name = path.display();
+                points::digest(&recovered.file)
+                    .unwrap_or_else(|error| panic!("{name} cut to {length}: {error}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_changed_byte_of_a_small_file_costs_more_than_an_error() {
+    let mut tally = Tally::default();
+    for path in small_files() {
+        let mut bytes = fs::read(&path).unwrap();
+        let sound = points::digest(&TsFile::open(&*bytes).unwrap()).unwrap();
+        let mut random = fastrand::Rng::with_seed(bytes.len() as u64);
+        for at in 0..bytes.len() {
+            let right = bytes[at];
+            bytes[at] ^= 1 << random.u8(0..8);
+            tally.add(&bytes, sound, &format!("{} byte {at}", path.display()));
+            bytes[at] = right;
+        }
+    }
+    println!("small files: {tally:?}");
+    assert!(tally.noticed > 10 * tally.unnoticed);
+}
+
+#[test]
+fn no_change_of_any_file_costs_more_than_an_error() {
+    let changes = std::env::var("TIDEGATE_SEEDS").ok().and_then(|n| n.parse().ok());
+    let changes = changes.unwrap_or(20_000usize);
+    let files = points::files();
+    let mut tally = Tally::default();
+    for (i, (path, _)) in files.iter().enumerate() {
+        let sound_bytes = fs::read(path).unwrap();
+        let sound = points::digest(&TsFile::open(&*sound_bytes).unwrap()).unwrap();
+        let mut random = fastrand::Rng::with_seed(i as u64);
+        for _ in 0..changes / files.len() {
+            let mut bytes = sound_bytes.clone();
+            // The index is a small part of a file, and the larger part of what can go wrong.
+            let data_end = TsFile::open(&*bytes).map_or(0, |file| file.data_end() as usize);
+            let at = match random.bool() {
+                true => random.usize(..bytes.len()),
+                false => random.usize(data_end..bytes.len()),
+            };
+            bytes[at] ^= 1 << random.u8(0..8);
+            tally.add(&bytes, sound, &format!("{} byte {at}", path.display()));
+        }
+    }
+    println!("all files: {tally:?}");
+    assert!(tally.noticed > tally.unnoticed);
+}
