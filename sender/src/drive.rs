@@ -1,6 +1,7 @@
 //! Carries out what the lanes decide: calls, frames, outcomes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_link::Time;
@@ -34,6 +35,7 @@ use crate::message::Message;
 use crate::pipe::EFFECTS_PENDING_MAX;
 use crate::pipe::lane_of;
 use crate::reader::OpenFile;
+use crate::reader::Part;
 use crate::reader::PieceData;
 use crate::reader::ReadReport;
 use crate::reader::ReadRequest;
@@ -48,7 +50,7 @@ impl Edge {
         let lanes = self.state.lanes.iter().flatten().filter_map(|slot| {
             let rate = match &slot.waiting {
                 Waiting::Rate { until, .. } => Some(*until),
-                Waiting::Data(_) | Waiting::Nothing => None,
+                Waiting::Data(_) | Waiting::Nothing | Waiting::Tablet => None,
             };
             slot.lane.poll_timeout().into_iter().chain(rate).min()
         });
@@ -148,11 +150,19 @@ impl Edge {
                     return slot.give_back(piece.bytes);
                 }
                 slot.pieces.push_back(piece);
-                if let Waiting::Data(wanted) = &slot.waiting {
-                    let wanted = wanted.clone();
-                    slot.waiting = Waiting::Nothing;
-                    self.send_piece(at, wanted);
+                match std::mem::replace(&mut slot.waiting, Waiting::Nothing) {
+                    Waiting::Data(wanted) => self.send_piece(at, wanted),
+                    Waiting::Tablet => self.send_tablet(at),
+                    other => slot.waiting = other,
                 }
+            }
+            ReadReport::Tablets { token, dialect, mods_seen } if expected == Some(token) => {
+                self.begin_tablets(at, dialect, mods_seen);
+            }
+            ReadReport::Nothing { token, mods_seen, has_unknown_types }
+                if expected == Some(token) =>
+            {
+                self.end_unwanted(at, mods_seen, has_unknown_types);
             }
             ReadReport::Opened { token, mods_bytes, mods_seen } if expected == Some(token) => {
                 self.begin(at, now, mods_bytes, mods_seen);
@@ -165,8 +175,10 @@ impl Edge {
                 self.end_twin(at, is_equal);
             }
             ReadReport::Compared { .. }
+            | ReadReport::Nothing { .. }
             | ReadReport::Opened { .. }
-            | ReadReport::Stalled { .. } => (),
+            | ReadReport::Stalled { .. }
+            | ReadReport::Tablets { .. } => (),
         }
     }
 
@@ -181,9 +193,13 @@ impl Edge {
         let wanted = may_send
             && slot.cargo.is_none()
             && pipe.source.has_item(now, |region| lane_of(region, n_lanes) == number);
-        slot.lane.want(wanted);
+        slot.lane.want(wanted || slot.tablets_wait.is_some());
         if let Some(command) = slot.lane.poll_command(now, &mut pipe.peers) {
             self.carry_out(at, command);
+            return true;
+        }
+        if slot.lane.is_ready() && slot.tablets_wait.is_some() {
+            self.begin_waiting_tablets(at);
             return true;
         }
         if !wanted || !slot.lane.is_ready() {
@@ -223,13 +239,16 @@ impl Edge {
                 }
             }
             Command::Send(Frame::Piece(piece)) => self.send_piece(at, piece),
+            Command::Send(Frame::Supplied { .. }) => self.send_tablet(at),
         }
     }
 
     /// Takes an item from the source: a file goes to the lane's reader, a deletion to the lane.
     fn take_up(&mut self, at: usize, now: Time, item: Item) -> bool {
         let mods_bytes_max = self.config.mods_bytes_max;
-        let Some(slot) = self.slot(at) else { return false };
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return false };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return false };
         let (_, dialect) = slot.lane.agreed().expect("a ready lane has agreed on a dialect");
         let Item { token, stream, sequence, kind, .. } = item;
         let cargo = |load, name| {
@@ -243,6 +262,7 @@ impl Edge {
                     file: file.clone(),
                     dialect,
                     piece_bytes: slot.lane.piece_bytes(),
+                    filter: Arc::clone(&pipe.filter),
                     mods_bytes_max,
                 });
                 let name = file.wire_name();
@@ -250,8 +270,13 @@ impl Edge {
                 // A reader that is gone has been reported by the supervisor, and the daemon ends.
                 slot.reader.send(request).is_ok()
             }
-            ItemKind::Delete(delete) => {
+            ItemKind::Delete(mut delete) => {
                 slot.cargo = cargo(Load::Deletion, delete.deletion.to_string());
+                let Some(deletion) = pipe.filter.cut(&delete.deletion) else {
+                    self.end_unwanted(at, None, false);
+                    return true;
+                };
+                delete.deletion = deletion;
                 match deletion::request(&delete, &stream, dialect).filter(|_| slot.sends_deletions)
                 {
                     Some(Ok(payload)) => {
@@ -316,12 +341,12 @@ impl Edge {
             slot.waiting = Waiting::Data(wanted);
             return;
         };
-        let PieceData { from_mods, offset, ref bytes, crc32, file_crc32, .. } = piece;
+        let PieceData { part, offset, ref bytes, crc32, file_crc32, .. } = piece;
         if let Some(cargo) = &mut slot.cargo {
             cargo.departed.crc32 = file_crc32;
         }
         assert_eq!(
-            (from_mods, offset, bytes.len()),
+            (part == Part::Mods, offset, bytes.len()),
             (wanted.from_mods, wanted.offset, wanted.n_bytes as usize),
             "pieces are read in the order in which they leave"
         );
@@ -341,7 +366,7 @@ impl Edge {
 
     /// Writes a frame that has been ready `since` then, unless a byte that nobody waits for is there,
     /// or a rate limit says later.
-    fn launch(&mut self, at: usize, outgoing: Outgoing, since: Time) {
+    pub(crate) fn launch(&mut self, at: usize, outgoing: Outgoing, since: Time) {
         let now = self.now();
         self.hear(at);
         let state = &mut self.state;
@@ -489,7 +514,7 @@ impl Edge {
     }
 
     /// An item came to something.
-    fn settle(&mut self, at: usize, token: u64, verdict: Verdict, message: String) {
+    pub(crate) fn settle(&mut self, at: usize, token: u64, verdict: Verdict, message: String) {
         let now = self.now();
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
@@ -609,12 +634,12 @@ impl Edge {
         }
     }
 
-    fn wrap(&self, at: usize) -> Option<tidegate_wire::Wrap> {
+    pub(crate) fn wrap(&self, at: usize) -> Option<tidegate_wire::Wrap> {
         let slot = self.state.lanes.get(at)?.as_ref()?;
         Some(self.state.pipes.get(&slot.pipe)?.wrap)
     }
 
-    fn slot(&mut self, at: usize) -> Option<&mut LaneSlot> {
+    pub(crate) fn slot(&mut self, at: usize) -> Option<&mut LaneSlot> {
         self.state.lanes.get_mut(at)?.as_mut()
     }
 }

@@ -596,6 +596,7 @@ impl Edge {
             sends_deletions: connector.sends_deletions,
             pieces: VecDeque::new(),
             waiting: Waiting::Nothing,
+            tablets_wait: None,
             next_port: 0,
             bytes_sent: 0,
         };

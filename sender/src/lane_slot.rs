@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use tidegate_link::Time;
 use tidegate_link::sending::Lane;
 use tidegate_link::sending::PieceFrame;
+use tidegate_model::Dialect;
 use tidegate_source::Departed;
 use tidegate_source::FileItem;
 use tidegate_source::Token;
@@ -33,6 +34,8 @@ pub(crate) struct LaneSlot {
     /// Pieces that were read and are not yet wanted.
     pub(crate) pieces: VecDeque<PieceData>,
     pub(crate) waiting: Waiting,
+    /// Whether the item's first tablet waits for a connection in this dialect.
+    pub(crate) tablets_wait: Option<Dialect>,
     /// Next of the allowed source ports to try.
     pub(crate) next_port: usize,
     pub(crate) bytes_sent: u64,
@@ -44,6 +47,8 @@ pub(crate) enum Waiting {
     Nothing,
     /// Its bytes are still being read.
     Data(PieceFrame),
+    /// Its tablet is still being read.
+    Tablet,
     /// A rate limit.
     Rate {
         outgoing: Outgoing,
@@ -78,6 +83,7 @@ impl LaneSlot {
     pub(crate) fn drop_reading(&mut self) {
         // A reader that is gone is noticed by the supervisor.
         let _ = self.reader.send(ReadRequest::Cancel);
+        self.tablets_wait = None;
         for piece in self.pieces.drain(..) {
             let _ = self.reader.send(ReadRequest::Return(piece.bytes));
         }

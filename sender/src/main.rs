@@ -7,6 +7,7 @@ mod daemon;
 mod deletion;
 mod drive;
 mod edge;
+mod filter;
 mod lane_slot;
 mod ledger;
 mod line;
@@ -21,6 +22,7 @@ mod resolver;
 mod scanner;
 mod settings;
 mod status;
+mod tablets;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! A running pipe as the loop holds it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_config::PipeDefinition;
@@ -12,6 +13,7 @@ use tidegate_source::RegionKey;
 use tidegate_source::Source;
 use tidegate_wire::Wrap;
 
+use crate::filter::Filter;
 use crate::ledger::DatedGap;
 use crate::ledger::Journals;
 use crate::line;
@@ -29,6 +31,8 @@ pub(crate) struct Pipe {
     pub(crate) wrap: Wrap,
     pub(crate) dialect: DialectRule,
     pub(crate) ports: Option<Vec<u16>>,
+    /// Which series and times it takes.
+    pub(crate) filter: Arc<Filter>,
     /// Indexes of its lanes in the loop.
     pub(crate) lanes: Vec<usize>,
     pub(crate) gaps: VecDeque<DatedGap>,
@@ -69,6 +73,13 @@ impl Pipe {
                     .to_owned());
             }
         };
+        let (DialectRule::Auto(wanted) | DialectRule::Fixed(wanted)) = dialect;
+        let filter = Filter::new(
+            &setup.definition.extractor,
+            facts.dialect.unwrap_or(wanted),
+            facts.precision,
+            setup.created_ms,
+        )?;
         let wrap = if connector.wraps_in_e_language() { Wrap::ELanguage } else { Wrap::None };
         let n_gaps = setup.gaps.len() as u64;
         let mut gaps = setup.gaps;
@@ -84,6 +95,7 @@ impl Pipe {
             rate: connector.rate_limit_bytes_per_second.map(RateLimit::new),
             wrap,
             dialect,
+            filter: Arc::new(filter),
             ports: line::allowed_ports(&connector.send_port),
             lanes: Vec::new(),
             gaps: gaps.into(),

@@ -3,6 +3,7 @@
 //! Source files are read with `pread`, never mapped: IoTDB truncates them on recovery. They are
 //! opened once; what vanishes later is still read to its end.
 
+mod extract;
 mod mods;
 
 use std::fmt;
@@ -13,7 +14,6 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvError;
 
 use tidegate_daemon::files::open_regular;
 use tidegate_model::Dialect;
@@ -22,9 +22,13 @@ use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
 use tidegate_source::PinnedMods;
 use tidegate_source::Stall;
+use tidegate_tsfile::Share;
+use tidegate_tsfile::TsFile;
 use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::Wanted;
 
 use crate::catalog;
+use crate::filter::Filter;
 use crate::pins::OpenedPin;
 use crate::pins::PinStore;
 use crate::pins::with_suffix;
@@ -53,6 +57,8 @@ pub(crate) struct OpenFile {
     pub(crate) dialect: Dialect,
     /// Most data bytes in a piece.
     pub(crate) piece_bytes: u32,
+    /// What of it is wanted.
+    pub(crate) filter: Arc<Filter>,
     /// Larger mods files are left behind.
     pub(crate) mods_bytes_max: u64,
 }
@@ -68,6 +74,22 @@ pub(crate) enum ReadReport {
         /// Mods that were beside it, travelling or not.
         mods_seen: Option<ModsSeen>,
     },
+    /// It leaves as tablets; they follow in order, at least one.
+    Tablets {
+        token: u64,
+        /// Their form.
+        dialect: Dialect,
+        /// Mods that were beside it; what they delete is in no tablet.
+        mods_seen: Option<ModsSeen>,
+    },
+    /// Nothing of it is to leave.
+    Nothing {
+        token: u64,
+        /// Mods that were beside it, if it was opened.
+        mods_seen: Option<ModsSeen>,
+        /// Whether there would be something, of types that the peer does not know.
+        has_unknown_types: bool,
+    },
     /// The next piece.
     Piece(PieceData),
     /// It was compared with a file that has left already.
@@ -76,10 +98,23 @@ pub(crate) enum ReadReport {
     Stalled { token: u64, stall: Stall },
 }
 
+/// What a piece is part of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    Mods,
+    TsFile,
+    /// It is a whole request.
+    Tablet {
+        is_last: bool,
+        /// Whether series were left out so far, since the peer does not know their types.
+        has_unknown_types: bool,
+    },
+}
+
 /// Bytes of one piece.
 pub(crate) struct PieceData {
     pub(crate) token: u64,
-    pub(crate) from_mods: bool,
+    pub(crate) part: Part,
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
     pub(crate) crc32: u32,
@@ -109,95 +144,210 @@ struct Reading {
     crc32: crc32fast::Hasher,
 }
 
+/// What a reader and the loop share while a file is read.
+struct Desk<'r, F> {
+    requests: &'r Receiver<ReadRequest>,
+    report: F,
+    spare: Vec<Vec<u8>>,
+    /// Pieces that were handed out and have not come back.
+    n_held: usize,
+}
+
 /// Runs a reader until it is told to stop or the loop is gone.
 pub(crate) fn run(
     requests: &Receiver<ReadRequest>,
     pins: &Arc<PinStore>,
-    mut report: impl FnMut(ReadReport),
+    report: impl FnMut(ReadReport),
 ) {
-    let mut reading: Option<Reading> = None;
-    let mut spare: Vec<Vec<u8>> = Vec::new();
-    let mut n_held = 0usize;
+    let mut desk = Desk { requests, report, spare: Vec::new(), n_held: 0 };
+    let mut next = None;
     loop {
-        let room = reading.as_ref().is_some_and(|it| n_held < it.ahead());
-        let request = if room { requests.try_recv().ok() } else { wait(requests) };
-        match request {
-            Some(ReadRequest::Stop) => return,
-            Some(ReadRequest::Cancel) => reading = None,
-            Some(ReadRequest::Return(buffer)) => {
-                n_held -= 1;
-                spare.push(buffer);
-            }
-            Some(ReadRequest::Open(OpenFile { token, file, .. })) if file.twin.is_some() => {
-                report(match compare(&file) {
+        match next.take().unwrap_or_else(|| desk.wait()) {
+            ReadRequest::Stop => return,
+            ReadRequest::Cancel => (),
+            ReadRequest::Return(buffer) => desk.take_back(buffer),
+            ReadRequest::Open(OpenFile { token, file, .. }) if file.twin.is_some() => {
+                (desk.report)(match compare(&file) {
                     Ok(is_equal) => ReadReport::Compared { token, is_equal },
                     Err(stall) => ReadReport::Stalled { token, stall },
                 });
             }
-            Some(ReadRequest::Open(request)) => {
+            ReadRequest::Open(request) => {
                 let token = request.token;
-                match open(request, pins) {
-                    Ok((opened, mods_seen)) => {
-                        let mods_bytes = opened.mods.as_ref().map(|mods| mods.len() as u64);
-                        report(ReadReport::Opened { token, mods_bytes, mods_seen });
-                        reading = Some(opened);
-                    }
-                    Err(stall) => report(ReadReport::Stalled { token, stall }),
-                }
+                let served = open(request, pins).and_then(|opened| opened.serve(&mut desk));
+                next = served.unwrap_or_else(|stall| {
+                    (desk.report)(ReadReport::Stalled { token, stall });
+                    None
+                });
             }
-            None => {
-                let Some(current) = &mut reading else { return };
-                let token = current.token;
-                match current.read_piece(spare.pop().unwrap_or_default()) {
-                    Ok(Some(piece)) => {
-                        n_held += 1;
-                        report(ReadReport::Piece(piece));
-                    }
-                    Ok(None) => reading = None,
-                    Err(stall) => {
-                        reading = None;
-                        report(ReadReport::Stalled { token, stall });
-                    }
-                }
-            }
-        }
-        if spare.len() > PIECES_AHEAD {
-            spare.pop();
         }
     }
 }
 
-/// The next request; a loop that is gone counts as a request to stop.
-fn wait(requests: &Receiver<ReadRequest>) -> Option<ReadRequest> {
-    match requests.recv() {
-        Ok(request) => Some(request),
-        Err(RecvError) => Some(ReadRequest::Stop),
+impl<F: FnMut(ReadReport)> Desk<'_, F> {
+    /// The next request; a loop that is gone counts as a request to stop.
+    fn wait(&self) -> ReadRequest {
+        self.requests.recv().unwrap_or(ReadRequest::Stop)
+    }
+
+    fn take_back(&mut self, buffer: Vec<u8>) {
+        self.n_held -= 1;
+        self.spare.push(buffer);
+        self.spare.truncate(PIECES_AHEAD);
+    }
+
+    /// Hands out pieces as far as there is room, until there are no more or something else is asked:
+    /// that is returned.
+    fn hand_out(
+        &mut self,
+        piece_bytes: u32,
+        mut produce: impl FnMut(Vec<u8>) -> Result<Option<PieceData>, Stall>,
+    ) -> Result<Option<ReadRequest>, Stall> {
+        let n_ahead = if piece_bytes > PIECE_BYTES_AHEAD_MAX { 1 } else { PIECES_AHEAD };
+        loop {
+            let has_room = self.n_held < n_ahead;
+            let request = if has_room { self.requests.try_recv().ok() } else { Some(self.wait()) };
+            match request {
+                Some(ReadRequest::Return(buffer)) => self.take_back(buffer),
+                Some(ReadRequest::Cancel) => return Ok(None),
+                Some(other) => return Ok(Some(other)),
+                None => match produce(self.spare.pop().unwrap_or_default())? {
+                    Some(piece) => {
+                        self.n_held += 1;
+                        (self.report)(ReadReport::Piece(piece));
+                    }
+                    None => return Ok(None),
+                },
+            }
+        }
     }
 }
 
-fn open(request: OpenFile, pins: &PinStore) -> Result<(Reading, Option<ModsSeen>), Stall> {
-    let OpenFile { token, file: item, dialect, piece_bytes, mods_bytes_max } = request;
+/// A file that was opened, or need not be.
+enum Opened {
+    Nothing { token: u64 },
+    Whole { reading: Reading, mods_seen: Option<ModsSeen> },
+    Points(Points),
+}
+
+/// A file of which the points are to leave.
+struct Points {
+    reading: Reading,
+    mods_seen: Option<ModsSeen>,
+    wanted: Wanted,
+    dialect: Dialect,
+}
+
+impl Opened {
+    /// Says what it is and hands out its pieces; returns what else was asked meanwhile.
+    fn serve<F: FnMut(ReadReport)>(
+        self,
+        desk: &mut Desk<'_, F>,
+    ) -> Result<Option<ReadRequest>, Stall> {
+        match self {
+            Self::Nothing { token } => {
+                let (mods_seen, has_unknown_types) = (None, false);
+                (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
+                Ok(None)
+            }
+            Self::Whole { mut reading, mods_seen } => {
+                let mods_bytes = reading.mods.as_ref().map(|mods| mods.len() as u64);
+                let token = reading.token;
+                (desk.report)(ReadReport::Opened { token, mods_bytes, mods_seen });
+                desk.hand_out(reading.piece_bytes, |buffer| reading.read_piece(buffer))
+            }
+            Self::Points(points) => points.serve(desk),
+        }
+    }
+}
+
+impl Points {
+    fn serve<F: FnMut(ReadReport)>(
+        self,
+        desk: &mut Desk<'_, F>,
+    ) -> Result<Option<ReadRequest>, Stall> {
+        let Self { reading, mods_seen, wanted, dialect } = self;
+        let Reading { token, mods, ts_file, item, identity, piece_bytes, .. } = reading;
+        let path = path_of(&item);
+        let length_bytes = item.identity.length_bytes;
+        let bytes = extract::Bytes { file: &ts_file, length_bytes };
+        let file = TsFile::open(bytes).map_err(|error| extract::read_stall(&path, &error))?;
+        let deleted = mods.zip(mods_seen).map(|(mods, seen)| extract::entries(&mods, seen));
+        let order = extract::Order {
+            item: &item,
+            wanted,
+            deleted: deleted.unwrap_or_default(),
+            dialect,
+            piece_bytes,
+        };
+        let mut requests = extract::Requests::new(&file, &path, order);
+        let mut first = requests.next_request()?;
+        if first.is_none() {
+            check_unchanged(&ts_file, identity, &path)?;
+            let has_unknown_types = requests.has_unknown_types();
+            (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
+            return Ok(None);
+        }
+        (desk.report)(ReadReport::Tablets { token, dialect, mods_seen });
+        desk.hand_out(piece_bytes, |_| {
+            let next = match first.take() {
+                Some(first) => Some(first),
+                None => requests.next_request()?,
+            };
+            let Some(extract::Request { payload, is_last, has_unknown_types }) = next else {
+                return Ok(None);
+            };
+            if is_last {
+                // What was read belongs together only if nothing changed meanwhile.
+                check_unchanged(&ts_file, identity, &path)?;
+            }
+            let part = Part::Tablet { is_last, has_unknown_types };
+            Ok(Some(PieceData { token, part, offset: 0, bytes: payload, crc32: 0, file_crc32: 0 }))
+        })
+    }
+}
+
+fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
+    let OpenFile { token, file: item, dialect, piece_bytes, filter, mods_bytes_max } = request;
     let path = path_of(&item);
+    let wanted = filter.wanted(item.age);
+    let mut share = extract::share_by_resource(&item, &path, &wanted)?;
+    if share == Share::Nothing {
+        return Ok(Opened::Nothing { token });
+    }
     let Source { ts_file, mods, mods_seen } = match item.pinned {
-        Some(wanted) => open_pinned(&item, wanted, pins, mods_bytes_max)?,
+        Some(pinned) => open_pinned(&item, pinned, pins, mods_bytes_max)?,
         None => open_in_place(&item, mods_bytes_max)?,
     };
     let facts = ts_file.metadata().map_err(|error| stall(&path, "looking at", &error))?;
     let identity = catalog::identity(&facts);
     let version = check_complete(&ts_file, &item, &path)?;
-    if version == TsFileVersion::V4 && dialect < Dialect::V2_0 {
+    if share == Share::Some {
+        let length_bytes = item.identity.length_bytes;
+        let file = TsFile::open(extract::Bytes { file: &ts_file, length_bytes });
+        let is_table_model = item.place.region.is_table_model();
+        let found = file.and_then(|file| wanted.share_of(&file, is_table_model));
+        share = found.map_err(|error| extract::read_stall(&path, &error))?;
+    }
+    let is_of_tables = item.place.region.is_table_model();
+    let travels = |seen: ModsSeen| seen.travels_in(dialect);
+    let is_whole = share == Share::All && mods_seen.is_none_or(travels);
+    if version == TsFileVersion::V4 && dialect < Dialect::V2_0 && (is_whole || is_of_tables) {
         return Err(Stall::Blocked(format!(
             "{}: a TsFile of version 4 (IoTDB 2.x) cannot be sent in dialect {dialect}, which \
              knows version 3; set connector.tidegate.dialect=2.0 if the peer is an IoTDB 2.x",
             path.display()
         )));
     }
-    let mods = mods.filter(|_| mods_seen.is_some_and(|seen| seen.travels_in(dialect)));
-    let in_mods = mods.is_some();
+    let in_mods = is_whole && mods.is_some();
     let crc32 = crc32fast::Hasher::new();
     let reading =
         Reading { token, mods, ts_file, item, identity, piece_bytes, in_mods, offset: 0, crc32 };
-    Ok((reading, mods_seen))
+    Ok(match share {
+        Share::Nothing => Opened::Nothing { token },
+        _ if is_whole => Opened::Whole { reading, mods_seen },
+        _ => Opened::Points(Points { reading, mods_seen, wanted, dialect }),
+    })
 }
 
 /// What a file and its deletions are read from.
@@ -270,10 +420,6 @@ fn compare(item: &FileItem) -> Result<bool, Stall> {
 }
 
 impl Reading {
-    fn ahead(&self) -> usize {
-        if self.piece_bytes > PIECE_BYTES_AHEAD_MAX { 1 } else { PIECES_AHEAD }
-    }
-
     /// The next piece; `None` behind the last.
     fn read_piece(&mut self, mut buffer: Vec<u8>) -> Result<Option<PieceData>, Stall> {
         if let Some(mods) = self.mods.as_ref().filter(|_| self.in_mods) {
@@ -287,7 +433,7 @@ impl Reading {
             } else {
                 self.offset = to as u64;
             }
-            return Ok(Some(self.piece(true, offset, buffer)));
+            return Ok(Some(self.piece(Part::Mods, offset, buffer)));
         }
         let offset = self.offset;
         let left = self.item.identity.length_bytes - offset;
@@ -306,25 +452,25 @@ impl Reading {
             // What was read belongs together only if nothing changed meanwhile.
             check_unchanged(&self.ts_file, self.identity, &path)?;
         }
-        Ok(Some(self.piece(false, offset, buffer)))
+        Ok(Some(self.piece(Part::TsFile, offset, buffer)))
     }
 
-    fn piece(&mut self, from_mods: bool, offset: u64, bytes: Vec<u8>) -> PieceData {
+    fn piece(&mut self, part: Part, offset: u64, bytes: Vec<u8>) -> PieceData {
         let crc32 = crc32fast::hash(&bytes);
-        if !from_mods {
+        if part == Part::TsFile {
             let n_bytes = bytes.len() as u64;
             self.crc32.combine(&crc32fast::Hasher::new_with_initial_len(crc32, n_bytes));
         }
         let file_crc32 = self.crc32.clone().finalize();
-        PieceData { token: self.token, from_mods, offset, bytes, crc32, file_crc32 }
+        PieceData { token: self.token, part, offset, bytes, crc32, file_crc32 }
     }
 }
 
 impl fmt::Debug for PieceData {
     /// Leaves the bytes out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { token, from_mods, offset, bytes, .. } = self;
-        write!(f, "PieceData({token}, mods {from_mods}, {offset}+{})", bytes.len())
+        let Self { token, part, offset, bytes, .. } = self;
+        write!(f, "PieceData({token}, {part:?}, {offset}+{})", bytes.len())
     }
 }
 
@@ -369,328 +515,4 @@ fn stall(path: &std::path::Path, doing: &str, error: &io::Error) -> Stall {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::os::unix::fs::MetadataExt;
-    use std::path::Path;
-    use std::sync::mpsc::Sender;
-    use std::sync::mpsc::channel;
-
-    use tidegate_config::PinMode;
-    use tidegate_source::ModsMark;
-    use tidegate_source::PinWanted;
-    use tidegate_source::Place;
-    use tidegate_source::RegionKey;
-    use tidegate_source::Space;
-    use tidegate_source::TsFileName;
-    use tidegate_tsfile::ModsKind;
-
-    use super::*;
-    use crate::pins::PinConfig;
-    use crate::pins::PinRequest;
-    use crate::pins::Pinner;
-
-    /// Head, some bytes, and a tail that promises no metadata.
-    fn ts_file(version: u8, n_bytes: usize) -> Vec<u8> {
-        let mut bytes = b"TsFile".to_vec();
-        bytes.push(version);
-        bytes.extend((0..n_bytes).map(|at| (at % 251) as u8));
-        bytes.extend([0, 0, 0, 0]);
-        bytes.extend(b"TsFile");
-        bytes
-    }
-
-    struct Fixture {
-        dir: tempfile::TempDir,
-        requests: Sender<ReadRequest>,
-        reports: Receiver<ReadReport>,
-    }
-
-    impl Fixture {
-        fn new() -> Self {
-            Self::with(tempfile::tempdir().expect("a directory"), Arc::default())
-        }
-
-        fn with(dir: tempfile::TempDir, pins: Arc<PinStore>) -> Self {
-            let (requests, inbox) = channel();
-            let (outbox, reports) = channel();
-            std::thread::spawn(move || {
-                run(&inbox, &pins, |report| outbox.send(report).expect("a test"));
-            });
-            Self { dir, requests, reports }
-        }
-
-        fn path(&self) -> PathBuf {
-            self.dir.path().join("7-1-0-0.tsfile")
-        }
-
-        fn item(&self) -> FileItem {
-            let facts = fs::metadata(self.path()).expect("the file");
-            let region = RegionKey { database: "root.t".into(), region: 1 };
-            let place = Place { region, partition: 0, space: Space::Sequence };
-            let name = TsFileName::parse("7-1-0-0.tsfile").expect("a name");
-            let folder = self.dir.path().to_string_lossy().into_owned();
-            FileItem::new(place, name, catalog::identity(&facts), folder.into(), None)
-        }
-
-        fn open(&self, dialect: Dialect, piece_bytes: u32) -> ReadReport {
-            self.open_item(self.item(), dialect, piece_bytes)
-        }
-
-        fn open_item(&self, file: FileItem, dialect: Dialect, piece_bytes: u32) -> ReadReport {
-            let open = OpenFile { token: 1, file, dialect, piece_bytes, mods_bytes_max: 1000 };
-            self.requests.send(ReadRequest::Open(open)).expect("a reader");
-            self.reports.recv().expect("a reader")
-        }
-
-        /// Reads to the end, giving buffers back; what came, or why not.
-        fn read(&self, n_bytes: usize) -> Result<Vec<u8>, Stall> {
-            let mut whole = Vec::new();
-            while whole.len() < n_bytes {
-                match self.reports.recv().expect("a reader") {
-                    ReadReport::Piece(piece) => {
-                        assert_eq!(piece.offset, whole.len() as u64);
-                        assert_eq!(piece.crc32, crc32fast::hash(&piece.bytes));
-                        whole.extend_from_slice(&piece.bytes);
-                        let _ = self.requests.send(ReadRequest::Return(piece.bytes));
-                    }
-                    ReadReport::Stalled { stall, .. } => return Err(stall),
-                    other => panic!("{other:?}"),
-                }
-            }
-            Ok(whole)
-        }
-    }
-
-    fn unfit(report: ReadReport) -> String {
-        match report {
-            ReadReport::Stalled { stall: Stall::Blocked(reason), .. }
-            | ReadReport::Stalled { stall: Stall::Damaged(reason), .. } => reason,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn pieces_of_any_size_make_up_the_file() {
-        let whole = ts_file(3, 1000);
-        for piece_bytes in [1, 7, 1000, 1017, 5000] {
-            let fixture = Fixture::new();
-            fs::write(fixture.path(), &whole).expect("a file");
-            let opened = fixture.open(Dialect::V1_3, piece_bytes);
-            assert!(matches!(opened, ReadReport::Opened { mods_bytes: None, .. }), "{opened:?}");
-            assert_eq!(fixture.read(whole.len()), Ok(whole.clone()));
-        }
-    }
-
-    #[test]
-    fn a_copy_is_told_by_its_checksum_and_what_is_read_adds_up_to_it() {
-        let fixture = Fixture::new();
-        let whole = ts_file(3, 1000);
-        fs::write(fixture.path(), &whole).expect("a file");
-        let crc32 = crc32fast::hash(&whole);
-        for (twin, expected) in [(crc32, true), (crc32 ^ 1, false)] {
-            let mut item = fixture.item();
-            item.twin = Some(twin);
-            match fixture.open_item(item, Dialect::V1_3, 10) {
-                ReadReport::Compared { is_equal, .. } => assert_eq!(is_equal, expected),
-                other => panic!("{other:?}"),
-            }
-        }
-        fixture.open(Dialect::V1_3, 300);
-        let mut last = 0;
-        for _ in 0..whole.len().div_ceil(300) {
-            let ReadReport::Piece(piece) = fixture.reports.recv().expect("a piece") else {
-                panic!("no piece")
-            };
-            last = piece.file_crc32;
-            let _ = fixture.requests.send(ReadRequest::Return(piece.bytes));
-        }
-        assert_eq!(last, crc32);
-    }
-
-    #[test]
-    fn no_more_is_read_ahead_than_two_pieces() {
-        let fixture = Fixture::new();
-        fs::write(fixture.path(), ts_file(3, 1000)).expect("a file");
-        fixture.open(Dialect::V1_3, 10);
-        let held: Vec<ReadReport> =
-            (0..PIECES_AHEAD).map(|_| fixture.reports.recv().expect("a piece")).collect();
-        // The reader answers requests in order: had it read on, a piece would come before this.
-        let other = fixture.open_item(fixture.item(), Dialect::V1_3, 10);
-        assert!(matches!(other, ReadReport::Opened { .. }), "{other:?} after {held:?}");
-    }
-
-    #[test]
-    fn mods_travel_before_their_file_as_whole_entries_but_not_to_1_2() {
-        let entry = "DELETION,root.t.d1.s,9223372036854775807,1,5\n";
-        for (dialect, carried) in [(Dialect::V1_3, Some(45)), (Dialect::V1_2, None)] {
-            let fixture = Fixture::new();
-            fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-            let mods = fixture.dir.path().join("7-1-0-0.tsfile.mods");
-            fs::write(mods, format!("{entry}DELETION,root.t")).expect("mods");
-            match fixture.open(dialect, 100) {
-                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
-                    assert_eq!(mods_bytes, carried);
-                    assert_eq!(mods_seen.map(|seen| seen.length_bytes), Some(45));
-                }
-                other => panic!("{other:?}"),
-            }
-            let first = fixture.reports.recv().expect("a piece");
-            let ReadReport::Piece(piece) = first else { panic!("{first:?}") };
-            assert_eq!(piece.from_mods, carried.is_some());
-            if carried.is_some() {
-                assert_eq!(piece.bytes, entry.as_bytes());
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_gone_or_another_is_not_read() {
-        let fixture = Fixture::new();
-        fs::write(fixture.path(), ts_file(3, 50)).expect("a file");
-        let item = fixture.item();
-        let mut file = File::options().append(true).open(fixture.path()).expect("the file");
-        file.write_all(b"grown").expect("more bytes");
-        let report = fixture.open_item(item.clone(), Dialect::V1_3, 10);
-        assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
-        fs::remove_file(fixture.path()).expect("gone");
-        let report = fixture.open_item(item, Dialect::V1_3, 10);
-        assert!(matches!(report, ReadReport::Stalled { stall: Stall::Moved, .. }), "{report:?}");
-    }
-
-    #[test]
-    fn a_file_that_changes_while_it_is_read_never_comes_to_its_end() {
-        let changes: [fn(&Path); 2] = [
-            |path| File::options().write(true).open(path).and_then(|f| f.set_len(30)).expect("cut"),
-            |path| {
-                let mut file = File::options().append(true).open(path).expect("the file");
-                file.write_all(b"grown").expect("more bytes");
-            },
-        ];
-        for change in changes {
-            let fixture = Fixture::new();
-            let whole = ts_file(3, 5000);
-            fs::write(fixture.path(), &whole).expect("a file");
-            fixture.open(Dialect::V1_3, 10);
-            change(&fixture.path());
-            assert_eq!(fixture.read(whole.len()), Err(Stall::Moved));
-        }
-    }
-
-    #[test]
-    fn a_file_that_vanishes_after_it_was_opened_is_read_to_its_end() {
-        let fixture = Fixture::new();
-        let whole = ts_file(3, 5000);
-        fs::write(fixture.path(), &whole).expect("a file");
-        fixture.open(Dialect::V1_3, 100);
-        fs::remove_file(fixture.path()).expect("gone");
-        assert_eq!(fixture.read(whole.len()), Ok(whole));
-    }
-
-    #[test]
-    fn an_unfinished_file_and_one_the_peer_cannot_read_are_named_with_the_reason() {
-        let fixture = Fixture::new();
-        let mut unfinished = ts_file(3, 50);
-        unfinished.truncate(60);
-        fs::write(fixture.path(), unfinished).expect("a file");
-        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
-        fs::write(fixture.path(), b"Ts").expect("a file");
-        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("7-1-0-0.tsfile"));
-        fs::write(fixture.path(), ts_file(4, 50)).expect("a file");
-        let reason = unfit(fixture.open(Dialect::V1_3, 10));
-        assert!(reason.contains("version 4") && reason.contains("dialect 1.3"), "{reason}");
-        assert!(matches!(fixture.open(Dialect::V2_0, 10), ReadReport::Opened { .. }));
-    }
-
-    #[test]
-    fn deletions_of_another_kind_than_listed_travel_only_in_a_dialect_that_reads_them() {
-        let entry = [&[1; 17][..], b"\x02d"].concat();
-        let listed = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
-        let seen = Some(ModsSeen { kind: ModsKind::Binary, length_bytes: 19 });
-        for (dialect, carried) in
-            [(Dialect::V1_2, None), (Dialect::V1_3, None), (Dialect::V2_0, Some(19))]
-        {
-            let fixture = Fixture::new();
-            fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-            let mut item = fixture.item();
-            item.mods = listed;
-            fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods2"), &entry).expect("mods");
-            match fixture.open_item(item, dialect, 100) {
-                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
-                    assert_eq!((mods_bytes, mods_seen), (carried, seen), "{dialect}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// It blocked its region for good: nobody can mend what is pinned.
-    #[test]
-    fn a_pinned_file_leaves_with_what_can_be_read_of_its_deletions() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let config = PinConfig {
-            mode: PinMode::Hold,
-            dirs: Vec::new(),
-            files_max: 9,
-            bytes_max: 9999,
-            floor_percent: 0,
-        };
-        let pinner = Pinner::open(config).expect("a pinner");
-        let fixture = Fixture::with(dir, pinner.store());
-        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-        let list = fixture.dir.path().join("7-1-0-0.tsfile.mods");
-        let entry = "DELETION,root.t.d1.s,9223372036854775807,1,5\n";
-        fs::write(&list, format!("{entry}rubbish\n{entry}")).expect("mods");
-        let inode = fs::metadata(&list).expect("the list").ino();
-        let mut item = fixture.item();
-        let whole = Some(ModsSeen { kind: ModsKind::Text, length_bytes: 45 });
-        let mods = whole.map(|seen| ModsMark { seen, inode });
-        let FileItem { identity, folder, name, .. } = item.clone();
-        let wanted = vec![PinWanted { identity, folder, name, mods }];
-        let (requests, inbox) = channel();
-        requests.send(PinRequest { wanted, needless: Vec::new() }).expect("a pinner");
-        drop(requests);
-        pinner.run(&inbox, |_| ());
-        fs::remove_file(fixture.path()).expect("gone");
-        fs::remove_file(&list).expect("gone");
-        for pinned in [PinnedMods::Any, PinnedMods::Exactly(mods)] {
-            item.pinned = Some(pinned);
-            match fixture.open_item(item.clone(), Dialect::V1_3, 100) {
-                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
-                    assert_eq!((mods_bytes, mods_seen), (Some(45), whole), "{pinned:?}");
-                }
-                other => panic!("{pinned:?}: {other:?}"),
-            }
-            fixture.requests.send(ReadRequest::Cancel).expect("a reader");
-            while let Ok(ReadReport::Piece(piece)) = fixture.reports.try_recv() {
-                let _ = fixture.requests.send(ReadRequest::Return(piece.bytes));
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_no_regular_file_is_named_and_never_waited_for() {
-        let fixture = Fixture::new();
-        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-        let item = fixture.item();
-        let fifo = |name: &str| {
-            let path = fixture.dir.path().join(name);
-            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).expect("a FIFO");
-        };
-        fifo("7-1-0-0.tsfile.mods");
-        let reason = unfit(fixture.open_item(item.clone(), Dialect::V1_3, 10));
-        assert!(reason.contains("expected a regular file"), "{reason}");
-        fs::remove_file(fixture.path()).expect("gone");
-        fifo("7-1-0-0.tsfile");
-        let reason = unfit(fixture.open_item(item, Dialect::V1_3, 10));
-        assert!(reason.contains("expected a regular file"), "{reason}");
-    }
-
-    #[test]
-    fn more_deletions_than_allowed_hold_their_file_back() {
-        let fixture = Fixture::new();
-        fs::write(fixture.path(), ts_file(3, 5)).expect("a file");
-        fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), [b'\n'; 1001]).expect("mods");
-        assert!(unfit(fixture.open(Dialect::V1_3, 10)).contains("sender_mods_max_bytes"));
-    }
-}
+mod tests;

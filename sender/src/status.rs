@@ -115,6 +115,10 @@ struct RegionReport {
     unsealed_files: u64,
     sent_files: u64,
     sent_bytes: u64,
+    /// Files among those sent that left as tablets.
+    tablet_files: u64,
+    /// Files of which nothing was wanted.
+    outside_files: u64,
     resent_files: u64,
     covered_files: u64,
     sent_deletions: u64,
@@ -339,6 +343,8 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
         unsealed_files: status.unsealed_files,
         sent_files: status.sent_files,
         sent_bytes: status.sent_bytes,
+        tablet_files: status.tablet_files,
+        outside_files: status.outside_files,
         resent_files: status.resent_files,
         covered_files: status.covered_files,
         sent_deletions: status.sent_deletions,
@@ -439,6 +445,14 @@ pub(crate) fn render(report: &Value) -> String {
                 number(&region["sent_files"]),
                 number(&region["covered_files"]),
             ));
+            let [tablets, outside] =
+                ["tablet_files", "outside_files"].map(|key| number(&region[key]));
+            if tablets + outside > 0 {
+                out.push_str(&format!(
+                    "    {tablets} of the sent files left as tablets; of {outside} others nothing is \
+                     wanted\n"
+                ));
+            }
             let deletions = ["pending_deletions", "sent_deletions", "resent_files"];
             let [pending, sent, again] = deletions.map(|key| number(&region[key]));
             if pending + sent + again > 0 {

@@ -26,6 +26,8 @@ use crate::gateway::GatewayProfile;
 use crate::node_url;
 use crate::node_url::NODE_URLS_MAX;
 use crate::node_url::NodeUrl;
+use crate::pipe_extractor::ExtractorSpec;
+use crate::pipe_extractor::read_extractor;
 use crate::pipe_keys as keys;
 use crate::pipe_keys::PLUGIN;
 use crate::pipe_name::PipeName;
@@ -57,14 +59,6 @@ pub struct PipeDefinition {
     pub notes: Vec<String>,
 }
 
-/// What is extracted. In this release always history, then real time, whole files.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::exhaustive_structs)] // filters will be added and must be thought about
-pub struct ExtractorSpec {
-    /// The mode that was asked for.
-    pub realtime_mode: RealtimeMode,
-}
-
 /// `realtime.mode`. This release runs every mode as [`RealtimeMode::File`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // IoTDB's modes
@@ -90,7 +84,7 @@ impl RealtimeMode {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let all = [Self::File, Self::ForcedLog, Self::Hybrid, Self::Log];
         all.into_iter().find(|it| text.eq_ignore_ascii_case(it.as_str()))
     }
@@ -206,36 +200,6 @@ fn read_name(text: &PipeText, file_name: &str, faults: &mut Faults) -> Option<Pi
     Some(name)
 }
 
-fn read_extractor(
-    section: &Section,
-    notes: &mut Vec<String>,
-    faults: &mut Faults,
-) -> Option<ExtractorSpec> {
-    section.check_keys(keys::EXTRACTOR_KEYS, faults);
-    check_plugin(section, keys::EXTRACTOR_PLUGINS, &[], faults);
-    for key in ["history.enable", "realtime.enable"] {
-        if read::<bool>(section, key, &Kind::Boolean, faults).flatten() == Some(false) {
-            let what = format!("{} = false", section.shown_key(key));
-            faults.push(section.given(key).map(|it| it.line), Reason::NotYet { what });
-        }
-    }
-    let Some(given) = section.given("realtime.mode") else {
-        return Some(ExtractorSpec { realtime_mode: RealtimeMode::File });
-    };
-    let Some(realtime_mode) = RealtimeMode::parse(given.value.trim()) else {
-        bad_value(given, "file, hybrid, log or forced-log", faults);
-        return None;
-    };
-    if realtime_mode != RealtimeMode::File {
-        notes.push(format!(
-            "{} = {} runs as file in this release",
-            given.shown_key,
-            realtime_mode.as_str(),
-        ));
-    }
-    Some(ExtractorSpec { realtime_mode })
-}
-
 /// Only the processor that does nothing is here; whatever another one is given is refused with it.
 fn read_processor(section: &Section, faults: &mut Faults) {
     match section.given(PLUGIN) {
@@ -295,7 +259,7 @@ fn read_connector(section: &Section, faults: &mut Faults) -> Option<AirGapConnec
 }
 
 /// A key's value: `Some(None)` when it is not given, `None` when a fault was noted.
-fn read<T: Setting>(
+pub(crate) fn read<T: Setting>(
     section: &Section,
     key: &str,
     kind: &Kind,
@@ -313,7 +277,7 @@ fn read<T: Setting>(
     read.map(Some)
 }
 
-fn bad_value(given: &Given, expected: &str, faults: &mut Faults) {
+pub(crate) fn bad_value(given: &Given, expected: &str, faults: &mut Faults) {
     let reason = Reason::BadValue {
         key: given.shown_key.clone(),
         expected: expected.to_owned(),
@@ -327,13 +291,18 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 }
 
 #[derive(Clone, Copy)]
-enum Plugin {
+pub(crate) enum Plugin {
     Here,
     Another,
 }
 
 /// Judges the plugin's name; another one is noted as a fault. No name is no other one.
-fn check_plugin(section: &Section, here: &[&str], later: &[&str], faults: &mut Faults) -> Plugin {
+pub(crate) fn check_plugin(
+    section: &Section,
+    here: &[&str],
+    later: &[&str],
+    faults: &mut Faults,
+) -> Plugin {
     let Some(given) = section.given(PLUGIN).filter(|it| !is_one_of(&it.value, here)) else {
         return Plugin::Here;
     };

@@ -249,13 +249,8 @@ fn what_this_release_does_not_have_is_refused_by_name() {
         )
     };
     let cases = [
-        ("pattern = \"root.a\"", "extractor.pattern = \"root.a\""),
-        ("\"source.path\" = \"root.a.**\"", "extractor.path = \"root.a.**\""),
-        ("history.start-time = \"2024-01-01\"", "extractor.history.start-time = \"2024-01-01\""),
-        ("history.end-time = 5", "extractor.history.end-time = \"5\""),
+        ("path.exclusion = \"root.a.**\"", "extractor.path.exclusion = \"root.a.**\""),
         ("history.loose-range = \"time\"", "extractor.history.loose-range = \"time\""),
-        ("history.enable = false", "extractor.history.enable = false"),
-        ("realtime.enable = \"False\"", "extractor.realtime.enable = false"),
         ("forwarding-pipe-requests = false", "extractor.forwarding-pipe-requests = \"false\""),
         ("inclusion = \"all\"", "extractor.inclusion = \"all\""),
         ("mode = \"snapshot\"", "extractor.mode = \"snapshot\""),
@@ -286,6 +281,107 @@ fn what_this_release_does_not_have_is_refused_by_name() {
     let pipe = extractor(harmless).unwrap();
     assert_eq!(pipe.extractor.realtime_mode, RealtimeMode::ForcedLog);
     assert_eq!(pipe.notes, ["extractor.realtime.mode = forced-log runs as file in this release"]);
+}
+
+/// One line for each limit of a filter.
+fn filters(lines: &str) -> String {
+    let it = extractor(lines).unwrap_or_else(|error| panic!("{lines}: {error}")).extractor;
+    let pattern = it.pattern.map(|it| (it.text, it.goes_by_nodes));
+    let times = |limits: &tidegate_config::TimeLimits| {
+        let (start, end) = (limits.start.as_deref(), limits.end.as_deref());
+        format!("{}..{}", start.unwrap_or(""), end.unwrap_or(""))
+    };
+    let taken = |takes: bool, limits| if takes { times(limits) } else { "nothing".to_owned() };
+    format!(
+        "{pattern:?} history {} real time {}",
+        taken(it.takes_history, &it.history_times),
+        taken(it.takes_realtime, &it.realtime_times),
+    )
+}
+
+#[test]
+fn filters_are_read_in_every_form_that_iotdb_has() {
+    for (lines, expected) in [
+        ("", "None history .. real time .."),
+        ("pattern = \"root\"", "None history .. real time .."),
+        ("path = \"root.**\"", "None history .. real time .."),
+        ("pattern = \"root.a\"", "Some((\"root.a\", false)) history .. real time .."),
+        ("\"source.path\" = \"root.*.b\"", "Some((\"root.*.b\", true)) history .. real time .."),
+        (
+            "pattern = \"root.a.**\"\n\"pattern.format\" = \"IoTDB\"",
+            "Some((\"root.a.**\", true)) history .. real time ..",
+        ),
+        (
+            "pattern = \"root.a\"\npath = \"root.b.**\"",
+            "Some((\"root.b.**\", true)) history .. real time ..",
+        ),
+        ("history.enable = false", "None history nothing real time .."),
+        ("realtime.enable = \"False\"", "None history .. real time nothing"),
+        (
+            "history.start-time = \"2011.12.03T10:15:30+01:00\"\nhistory.end-time = \"now\"",
+            "None history 2011.12.03T10:15:30+01:00..now real time ..",
+        ),
+        ("history.end-time = 5", "None history ..5 real time .."),
+        ("start-time = 3\nhistory.enable = false", "None history 3.. real time 3.."),
+        ("start-time = 3\nend-time = 3", "None history 3..3 real time 3..3"),
+    ] {
+        assert_eq!(filters(lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn filters_that_could_be_meant_otherwise_are_noted() {
+    for (lines, expected) in [
+        (
+            "pattern = \"root.a.**\"",
+            "extractor.pattern is a plain prefix, in which an asterisk stands for itself: for \
+             wildcards use extractor.path",
+        ),
+        ("pattern = \"root.a\"\npath = \"root.b\"", "extractor.path wins over extractor.pattern"),
+        (
+            "history.start-time = \"2011-12-03\"",
+            "extractor.history.start-time has no offset and is read as UTC",
+        ),
+        (
+            "start-time = 1\nhistory.start-time = 2",
+            "extractor.start-time and extractor.end-time cover history and real time, so what else \
+             is said of either does not count",
+        ),
+    ] {
+        assert_eq!(extractor(lines).unwrap().notes, [expected], "{lines}");
+    }
+}
+
+#[test]
+fn filters_by_which_nothing_could_leave_or_that_are_none_are_refused() {
+    for (lines, expected) in [
+        (
+            "history.enable = false\nrealtime.enable = false",
+            "p.toml:7: extractor.history.enable and extractor.realtime.enable are both false: \
+             nothing could be sent",
+        ),
+        (
+            "history.start-time = 6\nhistory.end-time = 5",
+            "p.toml:6: extractor.history.start-time: the first time, 6, is after the last one, 5: \
+             nothing could be sent",
+        ),
+        (
+            "pattern = \"plant\"",
+            "p.toml:6: extractor.pattern: expected a pattern of paths (a pattern begins with the \
+             node root), but found \"plant\"",
+        ),
+        (
+            "pattern = \"root.a\"\n\"pattern.format\" = \"regex\"",
+            "p.toml:7: extractor.pattern.format: expected prefix or iotdb, but found \"regex\"",
+        ),
+    ] {
+        assert_eq!(extractor(lines).unwrap_err(), expected, "{lines}");
+    }
+    let error = extractor("history.start-time = \"yesterday\"").unwrap_err();
+    assert!(
+        error.starts_with("p.toml:6: extractor.history.start-time: expected a time"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -405,7 +501,8 @@ fn mutated_definitions_never_panic() {
     let whole = format!(
         "{MINIMAL}tidegate.gateway = \"plain-tcp\"\nsend-port.restriction-strategy = \"range\"\n\
          send-port.range.min = 40000\nsend-port.range.max = 40010\n[source]\nrealtime.mode = \"log\"\n\
-         history.enable = true # 注释\n",
+         history.enable = true # 注释\n\"source.pattern\" = \"root.a.`b`\"\n\
+         history.start-time = \"2011.12.03T10:15:30+01:00\"\nhistory.end-time = 9999999999999\n",
     );
     for round in 0..20_000 {
         let mut bytes = whole.clone().into_bytes();

@@ -3,6 +3,7 @@
 mod data_type;
 mod dialect;
 pub mod path;
+mod pattern;
 mod precision;
 mod tablet;
 mod time;
@@ -10,6 +11,9 @@ mod verdict;
 
 pub use data_type::DataType;
 pub use dialect::Dialect;
+pub use pattern::PatternError;
+pub use pattern::PatternForm;
+pub use pattern::SeriesPattern;
 pub use precision::Precision;
 pub use tablet::Category;
 pub use tablet::Column;

@@ -194,7 +194,7 @@ pub fn cut(entry: &tsfile::Deletion, devices: &[DeviceExtent]) -> Scope {
             for extent in devices {
                 if let Some(segments) = &extent.device.segments
                     && segments.0.first().is_some_and(|it| it.as_deref() == Some(&**table))
-                    && meets(predicate, segments)
+                    && predicate.meets(segments)
                     && widen(extent.range)
                 {
                     meant.insert(segments.clone());
@@ -207,24 +207,6 @@ pub fn cut(entry: &tsfile::Deletion, devices: &[DeviceExtent]) -> Scope {
     match bounds {
         Some((start, end)) => Scope::Cut(Deletion { start, end, series }),
         None => Scope::Nothing,
-    }
-}
-
-/// Whether a device of the table is meant.
-fn meets(predicate: &Predicate, device: &Segments) -> bool {
-    let segment = |index: i32| {
-        usize::try_from(index).ok().and_then(|at| device.0.get(at)).and_then(Option::as_deref)
-    };
-    match predicate {
-        Predicate::Any => true,
-        Predicate::Device(wanted) => wanted == device,
-        Predicate::Segment { value, index } => segment(*index) == value.as_deref(),
-        Predicate::And(parts) => parts.iter().all(|part| meets(part, device)),
-        Predicate::AnyOf(wanted) => wanted.contains(device),
-        Predicate::Present { index } => segment(*index).is_some(),
-        // A kind that is read but not known here: too many devices are safe only if none is
-        // missed, and too few are not.
-        _ => true,
     }
 }
 

@@ -41,13 +41,18 @@ pub enum GapReason {
     ModsUnreadable,
     /// The peer's dialect has no form for deletions.
     ModsNotCarried,
+    /// Rows that left as tablets overlap a file that left whole: an IoTDB may take them into a memtable
+    /// that it opened before it loaded the file, and then reads the file's values.
+    RowsMayBeHidden,
     /// The source went backwards: it was restored from a backup.
     SourceRolledBack,
+    /// Series of types that the peer's dialect does not know, in a file that left as tablets.
+    TypesNotCarried,
     /// The file vanished before it could leave, and no compaction took it in.
     VanishedUnsent,
 }
 
-const REASONS: [(GapReason, u8, &str, &str); 5] = [
+const REASONS: [(GapReason, u8, &str, &str); 7] = [
     (
         GapReason::ModsUnreadable,
         1,
@@ -80,6 +85,21 @@ const REASONS: [(GapReason, u8, &str, &str); 5] = [
         "source-rolled-back",
         "the source was restored to an earlier state; rows that it has lost are still at the far \
          side",
+    ),
+    (
+        GapReason::TypesNotCarried,
+        6,
+        "types-not-carried",
+        "series of types that the peer does not know (TIMESTAMP, DATE, BLOB and STRING in dialect \
+         1.2; OBJECT) were left out of a file that left as tablets",
+    ),
+    (
+        GapReason::RowsMayBeHidden,
+        7,
+        "rows-may-be-hidden",
+        "rows left as tablets that overlap a file which left whole before; an IoTDB at the far side \
+         may go on reading the file's values where both have one: compare them, and insert these rows \
+         again after a FLUSH",
     ),
 ];
 

@@ -86,6 +86,31 @@ pub struct DeleteItem {
     pub deletion: Deletion,
 }
 
+/// What a file is to the boundary that was drawn when the pipe was created.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // before, after, or both
+pub enum Age {
+    /// It was there, sealed.
+    History,
+    /// It came since. One that was open then counts here, and has rows of before.
+    Realtime,
+    /// A compaction made it since, of files that may be of either kind.
+    Either,
+}
+
+/// In what form an item left.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // there is no fourth
+pub enum Form {
+    /// The whole file.
+    #[default]
+    File,
+    /// Its points, or those that were wanted, as tablets.
+    Tablets,
+    /// Nothing of it was wanted, so nothing left.
+    Nothing,
+}
+
 /// A TsFile on its way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -104,6 +129,8 @@ pub struct FileItem {
     /// it is that file on another disk, and need not leave again:
     /// [`handle_twin`](crate::Source::handle_twin).
     pub twin: Option<u32>,
+    /// What it is to the boundary of history.
+    pub age: Age,
     /// Set if it lies nowhere any more and is to be read from its pin, with these deletions.
     pub pinned: Option<PinnedMods>,
 }
@@ -117,7 +144,8 @@ impl FileItem {
         folder: Arc<str>,
         mods: Option<ModsSeen>,
     ) -> Self {
-        Self { place, name, identity, folder, mods, twin: None, pinned: None }
+        let (twin, pinned, age) = (None, None, Age::Realtime);
+        Self { place, name, identity, folder, mods, twin, age, pinned }
     }
 
     /// The name on the wire: unique over regions, partitions and spaces, which the file's own name

@@ -21,6 +21,7 @@ use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
+use crate::item::Form;
 use crate::listing::ModsMark;
 use crate::listing::ModsSeen;
 use crate::listing::SourceMarks;
@@ -102,8 +103,10 @@ pub struct Sent {
     pub sequence: u64,
     /// Deletions beside it that are dealt with.
     pub mods: Option<ModsMark>,
-    /// CRC-32 of the whole file.
+    /// CRC-32 of the whole file, if that is what left.
     pub crc32: u32,
+    /// In what form it left.
+    pub form: Form,
 }
 
 /// What divides history from what came since: the files of one partition at the creation of the
@@ -137,6 +140,7 @@ const KIND_MARKS: u8 = 10;
 const KIND_BOUNDARY_TAKEN: u8 = 11;
 const KIND_SEQUENCE: u8 = 12;
 const KIND_ORPHANED: u8 = 13;
+const KIND_SENT_OTHERWISE: u8 = 14;
 /// Form of the bodies below; a journal of a later form is refused, not guessed at.
 const FORM: u8 = 1;
 
@@ -152,11 +156,16 @@ impl Record {
                 KIND_SEEN
             }
             Self::Sent(sent) => {
-                sent.file.encode(&mut out);
-                out.i64(sent.sequence.cast_signed());
-                encode_mods(sent.mods, &mut out);
-                out.i32(sent.crc32.cast_signed());
-                KIND_SENT
+                // As before there were other forms.
+                let kind = match sent.form {
+                    Form::File => KIND_SENT,
+                    form => {
+                        out.u8(form_code(form));
+                        KIND_SENT_OTHERWISE
+                    }
+                };
+                sent.encode(&mut out);
+                kind
             }
             Self::Covered(identity) => {
                 identity.encode(&mut out);
@@ -229,12 +238,11 @@ impl Record {
         }
         let record = match kind {
             KIND_SEEN => Self::Seen(Known::decode(reader)?, decode_mods(reader)?),
-            KIND_SENT => Self::Sent(Sent {
-                file: Known::decode(reader)?,
-                sequence: reader.i64("number")?.cast_unsigned(),
-                mods: decode_mods(reader)?,
-                crc32: reader.i32("checksum")?.cast_unsigned(),
-            }),
+            KIND_SENT => Self::Sent(Sent::decode(Form::File, reader)?),
+            KIND_SENT_OTHERWISE => {
+                let form = decode_form(reader)?;
+                Self::Sent(Sent::decode(form, reader)?)
+            }
             KIND_COVERED => Self::Covered(FileIdentity::decode(reader)?),
             KIND_REQUEUED => {
                 let n_files = reader.count("number of files", 24)?;
@@ -298,6 +306,25 @@ impl Known {
     }
 }
 
+impl Sent {
+    fn encode(&self, out: &mut Writer<'_>) {
+        self.file.encode(out);
+        out.i64(self.sequence.cast_signed());
+        encode_mods(self.mods, out);
+        out.i32(self.crc32.cast_signed());
+    }
+
+    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Self, RecordError> {
+        Ok(Self {
+            file: Known::decode(reader)?,
+            sequence: reader.i64("number")?.cast_unsigned(),
+            mods: decode_mods(reader)?,
+            crc32: reader.i32("checksum")?.cast_unsigned(),
+            form,
+        })
+    }
+}
+
 /// Why a journal record could not be read back.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -331,7 +358,10 @@ impl fmt::Display for RecordError {
                 "ledger record: expected form {FORM}, but found {form}: written by a later version"
             ),
             Self::Kind(kind) => {
-                write!(f, "ledger record: expected kind 1 to {KIND_ORPHANED}, but found {kind}")
+                write!(
+                    f,
+                    "ledger record: expected kind 1 to {KIND_SENT_OTHERWISE}, but found {kind}"
+                )
             }
             Self::NoMods => f.write_str("ledger record: settled deletions without a length"),
             Self::Space(space) => {
@@ -343,6 +373,20 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+fn form_code(form: Form) -> u8 {
+    match form {
+        Form::File => 0,
+        Form::Tablets => 1,
+        Form::Nothing => 2,
+    }
+}
+
+fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
+    let code = reader.u8("kind")?;
+    let all = [Form::Tablets, Form::Nothing];
+    all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
+}
 
 fn encode_mods(mods: Option<ModsMark>, out: &mut Writer<'_>) {
     match mods {

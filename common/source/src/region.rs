@@ -13,6 +13,7 @@ use crate::deletion::DeletionKey;
 use crate::identity::FileIdentity;
 use crate::identity::Space;
 use crate::identity::TsFileName;
+use crate::item::Form;
 use crate::item::Token;
 use crate::partition::Lost;
 use crate::partition::Partition;
@@ -243,6 +244,21 @@ pub(crate) struct Counts {
     pub(crate) deletions: u64,
     pub(crate) vanished: u64,
     pub(crate) superseded: u64,
+    pub(crate) tablet_files: u64,
+    pub(crate) outside_files: u64,
+}
+
+impl Counts {
+    /// A file was acknowledged, or nothing of it was wanted.
+    pub(crate) fn count(&mut self, form: Form, length_bytes: u64) {
+        if form == Form::Nothing {
+            self.outside_files += 1;
+            return;
+        }
+        self.sent_files += 1;
+        self.sent_bytes += length_bytes;
+        self.tablet_files += u64::from(form == Form::Tablets);
+    }
 }
 
 /// First pause after a refusal.

@@ -25,6 +25,7 @@ use crate::gap::Gap;
 use crate::identity::FileIdentity;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
+use crate::item::Form;
 use crate::item::Token;
 use crate::listing::Listing;
 use crate::listing::ModsSeen;
@@ -224,8 +225,14 @@ pub struct Departed {
     /// Whether they travelled with it; for a deletion, whether it travelled at all: some peers take
     /// none.
     pub mods_carried: bool,
-    /// CRC-32 of the whole file.
+    /// CRC-32 of the whole file, if it left as such.
     pub crc32: u32,
+    /// In what form it left. A deletion that is [`Nothing`](Form::Nothing) was not wanted.
+    pub form: Form,
+    /// Whether series were left out since the peer does not know their types.
+    pub has_unknown_types: bool,
+    /// Whether the far side may go on reading older values; see [`Source::overlaps_file`].
+    pub may_be_hidden: bool,
 }
 
 /// Why a file that was to leave could not even be tried.
@@ -265,6 +272,10 @@ pub struct StreamStatus {
     pub sent_files: u64,
     /// Their bytes.
     pub sent_bytes: u64,
+    /// Files among them that left as tablets.
+    pub tablet_files: u64,
+    /// Files of which nothing was wanted.
+    pub outside_files: u64,
     /// Files that were queued once more behind a late one that they win over.
     pub resent_files: u64,
     /// Targets of compactions that did not leave because everything in them had.
@@ -409,6 +420,8 @@ impl Source {
             unsealed_files: region.n_unsealed as u64,
             sent_files: counts.sent_files,
             sent_bytes: counts.sent_bytes,
+            tablet_files: counts.tablet_files,
+            outside_files: counts.outside_files,
             resent_files: counts.resent_files,
             covered_files: counts.covered_files,
             sent_deletions: counts.deletions,

@@ -3,9 +3,14 @@
 use core::ops::Range;
 use core::ops::RangeInclusive;
 
+use tidegate_model::path;
+
 use crate::Batch;
 use crate::BatchColumn;
+use crate::DeviceId;
+use crate::ModEntry;
 use crate::Statistics;
+use crate::Target;
 
 /// Times that were deleted, both ends included.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +24,13 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// The times of an entry of a mods file, and the chunks that it concerns.
+    fn of(entry: &ModEntry) -> Self {
+        let times = entry.deletion.start..=entry.deletion.end;
+        let before_offset = entry.file_offset.map_or(u64::MAX, |at| u64::try_from(at).unwrap_or(0));
+        Self { times, before_offset }
+    }
+
     fn concerns(&self, chunk_offset: u64) -> bool {
         chunk_offset < self.before_offset
     }
@@ -41,6 +53,59 @@ pub struct Cuts {
 }
 
 impl Cuts {
+    /// What the entries of a mods file take from these columns of a device of the file beside which
+    /// they stand.
+    pub fn of<'e>(
+        entries: impl IntoIterator<Item = &'e ModEntry>,
+        device: &DeviceId,
+        measurements: &[impl AsRef<str>],
+    ) -> Self {
+        let mut cuts = Self { rows: Vec::new(), columns: vec![Vec::new(); measurements.len()] };
+        let nodes = path::nodes(&device.path);
+        for entry in entries {
+            let cut = Cut::of(entry);
+            match &entry.deletion.target {
+                Target::Tree { pattern } => {
+                    let pattern = path::nodes(pattern);
+                    match path::measurement_pattern(&pattern, &nodes) {
+                        None => (),
+                        Some("*") => cuts.rows.push(cut),
+                        Some(wanted) => cuts.push(&cut, measurements, |measurement| {
+                            path::matches(&[wanted], &[measurement])
+                        }),
+                    }
+                }
+                Target::Table { table, predicate, columns } => {
+                    let is_meant = device.segments.as_ref().is_some_and(|segments| {
+                        segments.0.first().is_some_and(|it| it.as_deref() == Some(&**table))
+                            && predicate.meets(segments)
+                    });
+                    match columns.is_empty() {
+                        _ if !is_meant => (),
+                        true => cuts.rows.push(cut),
+                        false => cuts.push(&cut, measurements, |measurement| {
+                            columns.iter().any(|column| **column == *measurement)
+                        }),
+                    }
+                }
+            }
+        }
+        cuts
+    }
+
+    fn push(
+        &mut self,
+        cut: &Cut,
+        measurements: &[impl AsRef<str>],
+        is_meant: impl Fn(&str) -> bool,
+    ) {
+        for (cuts, measurement) in self.columns.iter_mut().zip(measurements) {
+            if is_meant(measurement.as_ref()) {
+                cuts.push(cut.clone());
+            }
+        }
+    }
+
     /// Whether all rows with such statistics of a chunk are taken.
     pub(crate) fn hide_all(&self, chunk_offset: u64, statistics: &Statistics) -> bool {
         self.rows.iter().any(|cut| {

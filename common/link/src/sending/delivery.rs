@@ -62,6 +62,12 @@ pub(crate) enum Progress {
         token: u64,
         payload: Vec<u8>,
     },
+    /// Requests that are an item together; the caller supplies one after the other.
+    Requests {
+        token: u64,
+        /// Whether the one that was supplied last is the last one.
+        is_last: bool,
+    },
 }
 
 /// Where the delivery of a file stands.
@@ -79,6 +85,8 @@ pub(crate) struct FileProgress {
 #[derive(Debug)]
 pub(crate) enum Step {
     Piece(PieceFrame),
+    /// A request that the caller supplies.
+    Supplied,
     /// The payload of the request with whose answer the delivery ends.
     Last(Vec<u8>),
 }
@@ -87,7 +95,7 @@ impl Progress {
     pub(crate) fn token(&self) -> u64 {
         match self {
             Self::File(file) => file.delivery.token,
-            Self::Request { token, .. } => *token,
+            Self::Request { token, .. } | Self::Requests { token, .. } => *token,
         }
     }
 
@@ -95,7 +103,7 @@ impl Progress {
     pub(crate) fn total_bytes(&self) -> u64 {
         match self {
             Self::File(file) => file.total_bytes(),
-            Self::Request { .. } => 0,
+            Self::Request { .. } | Self::Requests { .. } => 0,
         }
     }
 
@@ -104,14 +112,20 @@ impl Progress {
         match self {
             Self::File(file) => file.next(piece_bytes),
             Self::Request { payload, .. } => Ok(Step::Last(payload.clone())),
+            Self::Requests { .. } => Ok(Step::Supplied),
         }
     }
 
-    /// The piece that [`Progress::next`] gave was acknowledged.
-    pub(crate) fn acknowledge(&mut self, n_bytes: u32) {
+    /// What [`Progress::next`] gave was acknowledged, and is not the last of a file; says whether
+    /// nothing is left to be sent.
+    pub(crate) fn acknowledge(&mut self, n_bytes: u32) -> bool {
         match self {
-            Self::File(file) => file.acknowledge(n_bytes),
+            Self::File(file) => {
+                file.acknowledge(n_bytes);
+                false
+            }
             Self::Request { .. } => unreachable!("a request has no pieces"),
+            Self::Requests { is_last, .. } => *is_last,
         }
     }
 }

@@ -64,6 +64,12 @@ pub enum Frame {
     Whole(Vec<u8>),
     /// The payload is this head and bytes of the file.
     Piece(PieceFrame),
+    /// The payload is the next request of [an item of several](Lane::begin_requests); once it is
+    /// there, and before it leaves, [`Lane::handle_supplied`].
+    Supplied {
+        /// The item.
+        token: u64,
+    },
 }
 
 /// Where a lane stands, for `status`.
@@ -340,6 +346,18 @@ impl Lane {
         }
     }
 
+    /// The request that [`Frame::Supplied`] asked for is there: so long is its payload.
+    pub fn handle_supplied(&mut self, now: Time, payload_bytes: u32, is_last_one: bool) {
+        let State::Awaiting { n_bytes: Some(n_bytes), left: Left::Nothing, deadline } =
+            &mut self.state
+        else {
+            return;
+        };
+        let Some(Progress::Requests { is_last, .. }) = &mut self.progress else { return };
+        (*n_bytes, *is_last) = (payload_bytes, is_last_one);
+        *deadline = now + self.config.reply_timeout;
+    }
+
     /// Changes the time-out of all later answers.
     pub fn set_reply_timeout(&mut self, reply_timeout: Duration) {
         self.config.reply_timeout = reply_timeout;
@@ -377,6 +395,19 @@ impl Lane {
         assert!(self.is_ready(), "a delivery begins on a lane that is ready");
         self.progress = Some(Progress::Request { token, payload });
         self.send_next(now).expect("a payload is ready to be sent");
+    }
+
+    /// Begins the delivery of an item that is several requests, at least one. They are supplied one
+    /// by one as [`Frame::Supplied`] asks for them, and the item is accepted with the last one; if
+    /// anything else comes of one of them, all of them are to be sent again.
+    ///
+    /// # Panics
+    ///
+    /// When the lane is not [ready](Self::is_ready).
+    pub fn begin_requests(&mut self, now: Time, token: u64) {
+        assert!(self.is_ready(), "a delivery begins on a lane that is ready");
+        self.progress = Some(Progress::Requests { token, is_last: false });
+        self.send_next(now).expect("what is supplied has no name");
     }
 
     /// Gives up a delivery whose file vanished or changed under it, without an outcome. What the
@@ -486,17 +517,19 @@ impl Lane {
         }
         self.was_of_use = true;
         self.n_useless = 0;
-        match n_bytes {
-            Some(n_bytes) => {
-                self.piece_size.passed(n_bytes);
-                progress.acknowledge(n_bytes);
+        let is_over = n_bytes.is_none_or(|n_bytes| {
+            self.piece_size.passed(n_bytes);
+            progress.acknowledge(n_bytes)
+        });
+        match is_over {
+            false => {
                 if let Err(TooLong) = self.send_next(now) {
                     self.withdraw(now, token);
                     self.report(token, Verdict::Refused, "a name is too long".to_owned());
                 }
             }
-            None => {
-                if matches!(self.progress.take(), Some(Progress::File(_))) {
+            true => {
+                if !matches!(self.progress.take(), Some(Progress::Request { .. })) {
                     self.piece_size.file_accepted();
                 }
                 self.failures = 0;
@@ -545,6 +578,10 @@ impl Lane {
             Step::Piece(piece) => {
                 let n_bytes = piece.n_bytes;
                 (Frame::Piece(piece), Some(n_bytes), Duration::ZERO)
+            }
+            Step::Supplied => {
+                let token = progress.token();
+                (Frame::Supplied { token }, Some(0), Duration::ZERO)
             }
             Step::Last(payload) => {
                 let load_seconds = progress.total_bytes() / LOAD_BYTES_PER_SECOND_MIN;
@@ -605,69 +642,4 @@ enum NextPeer {
 }
 
 #[cfg(test)]
-mod tests {
-    use tidegate_model::Precision;
-
-    use super::super::delivery::DeliveryPart;
-    use super::super::lane_config::DialectRule;
-    use super::super::lane_config::Introduction;
-    use super::*;
-
-    fn at(ms: u64) -> Time {
-        Time::from_micros(ms * 1000)
-    }
-
-    fn lane() -> (Lane, Peers) {
-        let text = String::new;
-        let introduction = Introduction {
-            cluster_id: text(),
-            precision: Precision::Ms,
-            user: text(),
-            password: text(),
-            sender: text(),
-            stream: text(),
-            epoch: 1,
-        };
-        let lane = Lane::new(LaneConfig {
-            n_peers: 1,
-            first_peer: 0,
-            introduction,
-            dialect: DialectRule::Fixed(Dialect::V1_3),
-            piece_bytes: 100,
-            handshake_timeout: Duration::from_secs(5),
-            reply_timeout: Duration::from_secs(9),
-            idle_close: Duration::from_secs(60),
-            backoff_min: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(1),
-            seed: 1,
-        });
-        (lane, Peers::new(1, 10, Duration::ZERO))
-    }
-
-    #[test]
-    fn what_holds_us_up_on_our_own_side_is_not_taken_from_the_time_of_the_peer() {
-        let (mut lane, mut peers) = lane();
-        lane.want(true);
-        assert_eq!(lane.poll_command(at(0), &mut peers), Some(Command::Connect { peer: 0 }));
-        lane.handle_held_up(at(60_000));
-        lane.handle_timeout(at(7_000));
-        assert_eq!(lane.phase(), Phase::Connecting, "the look-up takes long");
-        lane.handle_held_up(at(7_000));
-        assert_eq!(lane.poll_timeout(), Some(at(12_000)));
-        lane.handle_connected(at(8_000));
-        while lane.poll_command(at(8_000), &mut peers).is_some() {}
-        lane.handle_sent(at(8_000));
-        lane.handle_heard(at(8_000), Heard::Bytes(&[0]));
-        let ts_file = DeliveryPart { name: "7-1-0-0.tsfile".to_owned(), length_bytes: 100 };
-        lane.begin(at(8_000), Delivery { token: 1, mods: None, ts_file, database: None });
-        lane.handle_held_up(at(50_000));
-        lane.handle_timeout(at(40_000));
-        assert_eq!(lane.phase(), Phase::Awaiting, "the rate limit says later");
-        lane.handle_sent(at(50_000));
-        assert_eq!(lane.poll_timeout(), Some(at(59_000)));
-        lane.handle_heard(at(50_001), Heard::Bytes(&[0]));
-        let seal = lane.poll_timeout();
-        lane.handle_held_up(at(90_000));
-        assert_eq!(lane.poll_timeout(), seal, "a seal has its own time for loading");
-    }
-}
+mod tests;

@@ -115,7 +115,7 @@ impl Bench {
     fn sends_piece(&mut self) -> PieceFrame {
         match self.sends() {
             Frame::Piece(piece) => piece,
-            Frame::Whole(payload) => panic!("expected a piece, but found {payload:02x?}"),
+            other => panic!("expected a piece, but found {other:02x?}"),
         }
     }
 
@@ -124,7 +124,7 @@ impl Bench {
     fn sends_type(&mut self) -> u8 {
         match self.sends() {
             Frame::Whole(payload) => payload[2],
-            Frame::Piece(piece) => panic!("expected no piece, but found {piece:?}"),
+            other => panic!("expected no piece, but found {other:?}"),
         }
     }
 

@@ -349,6 +349,7 @@ impl World {
         let piece = match frame {
             Frame::Whole(payload) => return payload,
             Frame::Piece(piece) => piece,
+            Frame::Supplied { .. } => panic!("the pair has no items of several requests"),
         };
         let current = self.edge(lane).current.clone().expect("a piece belongs to an item");
         assert_eq!(current.lane_token, piece.token, "a piece names the item under way");
@@ -508,7 +509,7 @@ impl World {
             Broken::CursorBeforeOk => Verdict::Accepted,
             _ => verdict,
         };
-        let departed = Departed { mods, mods_carried: current.mods_carried, crc32: 0 };
+        let departed = Departed { mods, mods_carried: current.mods_carried, ..Departed::default() };
         let outcome = Outcome::bare(verdict, message);
         let source = &mut self.sender.as_mut().expect("the sender runs").source;
         source.handle_outcome(now, current.source_token, &outcome, departed);

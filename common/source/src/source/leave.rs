@@ -23,6 +23,7 @@ use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::item::DeleteItem;
 use crate::item::FileItem;
+use crate::item::Form;
 use crate::item::Item;
 use crate::item::ItemKind;
 use crate::item::Outcome;
@@ -175,7 +176,7 @@ impl Source {
         match twin.filter(|_| is_equal) {
             Some(crc32) => {
                 let (_, sequence) = region.numbered.take().expect("an item in flight has a number");
-                self.set_rests(&key, identity, sequence, crc32);
+                self.set_rests(&key, identity, sequence, crc32, Form::File);
             }
             None => {
                 region.numbered = None;
@@ -314,6 +315,7 @@ impl Source {
         let mods = tracked.extra().mods.as_ref().map(|mods| mods.seen());
         let mut file = FileItem::new(place, name, identity, folder, mods);
         file.twin = tracked.extra().twin;
+        file.age = tracked.age();
         file.pinned = tracked.is_orphan.then(|| tracked.pinned_mods(without));
         let extent = tracked.facts.extent.clone();
         let precedence = Some(Precedence { space: file.place.space, name });
@@ -410,11 +412,11 @@ impl Source {
             .map(|entry| entry.key)
             .collect();
         let region = self.regions.entry(key.clone()).or_default();
-        region.counts.sent_files += 1;
-        region.counts.sent_bytes += identity.length_bytes;
+        region.counts.count(how.form, identity.length_bytes);
         self.note_uncarried(identity, how);
+        self.note_left_out(identity, how);
         self.note_done(key, &carried);
-        self.set_rests(key, identity, sequence, how.crc32);
+        self.set_rests(key, identity, sequence, how.crc32, how.form);
     }
 
     /// Deletions that a file left without become a gap, once.
@@ -429,11 +431,49 @@ impl Source {
         self.gap(GapReason::ModsNotCarried, known, 1, (0, mods.length_bytes), None);
     }
 
-    /// A file is at the far side.
-    fn set_rests(&mut self, key: &RegionKey, identity: FileIdentity, sequence: u64, crc32: u32) {
+    /// What is not at the far side of a file that left as tablets, or may not be read there.
+    fn note_left_out(&mut self, identity: FileIdentity, how: Departed) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        let (known, times) = (tracked.known(identity), tracked.facts.extent.bounds());
+        let length_bytes = identity.length_bytes;
+        if how.has_unknown_types {
+            let reason = GapReason::TypesNotCarried;
+            self.gap(reason, known.clone(), 1, (0, length_bytes), times);
+        }
+        if how.may_be_hidden {
+            self.gap(GapReason::RowsMayBeHidden, known, 1, (0, length_bytes), times);
+        }
+    }
+
+    /// Whether a file may have a cell in common with one that left whole before it. IoTDB gives a
+    /// file that it loads a higher version than what it takes in from then on into a memtable that
+    /// was open then.
+    pub fn overlaps_file(&self, identity: FileIdentity) -> bool {
+        let Some(tracked) = self.files.get(&identity) else { return false };
+        let place = tracked.last.place();
+        let Some(partition) = self.partition(&place.region, place.partition) else { return false };
+        let extent = &tracked.facts.extent;
+        partition.live.keys().any(|rank| {
+            rank.identity != identity
+                && self.files.get(&rank.identity).is_some_and(|other| {
+                    matches!(other.left, Some(Left::Sent { form: Form::File, .. }))
+                        && other.facts.extent.overlaps(extent)
+                })
+        })
+    }
+
+    /// A file is at the far side, or nothing of it is wanted there.
+    fn set_rests(
+        &mut self,
+        key: &RegionKey,
+        identity: FileIdentity,
+        sequence: u64,
+        crc32: u32,
+        form: Form,
+    ) {
         let tracked = self.files.get_mut(&identity).expect("an item in flight is tracked");
         let mods = tracked.extra().mods_settled;
-        tracked.left = Some(Left::Sent { sequence, crc32 });
+        tracked.left = Some(Left::Sent { sequence, crc32, form });
         tracked.is_beaten = false;
         tracked.state = State::Rests;
         let (file, first_scan) = (tracked.known(identity), tracked.first_scan);
@@ -443,7 +483,7 @@ impl Source {
         let location = tracked.last.clone();
         let rank = self.rank(&location, identity);
         self.note_live(identity);
-        self.record(Record::Sent(Sent { file, sequence, mods, crc32 }));
+        self.record(Record::Sent(Sent { file, sequence, mods, crc32, form }));
         let region = self.regions.entry(key.clone()).or_default();
         region.count_waiting(first_scan, false);
         if is_hit {
@@ -459,7 +499,9 @@ impl Source {
     fn depart_deletion(&mut self, key: &RegionKey, how: Departed) {
         let region = self.regions.entry(key.clone()).or_default();
         let first = region.deletions.pop_first().expect("the first deletion was out");
-        if how.mods_carried {
+        if how.form == Form::Nothing {
+            // Nothing that it deletes was sent.
+        } else if how.mods_carried {
             region.counts.deletions += 1;
         } else {
             let (space, name) = first.origin;

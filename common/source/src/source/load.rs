@@ -37,10 +37,9 @@ impl Source {
                 self.remember(&sent.file);
                 let region = self.regions.entry(sent.file.place.region).or_default();
                 region.last_sequence = region.last_sequence.max(sent.sequence);
-                region.counts.sent_files += 1;
-                region.counts.sent_bytes += identity.length_bytes;
-                let (sequence, crc32) = (sent.sequence, sent.crc32);
-                self.set_left(identity, Left::Sent { sequence, crc32 });
+                region.counts.count(sent.form, identity.length_bytes);
+                let (sequence, crc32, form) = (sent.sequence, sent.crc32, sent.form);
+                self.set_left(identity, Left::Sent { sequence, crc32, form });
                 self.set_settled(identity, sent.mods);
             }
             Record::Covered(identity) => self.set_left(identity, Left::Covered),
@@ -102,10 +101,13 @@ impl Source {
         region.partitions.entry(place.partition).or_default();
         // Until it is found.
         region.limbo.push(*identity);
+        let has_boundary = self.has_boundary;
         self.files.entry(*identity).or_insert_with(|| {
             let mut tracked = Tracked::new(Location::past(place.clone(), known.name));
             // It may have left before the end of the last run, and nobody has watched.
             (tracked.is_attempted, tracked.has_missed) = (true, true);
+            // What was seen before the boundary is what was there when it was drawn.
+            tracked.is_history = !has_boundary;
             Box::new(tracked)
         });
     }
@@ -150,29 +152,35 @@ impl Source {
             let gone = region.deletions.iter().flat_map(|it| &it.gone);
             records.extend(gone.flat_map(Gone::records));
         }
-        if self.has_boundary {
-            records.push(Record::BoundaryTaken);
-        }
         let mut files: Vec<(&FileIdentity, &Box<Tracked>)> = self.files.iter().collect();
-        files.sort_unstable_by_key(|(identity, _)| **identity);
-        for (identity, tracked) in files {
-            let known = tracked.known(*identity);
+        files.sort_unstable_by_key(|(identity, tracked)| (!tracked.is_history, **identity));
+        let n_history = files.partition_point(|(_, tracked)| tracked.is_history);
+        for (at, (identity, tracked)) in files.iter().enumerate() {
+            // Of what stands before it, this says that it is history.
+            if at == n_history && self.has_boundary {
+                records.push(Record::BoundaryTaken);
+            }
+            let known = tracked.known(**identity);
             let mods = tracked.extra().mods_settled;
             match tracked.left {
-                Some(Left::Sent { sequence, crc32 }) => {
-                    records.push(Record::Sent(Sent { file: known, sequence, mods, crc32 }));
+                Some(Left::Sent { sequence, crc32, form }) => {
+                    let sent = Sent { file: known, sequence, mods, crc32, form };
+                    records.push(Record::Sent(sent));
                 }
                 // Not before it is known what it leaves with.
                 None if tracked.is_young && !tracked.is_beaten => (),
                 left => {
                     records.push(Record::Seen(known, mods));
-                    records.extend(left.map(|_| Record::Covered(*identity)));
-                    records.extend(tracked.is_orphan.then_some(Record::Orphaned(*identity)));
+                    records.extend(left.map(|_| Record::Covered(**identity)));
+                    records.extend(tracked.is_orphan.then_some(Record::Orphaned(**identity)));
                 }
             }
             if tracked.state != State::Rests && (tracked.left.is_some() || tracked.is_beaten) {
-                records.push(Record::Requeued(vec![*identity]));
+                records.push(Record::Requeued(vec![**identity]));
             }
+        }
+        if n_history == files.len() && self.has_boundary {
+            records.push(Record::BoundaryTaken);
         }
         records
     }

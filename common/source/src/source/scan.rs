@@ -28,6 +28,7 @@ use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::Space;
 use crate::identity::TsFileName;
+use crate::item::Form;
 use crate::listing::Listing;
 use crate::listing::ModsRead;
 use crate::listing::Scan;
@@ -244,6 +245,7 @@ impl Source {
             facts: Arc::clone(&file.facts),
             extra: extra.boxed(),
             first_scan: self.n_scans,
+            is_history: !self.has_boundary || self.is_copy_of_history(&location, identity),
             is_young: file.is_young,
             origin,
             state: if is_namesake { State::Rests } else { State::Remembered },
@@ -279,9 +281,21 @@ impl Source {
         let equal = partition.named(self.read_rule(), place.space, location.name);
         equal.filter(|it| it.length_bytes == identity.length_bytes).find_map(|it| {
             match self.files.get(&it)?.left? {
-                Left::Sent { crc32, .. } => Some(crc32),
-                Left::Covered => None,
+                Left::Sent { crc32, form: Form::File, .. } => Some(crc32),
+                // A copy of it leaves as it did, or does not leave either.
+                Left::Sent { .. } | Left::Covered => None,
             }
+        })
+    }
+
+    /// Whether a file may be one on another disk that was there when the boundary was drawn.
+    fn is_copy_of_history(&self, location: &Location, identity: FileIdentity) -> bool {
+        let place = location.place();
+        let Some(partition) = self.partition(&place.region, place.partition) else { return false };
+        let mut equal = partition.named(self.read_rule(), place.space, location.name);
+        equal.any(|it| {
+            it.length_bytes == identity.length_bytes
+                && self.files.get(&it).is_some_and(|it| it.is_history)
         })
     }
 

@@ -39,9 +39,13 @@ impl Source {
         self.compare_marks(&scan);
         let readable = self.readable_regions(&scan);
         self.note_open_files();
-        self.take_boundary(&scan);
+        let is_boundary = self.take_boundary(&scan);
         for &identity in &fresh {
             self.enter(identity);
+        }
+        if is_boundary {
+            // Behind all that was seen so far: when the ledger is read, that is history.
+            self.record(Record::BoundaryTaken);
         }
         if fresh.len() > FRESH_FEW {
             self.pack();
@@ -160,9 +164,10 @@ impl Source {
     }
 
     /// What stands there in the first scan in which everything could be read is history.
-    fn take_boundary(&mut self, scan: &Scan) {
+    /// Says whether that was this one.
+    fn take_boundary(&mut self, scan: &Scan) -> bool {
         if self.has_boundary || !scan.unread.is_empty() {
-            return;
+            return false;
         }
         let mut boundaries: BTreeMap<(RegionKey, i64), (u64, u32, u32)> = BTreeMap::new();
         for listing in &scan.listings {
@@ -190,7 +195,7 @@ impl Source {
             }));
         }
         self.has_boundary = true;
-        self.record(Record::BoundaryTaken);
+        true
     }
 
     /// A file was found: it begins to wait, unless it has left.

@@ -8,6 +8,8 @@ use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
 use crate::identity::TsFileName;
+use crate::item::Age;
+use crate::item::Form;
 use crate::listing::FileFacts;
 use crate::listing::ModsMark;
 use crate::listing::ModsRead;
@@ -30,6 +32,8 @@ pub(super) struct Tracked {
     pub(super) facts: Arc<FileFacts>,
     pub(super) extra: Option<Box<Extra>>,
     pub(super) first_scan: u64,
+    /// Whether it was there, sealed, when the boundary was drawn.
+    pub(super) is_history: bool,
     /// Whether it does not leave yet; see [`SealedFile::is_young`](crate::SealedFile::is_young).
     pub(super) is_young: bool,
     pub(super) origin: Origin,
@@ -87,7 +91,7 @@ pub(super) static NO_EXTRA: Extra = Extra {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Left {
     /// By itself.
-    Sent { sequence: u64, crc32: u32 },
+    Sent { sequence: u64, crc32: u32, form: Form },
     /// With the files that a compaction made it of.
     Covered,
 }
@@ -221,6 +225,7 @@ impl Tracked {
             facts: Arc::default(),
             extra: None,
             first_scan: 0,
+            is_history: false,
             is_young: false,
             origin: Origin::Rows,
             state: State::Remembered,
@@ -249,6 +254,15 @@ impl Tracked {
 
     pub(super) fn is_compaction(&self) -> bool {
         matches!(self.origin, Origin::Compaction { .. })
+    }
+
+    /// What it is to the boundary of history.
+    pub(super) fn age(&self) -> Age {
+        match self.is_history {
+            true => Age::History,
+            false if self.last.name.is_of_compaction() => Age::Either,
+            false => Age::Realtime,
+        }
     }
 
     pub(super) fn live(&self) -> Live {

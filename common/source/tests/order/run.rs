@@ -406,8 +406,10 @@ impl Run {
         }
         let carries = self.setup.takes_deletions;
         let departed = match &flight.file {
-            Some((_, mods)) => Departed { mods: *mods, mods_carried: carries, crc32: 0 },
-            None => Departed { mods: None, mods_carried: carries, crc32: 0 },
+            Some((_, mods)) => {
+                Departed { mods: *mods, mods_carried: carries, crc32: 0, ..Departed::default() }
+            }
+            None => Departed { mods: None, mods_carried: carries, crc32: 0, ..Departed::default() },
         };
         let outcome = Outcome::bare(verdict, "");
         self.source.handle_outcome(self.now, flight.item.token, &outcome, departed);

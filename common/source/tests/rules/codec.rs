@@ -3,6 +3,7 @@
 use tidegate_source::Boundary;
 use tidegate_source::DeletionKey;
 use tidegate_source::FileIdentity;
+use tidegate_source::Form;
 use tidegate_source::Gap;
 use tidegate_source::GapReason;
 use tidegate_source::Known;
@@ -21,7 +22,7 @@ use tidegate_tsfile::SimpleProgress;
 
 use crate::tree::deletion;
 
-const N_KINDS: u8 = 13;
+const N_KINDS: u8 = 14;
 
 fn u64(rng: &mut fastrand::Rng) -> u64 {
     [0, 1, 77, u64::MAX, rng.u64(..)][rng.usize(0..5)]
@@ -84,13 +85,16 @@ fn progress(rng: &mut fastrand::Rng) -> ProgressIndex {
 fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
     match kind {
         1 => Record::Seen(known(rng), rng.bool().then_some(mods(rng))),
-        2 => {
+        2 | 14 => {
             let mut site = crate::tree::Site::new(tidegate_source::SourceConfig::default());
             let key = site.tree.add(&crate::tree::sequence(rng.u32(..)), u64(rng) % 1000);
             if rng.bool() {
                 site.tree.set_mods(&key, 1, &[deletion("root.**", 0, i64(rng))]);
             }
             site.departed.crc32 = rng.u32(..);
+            if kind == 14 {
+                site.departed.form = [Form::Tablets, Form::Nothing][rng.usize(..2)];
+            }
             site.turn();
             let sent = site.records.into_iter().find(|it| matches!(it, Record::Sent(_)));
             sent.expect("a file has left")
@@ -195,7 +199,7 @@ fn a_later_form_or_kind_is_refused_with_what_was_expected_and_found() {
     let (kind, mut body) = Record::BoundaryTaken.encode();
     assert_eq!(Record::decode(N_KINDS + 1, &body), Err(RecordError::Kind(N_KINDS + 1)));
     let error = RecordError::Kind(99).to_string();
-    assert_eq!(error, "ledger record: expected kind 1 to 13, but found 99");
+    assert_eq!(error, "ledger record: expected kind 1 to 14, but found 99");
     body[0] += 1;
     assert_eq!(Record::decode(kind, &body), Err(RecordError::Form(body[0])));
     assert_eq!(Gap::decode(&[1, 77]), Err(RecordError::Kind(77)));

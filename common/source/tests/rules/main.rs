@@ -3,6 +3,7 @@
 mod codec;
 mod deletions;
 mod files;
+mod forms;
 mod holding;
 mod order;
 mod pins;

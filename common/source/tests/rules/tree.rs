@@ -235,7 +235,7 @@ impl Site {
             now: Time::from_micros(0),
             records: Vec::new(),
             gaps: Vec::new(),
-            departed: Departed { mods: None, mods_carried: true, crc32: 0 },
+            departed: Departed { mods: None, mods_carried: true, crc32: 0, ..Departed::default() },
         }
     }
 

@@ -65,6 +65,23 @@ pub enum Predicate {
     },
 }
 
+impl Predicate {
+    /// Whether a device of the table, its name first, is meant.
+    pub fn meets(&self, device: &Segments) -> bool {
+        let segment = |index: i32| {
+            usize::try_from(index).ok().and_then(|at| device.0.get(at)).and_then(Option::as_deref)
+        };
+        match self {
+            Self::Any => true,
+            Self::Device(wanted) => wanted == device,
+            Self::Segment { value, index } => segment(*index) == value.as_deref(),
+            Self::And(parts) => parts.iter().all(|part| part.meets(device)),
+            Self::AnyOf(wanted) => wanted.contains(device),
+            Self::Present { index } => segment(*index).is_some(),
+        }
+    }
+}
+
 impl fmt::Display for Deletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, start, end } = self;

@@ -83,6 +83,7 @@ pub use tablet::Tablet;
 pub use tablet::TabletForm;
 pub use tablet::TabletSchema;
 pub use tablet::encode_tablet;
+pub use tablet::encode_tablet_request;
 
 /// Version and type.
 pub const PAYLOAD_HEAD_BYTES: usize = 3;

@@ -5,12 +5,16 @@
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
+use tidegate_codec::TooLong;
 use tidegate_codec::Writer;
 use tidegate_model as model;
 use tidegate_model::Category;
 use tidegate_model::DataType;
+use tidegate_model::Dialect;
 
 use super::Element;
+use super::PayloadHead;
+use super::RequestType;
 use super::Seq;
 use super::TEXT_BYTES_MAX;
 use super::column::Column;
@@ -276,6 +280,23 @@ pub fn encode_tablet(tablet: &model::Tablet, form: TabletForm, writer: &mut Writ
         }
     }
     writer.bool(tablet.aligned);
+}
+
+/// The payload of a request that carries a tablet of our own: type 3 to 1.x, type 11 to 2.0.
+pub fn encode_tablet_request(tablet: &model::Tablet, dialect: Dialect) -> Result<Vec<u8>, TooLong> {
+    let mut payload = Vec::new();
+    let mut writer = Writer::new(&mut payload);
+    let (request_type, form) = match dialect {
+        Dialect::V1_2 | Dialect::V1_3 => (RequestType::TransferTabletRaw, TabletForm::Plain),
+        Dialect::V2_0 => (RequestType::TransferTabletRawV2, TabletForm::Categories),
+    };
+    PayloadHead { request_type }.encode(&mut writer);
+    encode_tablet(tablet, form, &mut writer);
+    if dialect == Dialect::V2_0 {
+        writer.nullable_str(tablet.database.as_deref());
+    }
+    writer.finish()?;
+    Ok(payload)
 }
 
 fn null_bits(column: &model::Column, rows: usize) -> Option<Vec<u8>> {

@@ -1,0 +1,161 @@
+//! Files of which not all is wanted: in what form they left, and what follows from that.
+
+use tidegate_source::Age;
+use tidegate_source::Form;
+use tidegate_source::GapReason;
+use tidegate_source::ItemKind;
+use tidegate_source::Record;
+use tidegate_source::SourceConfig;
+
+use crate::tree::Key;
+use crate::tree::Site;
+use crate::tree::compacted;
+use crate::tree::deletion;
+use crate::tree::name;
+use crate::tree::sequence;
+use crate::tree::unsequence;
+
+fn site() -> Site {
+    Site::new(SourceConfig::default())
+}
+
+/// What a compaction does between two scans.
+fn compact(site: &mut Site, sources: &[Key], target: u64) {
+    site.tree.add_with(&sequence(1), compacted(target), &[("root.t.d1", 100, 900)]);
+    for source in sources {
+        site.tree.remove(source);
+    }
+}
+
+/// The next file that is out, and what it is to the boundary.
+fn next_age(site: &mut Site) -> Age {
+    let item = site.poll().expect("a file");
+    let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
+    let age = file.age;
+    site.end(&item, tidegate_model::Verdict::Accepted);
+    age
+}
+
+#[test]
+fn a_file_of_which_nothing_is_wanted_counts_as_one_that_has_left() {
+    let mut site = site();
+    let key = site.tree.add(&sequence(1), 1);
+    site.departed.form = Form::Nothing;
+    assert_eq!(site.turn(), ["s1"]);
+    let status = site.status(1);
+    assert_eq!((status.sent_files, status.outside_files), (0, 1));
+    assert!(site.records.iter().any(|it| matches!(it, Record::Sent(_))), "the cursor has moved");
+    // What is made of it alone need not leave either.
+    compact(&mut site, &[key], 1);
+    assert_eq!(site.calm_down(), [""; 0]);
+    for _ in 0..2 {
+        site.restart();
+        assert_eq!(site.turns(3), [""; 0]);
+        assert_eq!(site.status(1).outside_files, 1);
+    }
+    assert_eq!(site.reasons(), []);
+}
+
+#[test]
+fn a_file_that_left_in_part_leaves_again_behind_a_late_one_that_it_wins_over() {
+    let mut site = site();
+    site.departed.form = Form::Tablets;
+    site.tree.add_with(&unsequence(1), name(5), &[("root.t.d", 1, 9)]);
+    assert_eq!(site.turn(), ["u5"]);
+    site.tree.add_with(&sequence(1), name(3), &[("root.t.d", 5, 20)]);
+    assert_eq!(site.turns(2), ["s3", "u5"]);
+    assert_eq!(site.status(1).tablet_files, 3);
+}
+
+#[test]
+fn tablets_behind_a_file_that_they_overlap_are_told_of_and_others_are_not() {
+    for restarts in [false, true] {
+        let mut site = site();
+        site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
+        assert_eq!(site.turn(), ["s1"]);
+        site.departed.form = Form::Tablets;
+        site.tree.add_with(&unsequence(1), name(2), &[("root.t.e", 10, 19)]);
+        assert_eq!(site.turns(2), ["u2"]);
+        if restarts {
+            site.restart();
+            site.scan();
+        }
+        for (version, devices, expected) in [
+            (3, ("root.t.d", 5, 19), true),
+            (4, ("root.t.d", 10, 19), false),
+            (5, ("root.t.e", 10, 19), false),
+        ] {
+            let key = site.tree.add_with(&unsequence(1), name(version), &[devices]);
+            site.scan();
+            let identity = site.tree.file(&key).identity;
+            assert_eq!(site.source.overlaps_file(identity), expected, "{version}");
+            site.departed.may_be_hidden = expected;
+            site.turns(2);
+            let reasons = if expected { vec![GapReason::RowsMayBeHidden] } else { Vec::new() };
+            assert_eq!(std::mem::take(&mut site.gaps).len(), reasons.len(), "{version}");
+        }
+    }
+}
+
+#[test]
+fn what_was_there_when_the_pipe_was_created_is_history_for_good() {
+    let mut site = site();
+    let first = site.tree.add(&sequence(1), 1);
+    site.tree.open.insert((sequence(1), name(2)));
+    site.scan();
+    assert_eq!(next_age(&mut site), Age::History);
+    // It was open then, so it has rows of before and of after: it must not be cut.
+    site.tree.open.clear();
+    let straddles = site.tree.add(&sequence(1), 2);
+    site.scan();
+    assert_eq!(next_age(&mut site), Age::Realtime);
+    site.tree.add(&sequence(1), 3);
+    site.scan();
+    assert_eq!(next_age(&mut site), Age::Realtime);
+    // Written anew or not, the ledger knows it.
+    for rewrites in [false, true, true] {
+        if rewrites {
+            site.records = site.source.live_records();
+        }
+        site.restart();
+        let winner = site.tree.file(&first).identity;
+        site.records.push(Record::Requeued(vec![winner]));
+        site.restart();
+        site.scan();
+        assert_eq!(next_age(&mut site), Age::History);
+    }
+    // A compaction's target leaves only if nobody watched, and has rows of both.
+    compact(&mut site, &[first, straddles], 1);
+    site.restart();
+    site.scan();
+    let item = std::iter::repeat_with(|| {
+        site.pass(1000);
+        site.scan();
+        site.poll()
+    });
+    let item = item.take(5).flatten().next().expect("the target");
+    let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
+    assert_eq!((file.name, file.age), (compacted(1), Age::Either));
+}
+
+#[test]
+fn a_late_deletion_of_what_is_not_wanted_is_done_and_no_gap() {
+    let mut site = site();
+    let key = site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
+    assert_eq!(site.turn(), ["s1"]);
+    site.tree.set_mods(&key, 7, &[deletion("root.t.d.s", 1, 5)]);
+    (site.departed.form, site.departed.mods_carried) = (Form::Nothing, false);
+    assert_eq!(site.turns(2), ["1..5 of root.t.d.s"]);
+    let status = site.status(1);
+    assert_eq!((status.sent_deletions, status.pending_deletions), (0, 0));
+    assert_eq!(site.reasons(), []);
+}
+
+#[test]
+fn series_that_were_left_out_are_a_gap() {
+    let mut site = site();
+    site.tree.add(&sequence(1), 1);
+    (site.departed.form, site.departed.has_unknown_types) = (Form::Tablets, true);
+    site.turn();
+    assert_eq!(site.reasons(), [GapReason::TypesNotCarried]);
+}

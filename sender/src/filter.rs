@@ -1,0 +1,174 @@
+//! What a pipe takes: which series, and which times of history and of what came since.
+
+use core::ops::RangeInclusive;
+use std::sync::Arc;
+
+use tidegate_config::ExtractorSpec;
+use tidegate_model::Dialect;
+use tidegate_model::Precision;
+use tidegate_model::SeriesPattern;
+use tidegate_model::path;
+use tidegate_source::Age;
+use tidegate_source::Deletion;
+use tidegate_source::Series;
+use tidegate_sql::time::TimeContext;
+use tidegate_sql::time::UtcOffset;
+use tidegate_tsfile::ALL_TIMES;
+use tidegate_tsfile::Wanted;
+
+/// What a pipe takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pattern: SeriesPattern,
+    history: RangeInclusive<i64>,
+    realtime: RangeInclusive<i64>,
+    either: RangeInclusive<i64>,
+}
+
+/// No time at all.
+#[allow(clippy::reversed_empty_ranges)] // it is meant
+const NO_TIMES: RangeInclusive<i64> = 1..=0;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            pattern: SeriesPattern::all(),
+            history: ALL_TIMES,
+            realtime: ALL_TIMES,
+            either: ALL_TIMES,
+        }
+    }
+}
+
+impl Filter {
+    /// As a definition says.
+    ///
+    /// # Arguments
+    ///
+    /// - `generation`: of the source, whose pipes read prefixes so or so
+    /// - `created_ms`: when the pipe was created; `now` stands for it, also after a restart
+    pub(crate) fn new(
+        extractor: &ExtractorSpec,
+        generation: Dialect,
+        precision: Precision,
+        created_ms: u64,
+    ) -> Result<Self, String> {
+        let per_ms = match precision {
+            Precision::Ms => 1,
+            Precision::Us => 1_000,
+            Precision::Ns => 1_000_000,
+        };
+        let now = i64::try_from(created_ms).unwrap_or(i64::MAX).saturating_mul(per_ms);
+        let context = TimeContext { precision, offset: UtcOffset::UTC, now };
+        let history = extractor.history_times.resolve(&context)?;
+        let realtime = extractor.realtime_times.resolve(&context)?;
+        let pattern = extractor.pattern.as_ref();
+        let pattern = pattern.map(|it| it.pattern(generation == Dialect::V1_2));
+        Ok(Self {
+            pattern: pattern.unwrap_or_else(SeriesPattern::all),
+            history: if extractor.takes_history { history } else { NO_TIMES },
+            // Limits that are not those of history alone.
+            either: realtime.clone(),
+            realtime: if extractor.takes_realtime { realtime } else { NO_TIMES },
+        })
+    }
+
+    /// What is wanted of a file.
+    ///
+    /// Of one that a compaction made of both kinds all times are: it leaves only if not all that it
+    /// is made of has left, and nobody could tell its rows apart.
+    pub(crate) fn wanted(&self, age: Age) -> Wanted {
+        let times = match age {
+            Age::History => self.history.clone(),
+            Age::Realtime => self.realtime.clone(),
+            Age::Either => self.either.clone(),
+        };
+        Wanted { pattern: self.pattern.clone(), times }
+    }
+
+    /// What of a deletion concerns series that the pipe takes; `None` if nothing does.
+    pub(crate) fn cut(&self, deletion: &Deletion) -> Option<Deletion> {
+        if self.pattern.is_all() {
+            return Some(deletion.clone());
+        }
+        let Series::Tree { paths } = &deletion.series else { return None };
+        let cut = |full: &Arc<str>| {
+            let measurement = *path::nodes(full).last()?;
+            let device = full.strip_suffix(measurement)?.strip_suffix('.')?;
+            let measurement = self.pattern.cut_measurement(device, measurement)?;
+            Some(Arc::from(format!("{device}.{measurement}")))
+        };
+        let paths: std::collections::BTreeSet<Arc<str>> = paths.iter().filter_map(cut).collect();
+        let series = Series::Tree { paths };
+        let is_empty = matches!(&series, Series::Tree { paths } if paths.is_empty());
+        (!is_empty).then(|| Deletion { series, ..deletion.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_config::PipeDefinition;
+
+    use super::*;
+
+    fn filter(lines: &str, generation: Dialect) -> Result<Filter, String> {
+        let text = format!(
+            "[connector]\nconnector = \"iotdb-air-gap-connector\"\nnode-urls = \"h:1\"\n\
+             [extractor]\n{lines}"
+        );
+        let definition = PipeDefinition::parse("p.toml", "p.toml", text.as_bytes());
+        let definition = definition.expect("a definition");
+        Filter::new(&definition.extractor, generation, Precision::Us, 1000)
+    }
+
+    #[test]
+    fn each_age_has_the_times_that_the_definition_gives_it() {
+        for (lines, history, realtime, either) in [
+            ("", ALL_TIMES, ALL_TIMES, ALL_TIMES),
+            ("history.enable = false", NO_TIMES, ALL_TIMES, ALL_TIMES),
+            ("realtime.enable = false", ALL_TIMES, NO_TIMES, ALL_TIMES),
+            ("history.start-time = 5", 5..=i64::MAX, ALL_TIMES, ALL_TIMES),
+            ("history.end-time = \"now\"", i64::MIN..=1_000_000, ALL_TIMES, ALL_TIMES),
+            ("start-time = 5\nend-time = 9", 5..=9, 5..=9, 5..=9),
+            (
+                "history.end-time = \"1970.01.01T01:00:01+01:00\"",
+                i64::MIN..=1_000_000,
+                ALL_TIMES,
+                ALL_TIMES,
+            ),
+        ] {
+            let filter = filter(lines, Dialect::V1_3).expect(lines);
+            let ages = [Age::History, Age::Realtime, Age::Either];
+            let found = ages.map(|age| filter.wanted(age).times);
+            assert_eq!(found, [history, realtime, either], "{lines}");
+        }
+        assert!(
+            filter("history.start-time = \"now\"\nhistory.end-time = 5", Dialect::V1_3).is_err()
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_read_as_the_source_reads_it() {
+        for (generation, expected) in [(Dialect::V1_2, false), (Dialect::V1_3, true)] {
+            let filter = filter("pattern = \"root.a.d.s\"", generation).expect("a filter");
+            let wanted = filter.wanted(Age::Realtime);
+            assert_eq!(wanted.pattern.matches_series("root.a.d", "s1"), expected);
+        }
+    }
+
+    #[test]
+    fn deletions_outside_of_the_pattern_do_not_leave() {
+        let filter = filter("pattern = \"root.a.d.s\"", Dialect::V1_2).expect("a filter");
+        let cut = |paths: &[&str]| {
+            let paths = paths.iter().map(|it| Arc::from(*it)).collect();
+            let deletion = Deletion { start: 1, end: 2, series: Series::Tree { paths } };
+            match filter.cut(&deletion)?.series {
+                Series::Tree { paths } => Some(paths.iter().map(|it| it.to_string()).collect()),
+                Series::Table { .. } => None,
+            }
+        };
+        let all: Option<Vec<String>> = cut(&["root.a.d.*", "root.a.e.s", "root.b.d.s"]);
+        assert_eq!(all, Some(vec!["root.a.d.s".to_owned()]));
+        assert_eq!(cut(&["root.a.e.s", "root.a.d.t"]), None);
+    }
+}

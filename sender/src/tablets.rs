@@ -1,0 +1,105 @@
+//! Files of which only points leave: their tablets, one request after the other.
+
+use std::time::Duration;
+
+use tidegate_model::Dialect;
+use tidegate_model::Verdict;
+use tidegate_source::Form;
+use tidegate_source::ModsSeen;
+use tidegate_wire::frame;
+
+use crate::edge::Edge;
+use crate::lane_slot::Load;
+use crate::lane_slot::Waiting;
+use crate::line::Outgoing;
+use crate::reader::Part;
+
+/// Pages may have to be read through for long before one has a wanted point.
+const TABLET_READ_TIME_MAX: Duration = Duration::from_secs(600);
+
+impl Edge {
+    /// A file is open whose tablets leave: their delivery begins, once the connection is there.
+    ///
+    /// To find the first one may take longer than a connection is kept idle.
+    pub(crate) fn begin_tablets(
+        &mut self,
+        at: usize,
+        dialect: Dialect,
+        mods_seen: Option<ModsSeen>,
+    ) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        let Some(cargo) = &mut slot.cargo else { return };
+        let Load::File(file) = &cargo.load else { return };
+        let departed = &mut cargo.departed;
+        departed.form = Form::Tablets;
+        departed.mods = mods_seen;
+        // What they delete is in no tablet.
+        departed.mods_carried = true;
+        departed.may_be_hidden = pipe.source.overlaps_file(file.identity);
+        slot.tablets_wait = Some(dialect);
+    }
+
+    /// The connection is there for which tablets wait.
+    pub(crate) fn begin_waiting_tablets(&mut self, at: usize) {
+        let now = self.now();
+        let Some(slot) = self.slot(at) else { return };
+        let wanted = slot.tablets_wait.take();
+        let Some(cargo) = &slot.cargo else { return };
+        let token = cargo.token.as_u64();
+        if slot.lane.agreed().map(|(_, dialect)| dialect) != wanted {
+            let message = "the peer has agreed on another dialect meanwhile".to_owned();
+            return self.settle(at, token, Verdict::Unknown, message);
+        }
+        slot.lane.begin_requests(now, token);
+    }
+
+    /// Sends the next tablet, or waits for it.
+    pub(crate) fn send_tablet(&mut self, at: usize) {
+        let now = self.now();
+        let Some(wrap) = self.wrap(at) else { return };
+        let Some(slot) = self.slot(at) else { return };
+        let Some(piece) = slot.pieces.pop_front() else {
+            slot.waiting = Waiting::Tablet;
+            slot.lane.handle_held_up(now + TABLET_READ_TIME_MAX);
+            return;
+        };
+        let Part::Tablet { is_last, has_unknown_types } = piece.part else {
+            unreachable!("of a file that leaves as tablets no pieces are read");
+        };
+        if let Some(cargo) = &mut slot.cargo {
+            cargo.departed.has_unknown_types |= has_unknown_types;
+        }
+        let mut data = Vec::new();
+        match frame::encode_frame(&piece.bytes, wrap, &mut data) {
+            Ok(()) => {
+                let n_bytes = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
+                slot.lane.handle_supplied(now, n_bytes, is_last);
+                let (head, suffix): (_, &[u8]) = (Vec::new(), &[]);
+                self.launch(at, Outgoing { head, data, suffix, written: 0 }, now);
+            }
+            Err(error) => {
+                slot.give_back(piece.bytes);
+                tracing::error!("a tablet cannot be sent: {error}");
+            }
+        }
+    }
+
+    /// Nothing of the item is to leave: it is done as if it had.
+    pub(crate) fn end_unwanted(
+        &mut self,
+        at: usize,
+        mods_seen: Option<ModsSeen>,
+        has_unknown_types: bool,
+    ) {
+        let Some(cargo) = self.slot(at).and_then(|slot| slot.cargo.as_mut()) else { return };
+        cargo.departed.form = Form::Nothing;
+        cargo.departed.mods = mods_seen;
+        // There is nothing that they could delete.
+        cargo.departed.mods_carried = true;
+        cargo.departed.has_unknown_types = has_unknown_types;
+        let token = cargo.token.as_u64();
+        self.settle(at, token, Verdict::Accepted, "nothing of it is wanted".to_owned());
+    }
+}
