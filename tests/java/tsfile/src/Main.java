@@ -24,11 +24,17 @@ public final class Main {
     arguments = new ArrayDeque<>(Arrays.asList(args).subList(1, args.length));
   }
 
-  public static void main(String[] args) throws Exception {
+  public static void main(String[] args) {
     if (args.length == 0) {
       usage("no command given");
     }
-    new Main(args).run();
+    try {
+      new Main(args).run();
+    } catch (Exception e) {
+      System.err.println(String.join(" ", args) + " failed: " + e);
+      e.printStackTrace();
+      System.exit(1);
+    }
   }
 
   private void run() throws Exception {
