@@ -18,6 +18,7 @@ public final class Main {
   private final Deque<String> arguments;
   private String timeEncoding = "TS_2DIFF";
   private Path into;
+  private boolean missingColumns;
 
   private Main(String[] args) {
     command = args[0];
@@ -78,6 +79,9 @@ public final class Main {
       switch (option) {
         case "--time-encoding":
           timeEncoding = word("an encoding");
+          break;
+        case "--missing-columns":
+          missingColumns = true;
           break;
         case "--into":
           into = Paths.get(word("DIR"));
@@ -142,7 +146,7 @@ public final class Main {
     while (!arguments.isEmpty()) {
       String file = arguments.poll();
       try {
-        System.out.println("ok " + file + " points=" + Check.file(file, timeEncoding));
+        System.out.println("ok " + file + " points=" + Check.file(file, timeEncoding, missingColumns));
       } catch (Exception e) {
         System.out.println("wrong " + file + ": " + (e.getMessage() == null ? e.toString() : e.getMessage()));
         wrong++;
