@@ -23,16 +23,18 @@ final class Check {
 
   private final String file;
   private final String timeEncoding;
+  private final boolean missingColumns;
   private long points;
 
-  private Check(String file, String timeEncoding) {
+  private Check(String file, String timeEncoding, boolean missingColumns) {
     this.file = file;
     this.timeEncoding = timeEncoding;
+    this.missingColumns = missingColumns;
   }
 
   /** Returns the number of points; throws with what is wrong. */
-  static long file(String file, String timeEncoding) throws Exception {
-    Check check = new Check(file, timeEncoding);
+  static long file(String file, String timeEncoding, boolean missingColumns) throws Exception {
+    Check check = new Check(file, timeEncoding, missingColumns);
     check.run();
     return check.points;
   }
@@ -110,6 +112,11 @@ final class Check {
   private void series(
       TimeseriesMetadata column, String device, List<ChunkMetadata> times, Series readers, Map<Long, Walk.Found> found)
       throws IOException {
+    // Queries of every version pair the n-th chunk of a column with the n-th of the times, and fail where one is missing.
+    if (times != null && !missingColumns && Series.chunks(column).size() != times.size()) {
+      throw new IllegalStateException(
+          "it has " + Series.chunks(column).size() + " chunks, its times have " + times.size() + "; the library cannot query that");
+    }
     Statistics<?> merged = Statistics.getStatsByType(column.getTsDataType());
     boolean lossy = false;
     for (ChunkMetadata chunk : Series.chunks(column)) {

@@ -18,17 +18,24 @@ public final class Main {
   private final Deque<String> arguments;
   private String timeEncoding = "TS_2DIFF";
   private Path into;
+  private boolean missingColumns;
 
   private Main(String[] args) {
     command = args[0];
     arguments = new ArrayDeque<>(Arrays.asList(args).subList(1, args.length));
   }
 
-  public static void main(String[] args) throws Exception {
+  public static void main(String[] args) {
     if (args.length == 0) {
       usage("no command given");
     }
-    new Main(args).run();
+    try {
+      new Main(args).run();
+    } catch (Exception e) {
+      System.err.println(String.join(" ", args) + " failed: " + e);
+      e.printStackTrace();
+      System.exit(1);
+    }
   }
 
   private void run() throws Exception {
@@ -72,6 +79,9 @@ public final class Main {
       switch (option) {
         case "--time-encoding":
           timeEncoding = word("an encoding");
+          break;
+        case "--missing-columns":
+          missingColumns = true;
           break;
         case "--into":
           into = Paths.get(word("DIR"));
@@ -136,7 +146,7 @@ public final class Main {
     while (!arguments.isEmpty()) {
       String file = arguments.poll();
       try {
-        System.out.println("ok " + file + " points=" + Check.file(file, timeEncoding));
+        System.out.println("ok " + file + " points=" + Check.file(file, timeEncoding, missingColumns));
       } catch (Exception e) {
         System.out.println("wrong " + file + ": " + (e.getMessage() == null ? e.toString() : e.getMessage()));
         wrong++;

@@ -99,7 +99,7 @@ final class Walk {
       times.add(pageTimes);
     } else if ((marker & VALUE) != 0) {
       int index = columns.merge(header.getMeasurementID(), 1, Integer::sum) - 1;
-      // A column that is missing before the j-th time chunk of a group is only there from the last one on.
+      // It belongs to the last time chunk; that a column has more chunks than there are time chunks is an error.
       pageTimes = times.get(Math.max(index, times.size() - 1));
     }
     boolean pageStatistics = (marker & 0x3f) == MetaMarker.CHUNK_HEADER;
