@@ -160,6 +160,30 @@ fn the_resource_has_the_extents_of_the_index_and_survives_its_own_bytes() {
 }
 
 #[test]
+fn no_chunk_reaches_from_one_time_partition_into_the_next() {
+    let mut n_chunks = 0;
+    for seed in 0..SEEDS / 2 {
+        let shape = Shape::of_seed(seed);
+        let Some(length) = shape.options.time_partition else { continue };
+        let length = i64::try_from(length.get()).unwrap();
+        let bytes = shape.write(Vec::new()).unwrap().out;
+        let file = TsFile::open(&bytes[..]).unwrap();
+        for device in file.devices() {
+            for series in series_of(&file, &device.unwrap()) {
+                let chunks = series.chunks.iter().filter(|it| it.statistics.count > 0);
+                for chunk in chunks {
+                    let [start, end] = [chunk.statistics.start_time, chunk.statistics.end_time]
+                        .map(|time| time.div_euclid(length));
+                    assert_eq!(start, end, "seed {seed}");
+                    n_chunks += 1;
+                }
+            }
+        }
+    }
+    assert!(n_chunks > 10_000, "{n_chunks}");
+}
+
+#[test]
 fn no_cut_of_a_file_opens() {
     for seed in 0..6 {
         let bytes = Shape::of_seed(seed).write(Vec::new()).unwrap().out;

@@ -1,5 +1,6 @@
 //! Random files: what is written into one, and what must come back, from a seed.
 
+use core::num::NonZeroU64;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
@@ -58,9 +59,20 @@ pub struct Content {
 }
 
 impl Shape {
+    /// Of any version, with the types that it has.
     pub fn of_seed(seed: u64) -> Self {
+        let version = match seed % 2 {
+            0 => TsFileVersion::V3,
+            _ => TsFileVersion::V4,
+        };
+        // OBJECT is the last one.
+        let n_types = DataType::ALL.len() - usize::from(version == TsFileVersion::V3);
+        Self::of(seed, version, &DataType::ALL[..n_types])
+    }
+
+    /// Of a version, with some types.
+    pub fn of(seed: u64, version: TsFileVersion, types: &[DataType]) -> Self {
         let random = &mut Rng::with_seed(seed);
-        let version = random.choice([TsFileVersion::V3, TsFileVersion::V4]).unwrap();
         let mut options = WriteOptions::of_version(version);
         // xz costs more than all else together.
         let n_cheap = if random.u8(..20) == 0 { 6 } else { 5 };
@@ -71,14 +83,16 @@ impl Shape {
         options.chunk_rows_max = random.usize(1..200);
         options.chunk_bytes_max = random.usize(1..3000);
         options.group_bytes_max = random.usize(1..20_000);
+        options.time_partition =
+            random.bool().then(|| random.u64(1..2000)).and_then(NonZeroU64::new);
         let (mut tables, mut devices) = (Vec::new(), Vec::new());
         if version == TsFileVersion::V4 && random.bool() {
-            tables = (0..random.usize(1..3)).map(|at| table(random, at, options)).collect();
+            tables = (0..random.usize(1..3)).map(|at| table(random, at, options, types)).collect();
         }
         for at in 0..random.usize(1..9) {
             devices.push(match random.choice(&tables) {
                 Some(table) if random.bool() => device_of_table(random, at, table),
-                _ => device(random, at, version),
+                _ => device(random, at, version, types),
             });
         }
         let steps = steps(random, &devices);
@@ -145,7 +159,7 @@ pub fn bits(value: &Value) -> Bits {
     }
 }
 
-fn table(random: &mut Rng, at: usize, options: WriteOptions) -> TableSchema {
+fn table(random: &mut Rng, at: usize, options: WriteOptions, types: &[DataType]) -> TableSchema {
     let mut columns = Vec::new();
     let mut column = |name: &str, spec: SeriesSpec, category| {
         columns.push(TableColumn {
@@ -161,7 +175,7 @@ fn table(random: &mut Rng, at: usize, options: WriteOptions) -> TableSchema {
     }
     for field in 0..random.usize(1..6) {
         let name = format!("f{field}");
-        let spec = spec(random, &name, TsFileVersion::V4);
+        let spec = spec(random, &name, types);
         column(&name, spec, Category::Field);
     }
     TableSchema { name: format!("table{at}").into(), columns }
@@ -184,7 +198,7 @@ fn device_of_table(random: &mut Rng, at: usize, table: &TableSchema) -> Shaped {
     Shaped { id, is_aligned: true, columns }
 }
 
-fn device(random: &mut Rng, at: usize, version: TsFileVersion) -> Shaped {
+fn device(random: &mut Rng, at: usize, version: TsFileVersion, types: &[DataType]) -> Shaped {
     // Above and below what surrogates stand for, where Java's order is not that of bytes.
     let middle = random.choice(["a", "b.c", "\u{fffd}", "\u{10000}", "`x.y`", "a.b.c"]).unwrap();
     let path = format!("root.sg.{middle}.d{at}");
@@ -194,14 +208,13 @@ fn device(random: &mut Rng, at: usize, version: TsFileVersion) -> Shaped {
     let n_columns = if random.u8(..4) == 0 { random.usize(1..40) } else { random.usize(1..5) };
     let name = |at: usize| names.get(at).map_or_else(|| format!("s{at}"), ToString::to_string);
     let mut columns: Vec<SeriesSpec> =
-        (0..n_columns).map(|at| spec(random, &name(at), version)).collect();
+        (0..n_columns).map(|at| spec(random, &name(at), types)).collect();
     random.shuffle(&mut columns);
     Shaped { id, is_aligned: random.bool(), columns }
 }
 
-fn spec(random: &mut Rng, name: &str, version: TsFileVersion) -> SeriesSpec {
-    let n_types = DataType::ALL.len() - usize::from(version == TsFileVersion::V3);
-    let data_type = DataType::ALL[random.usize(..n_types)];
+fn spec(random: &mut Rng, name: &str, types: &[DataType]) -> SeriesSpec {
+    let data_type = *random.choice(types).unwrap();
     let mut one = Values::new(data_type);
     one.push(&value(random, data_type));
     let can = |encoding: &Encoding| {
