@@ -77,6 +77,7 @@ pub use read::limits::Limits;
 pub use read::recover::Recovered;
 pub use read::recover::Unfinished;
 pub use read::rows::ALL_TIMES;
+pub use read::rows::ReadMemory;
 pub use read::rows::Rows;
 pub use read::rows::Selection;
 pub use read::source::ReadAt;

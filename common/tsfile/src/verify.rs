@@ -299,11 +299,11 @@ impl<R: ReadAt> Verifier<'_, R> {
                 Statistics::of(None, &self.times, None)
             }
             SeriesKind::Plain => {
-                context.decode_plain(body, &mut self.times, &mut column.values)?;
+                context.decode_plain(body, i64::MAX, &mut self.times, &mut column.values)?;
                 Statistics::of(data_type, &self.times, Some(&column.values))
             }
             SeriesKind::Value => {
-                context.decode_column(body, self.times.len(), column)?;
+                context.decode_column(body, self.times.len(), self.times.len(), column)?;
                 let there = self.times.iter().zip(column.presence.iter());
                 let times: Vec<i64> =
                     there.filter(|(_, is_there)| *is_there).map(|(time, _)| *time).collect();

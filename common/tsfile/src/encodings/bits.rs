@@ -161,9 +161,11 @@ impl<'v> BitWriter<'v> {
 }
 
 /// Numbers that are unpacked in one go: they take a whole number of bytes for every width.
-const STRIDE: usize = 64;
-/// Bytes of the widest stride, and as many more as a window may reach behind it.
-const STRIDE_BYTES_MAX: usize = STRIDE * 8 + 16;
+pub(super) const STRIDE: usize = 64;
+/// How far a window may reach behind the last number of a stride.
+const WINDOW_BYTES: usize = 16;
+/// Bytes of the widest stride, and of the window behind it.
+const STRIDE_BYTES_MAX: usize = STRIDE * 8 + WINDOW_BYTES;
 
 /// Appends to `values` what `map` makes of `n` numbers of `width` bits each, at most 64, which stand
 /// one behind another in `bytes`. Bits behind the end are 0.
@@ -175,45 +177,59 @@ pub(super) fn unpack<V>(
     values: &mut Vec<V>,
     mut map: impl FnMut(u64) -> V,
 ) {
-    if width == 0 {
-        values.extend((0..n).map(|_| map(0)));
-        return;
-    }
+    strides(bytes, n, width, |numbers| values.extend(numbers.iter().map(|number| map(*number))));
+}
+
+/// As [`unpack`], for at most [`STRIDE`] numbers at a time.
+#[inline(always)]
+pub(super) fn strides(bytes: &[u8], n: usize, width: u32, mut take: impl FnMut(&[u64])) {
     let width = width.min(64);
-    let mut chunks = bytes.chunks(width as usize * STRIDE / 8);
-    let mut missing = n;
+    let stride_bytes = width as usize * STRIDE / 8;
+    let (mut rest, mut missing) = (bytes, n);
+    let mut numbers = [0u64; STRIDE];
     while missing > 0 {
-        // A copy with room behind it, so that no window has to ask whether it leaves the bytes.
-        let mut window = [0; STRIDE_BYTES_MAX];
-        let chunk = chunks.next().unwrap_or_default();
-        if let Some(window) = window.get_mut(..chunk.len()) {
-            window.copy_from_slice(chunk);
-        }
         let n = missing.min(STRIDE);
         missing -= n;
-        let mut at = 0usize;
-        if width <= 57 {
-            // The number and up to seven bits before it fit into one word.
-            values.extend((0..n).map(|_| {
-                let word = word_at(&window, at >> 3) << (at & 7);
-                at += width as usize;
-                map(word >> (64 - width))
-            }));
+        if rest.len() >= stride_bytes + WINDOW_BYTES {
+            spread(rest, width, &mut numbers);
         } else {
-            values.extend((0..n).map(|_| {
-                let high = u128::from(word_at(&window, at >> 3)) << 64;
-                let word = high | u128::from(word_at(&window, (at >> 3) + 8));
-                let cut = word << (at & 7) >> (128 - width);
+            // A copy with room behind it, so that no window has to ask whether it leaves the bytes.
+            let mut window = [0; STRIDE_BYTES_MAX];
+            window.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            spread(&window, width, &mut numbers);
+        }
+        rest = rest.get(stride_bytes..).unwrap_or_default();
+        take(numbers.get(..n).unwrap_or_default());
+    }
+}
+
+/// The first numbers of `width` bits in `bytes`, which are as long as a stride and its window.
+#[inline(always)]
+fn spread(bytes: &[u8], width: u32, numbers: &mut [u64; STRIDE]) {
+    let mut at = 0usize;
+    match width {
+        0 => numbers.fill(0),
+        // The number and up to seven bits before it fit into one word.
+        1..=57 => {
+            for number in numbers {
+                *number = word_at(bytes, at >> 3) << (at & 7) >> (64 - width);
                 at += width as usize;
-                map(cut as u64)
-            }));
+            }
+        }
+        _ => {
+            for number in numbers {
+                let high = u128::from(word_at(bytes, at >> 3)) << 64;
+                let word = high | u128::from(word_at(bytes, (at >> 3) + 8));
+                *number = (word << (at & 7) >> (128 - width)) as u64;
+                at += width as usize;
+            }
         }
     }
 }
 
 /// Eight bytes from `at` on as one word.
 #[inline(always)]
-fn word_at(window: &[u8; STRIDE_BYTES_MAX], at: usize) -> u64 {
+fn word_at(window: &[u8], at: usize) -> u64 {
     let word = window.get(at..).and_then(|rest| rest.first_chunk());
     word.map_or(0, |word| u64::from_be_bytes(*word))
 }

@@ -25,9 +25,23 @@ pub(super) fn decode<T: Number, V>(
         let n_bytes = n.saturating_mul(width as usize).div_ceil(8);
         let packed = input.take(n_bytes, "as many packed bytes as a block claims")?;
         out.push(map(T::from_bits(value)));
-        bits::unpack(packed, n, width, out.values(), |difference| {
-            value = value.wrapping_add(min.wrapping_add(difference));
-            map(T::from_bits(value))
+        if width == 0 {
+            // Evenly spaced: no number depends on the one before it.
+            let step = |i| value.wrapping_add(min.wrapping_mul(i));
+            out.extend((1..=n as u64).map(|i| map(T::from_bits(step(i)))));
+            continue;
+        }
+        bits::strides(packed, n, width, |differences| {
+            // In place and not in the vector: the sum stays in a register.
+            let mut sums = [0; bits::STRIDE];
+            let mut sum = value;
+            for (slot, difference) in sums.iter_mut().zip(differences) {
+                sum = sum.wrapping_add(min.wrapping_add(*difference));
+                *slot = sum;
+            }
+            value = sum;
+            let sums = sums.iter().take(differences.len());
+            out.extend(sums.map(|sum| map(T::from_bits(*sum))));
         });
     }
     Ok(())

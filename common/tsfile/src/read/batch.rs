@@ -99,6 +99,15 @@ impl BatchColumn {
         self.presence.clear();
     }
 
+    /// Forgets all rows but the first `n_rows`.
+    pub(crate) fn keep_first(&mut self, n_rows: usize) {
+        if n_rows < self.presence.len() {
+            let mut kept = Self::new(self.data_type);
+            kept.append(self, 0..n_rows, 0);
+            *self = kept;
+        }
+    }
+
     /// Appends rows `rows` of `other`, the first of which has its value, if any, at `value` of
     /// `other`'s values. Returns at which value the row behind the last one has its own.
     pub(crate) fn append(&mut self, other: &Self, rows: Range<usize>, value: usize) -> usize {

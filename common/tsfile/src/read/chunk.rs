@@ -143,6 +143,11 @@ impl Pages {
         Ok(Self { next: header.data_offset, header, window, limits })
     }
 
+    /// The memory of the walk, for another one.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.window.into_buffer()
+    }
+
     /// The next page; `None` behind the last one.
     pub(crate) fn next(
         &mut self,

@@ -34,10 +34,11 @@ pub(crate) struct PageContext<'a> {
 }
 
 impl PageContext<'_> {
-    /// Times and values of a page of a series with times of its own.
+    /// Times and values of a page of a series with times of its own, up to the time `end`.
     pub(crate) fn decode_plain(
         &self,
         body: &[u8],
+        end: i64,
         times: &mut Vec<i64>,
         values: &mut Values,
     ) -> Result<(), ReadError> {
@@ -52,6 +53,7 @@ impl PageContext<'_> {
                 ReadError::unsound(self.page.offset, expected, "more bytes")
             })?;
         self.decode_unnamed_times(encoded_times, times)?;
+        times.truncate(self.n_rows_up_to(end, times));
         self.values(reader.take_rest(), times.len(), values)
     }
 
@@ -63,16 +65,22 @@ impl PageContext<'_> {
         self.check_times(times)
     }
 
-    /// The column of a page of an aligned device of `n_rows` rows.
+    /// The first rows of a column of a page of an aligned device.
+    ///
+    /// # Arguments
+    ///
+    /// - `n_rows`: how many rows the page has
+    /// - `n_wanted`: how many of them are decoded
     pub(crate) fn decode_column(
         &self,
         body: &[u8],
         n_rows: usize,
+        n_wanted: usize,
         column: &mut BatchColumn,
     ) -> Result<(), ReadError> {
         column.clear();
         if self.page.uncompressed_bytes == 0 {
-            column.presence.push_many(false, n_rows);
+            column.presence.push_many(false, n_wanted);
             return Ok(());
         }
         let mut reader = Reader::new(body);
@@ -89,8 +97,27 @@ impl PageContext<'_> {
             let found = format!("{found} instead of {n_rows}");
             return Err(ReadError::unsound(self.page.offset, expected, found));
         }
-        column.presence.set_bits(bits, n_rows);
-        self.values(reader.take_rest(), column.presence.count(), &mut column.values)
+        let n_decoded = if self.stops_anywhere() { n_wanted } else { n_rows };
+        let bits = bits.get(..n_decoded.div_ceil(8)).unwrap_or(bits);
+        column.presence.set_bits(bits, n_decoded);
+        self.values(reader.take_rest(), column.presence.count(), &mut column.values)?;
+        column.keep_first(n_wanted);
+        Ok(())
+    }
+
+    /// How many rows have to be decoded so that those up to the time `end` are there.
+    fn n_rows_up_to(&self, end: i64, times: &[i64]) -> usize {
+        match self.stops_anywhere() {
+            true => times.partition_point(|time| *time <= end),
+            false => times.len(),
+        }
+    }
+
+    /// Whether the first values of a page can be decoded without the others: not if the encoding
+    /// has blocks, of which none may have more values than are asked for.
+    fn stops_anywhere(&self) -> bool {
+        let value_by_value = [Encoding::Plain, Encoding::Gorilla, Encoding::Chimp];
+        value_by_value.contains(&self.chunk.encoding)
     }
 
     /// Tries the encodings that times may have until one fits what is known of them.
@@ -111,11 +138,10 @@ impl PageContext<'_> {
 
     /// Times ascend, and are those of the statistics.
     fn check_times(&self, times: &[i64]) -> Result<(), ReadError> {
-        let disorder = times.windows(2).find_map(|pair| match pair {
-            [before, after] if before >= after => Some(*after),
-            _ => None,
-        });
-        if let Some(time) = disorder {
+        let pairs = || times.iter().zip(times.iter().skip(1));
+        // Looking at all pairs without a way out is what a compiler makes wide instructions of.
+        if pairs().fold(false, |disorder, (before, after)| disorder | (before >= after)) {
+            let time = pairs().find(|(before, after)| before >= after).map_or(0, |(_, it)| *it);
             return Err(ReadError::Unordered { offset: self.page.offset, time });
         }
         let Some(statistics) = self.statistics else { return Ok(()) };

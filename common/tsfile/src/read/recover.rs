@@ -199,12 +199,12 @@ impl<R: ReadAt> GroupReader<'_, R> {
                 }
                 SeriesKind::Plain => {
                     let (mut own, mut values) = (Vec::new(), Values::new(data_type));
-                    context.decode_plain(body, &mut own, &mut values)?;
+                    context.decode_plain(body, i64::MAX, &mut own, &mut values)?;
                     total.merge(&Statistics::of(header.data_type, &own, Some(&values)));
                 }
                 SeriesKind::Value => {
                     let mut column = BatchColumn::new(data_type);
-                    context.decode_column(body, times.len(), &mut column)?;
+                    context.decode_column(body, times.len(), times.len(), &mut column)?;
                     let there = times.iter().zip(column.presence.iter());
                     let own: Vec<i64> =
                         there.filter(|(_, is_there)| *is_there).map(|(time, _)| *time).collect();

@@ -57,7 +57,13 @@ pub struct Rows<'f, R> {
     clusters: Vec<Vec<RowChunk>>,
     selection: Selection,
     state: State,
+    /// Memory of chunks that were read.
+    spare: Vec<Vec<u8>>,
 }
+
+/// Memory that one read leaves to the next.
+#[derive(Debug, Default)]
+pub struct ReadMemory(Vec<Vec<u8>>);
 
 #[derive(Debug)]
 enum State {
@@ -170,11 +176,26 @@ impl<R: ReadAt> TsFile<R> {
                 && !selection.cuts.hide_all(chunk.offset, &chunk.statistics)
         });
         let clusters = clusters_of(chunks);
-        Rows { file: self, columns, clusters, selection, state: State::Between }
+        Rows { file: self, columns, clusters, selection, state: State::Between, spare: Vec::new() }
     }
 }
 
 impl<R: ReadAt> Rows<'_, R> {
+    /// Lets these rows use memory that others have given back.
+    #[must_use]
+    pub fn with_memory(mut self, memory: ReadMemory) -> Self {
+        self.spare = memory.0;
+        self
+    }
+
+    /// Gives the memory back, for other rows: many short reads are faster with the same.
+    pub fn into_memory(mut self) -> ReadMemory {
+        if let State::Single(chunk) = self.state {
+            chunk.recycle(&mut self.spare);
+        }
+        ReadMemory(self.spare)
+    }
+
     /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
     ///
     /// A batch is a page at most, or what is merged at once; it may have no row although others
@@ -196,16 +217,19 @@ impl<R: ReadAt> Rows<'_, R> {
             if is_there {
                 return Ok(true);
             }
-            self.state = State::Between;
+            if let State::Single(chunk) = core::mem::replace(&mut self.state, State::Between) {
+                chunk.recycle(&mut self.spare);
+            }
         }
     }
 
-    fn begin(&self, mut cluster: Vec<RowChunk>) -> Result<State, ReadError> {
+    fn begin(&mut self, mut cluster: Vec<RowChunk>) -> Result<State, ReadError> {
         let n_windows = cluster.iter().map(|chunk| chunk.columns.len().saturating_add(1)).sum();
         if cluster.len() == 1
             && let Some(chunk) = cluster.pop()
         {
-            let rows = ChunkRows::open(self.file, chunk, &self.columns, n_windows)?;
+            let rows =
+                ChunkRows::open(self.file, chunk, &self.columns, n_windows, &mut self.spare)?;
             return Ok(State::Single(rows));
         }
         Ok(State::Merging(Merge::new(cluster, self.columns.clone(), n_windows)))
@@ -258,9 +282,11 @@ impl ChunkRows {
         chunk: RowChunk,
         wanted: &[Column],
         n_windows: usize,
+        spare: &mut Vec<Vec<u8>>,
     ) -> Result<Self, ReadError> {
-        let open = |offset, kind, measurement: &str, data_type| {
-            let window = Window::one_of(n_windows);
+        let body = spare.pop().unwrap_or_default();
+        let mut open = |offset, kind, measurement: &str, data_type| {
+            let window = Window::over(spare.pop().unwrap_or_default(), n_windows);
             let pages = Pages::open(&file.source, offset, file.data_end(), window, file.limits)?;
             let header = &pages.header;
             if (header.kind, &*header.measurement, header.data_type)
@@ -279,7 +305,7 @@ impl ChunkRows {
             }
             _ => open(offset, SeriesKind::Time, "", None)?,
         };
-        let open_column = |(column, wanted): (Option<(u64, Statistics)>, &Column)| {
+        let mut open_column = |(column, wanted): (Option<(u64, Statistics)>, &Column)| {
             // A column without values may have a header alone, or nothing.
             let Some((offset, statistics)) = column.filter(|(_, it)| it.count > 0) else {
                 return Ok(None);
@@ -291,7 +317,14 @@ impl ChunkRows {
         let columns: Result<Vec<_>, _> = columns.into_iter().zip(wanted).map(open_column).collect();
         let columns = columns?;
         let columns = is_aligned.then_some(columns);
-        Ok(Self { offset, statistics, pages, columns, body: Vec::new() })
+        Ok(Self { offset, statistics, pages, columns, body })
+    }
+
+    /// The memory, for other chunks.
+    fn recycle(self, spare: &mut Vec<Vec<u8>>) {
+        spare.extend(self.columns.into_iter().flatten().flatten().map(|(it, _)| it.into_buffer()));
+        spare.push(self.pages.into_buffer());
+        spare.push(self.body);
     }
 
     /// The rows of the next page that has wanted ones; `false` behind the last page.
@@ -314,7 +347,7 @@ impl ChunkRows {
             if !is_wanted {
                 continue;
             }
-            self.decode(file, &page, known.as_ref(), value_pages, batch)?;
+            self.decode(file, &page, known.as_ref(), value_pages, end, batch)?;
             let first = batch.times.partition_point(|time| *time < start);
             let behind = batch.times.partition_point(|time| *time <= end);
             batch.keep_rows(first..behind);
@@ -348,6 +381,7 @@ impl ChunkRows {
         page: &PageHeader,
         statistics: Option<&Statistics>,
         value_pages: Vec<Option<PageHeader>>,
+        end: i64,
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
         let TsFile { source, version, limits, time_encoding, .. } = file;
@@ -366,17 +400,19 @@ impl ChunkRows {
         let Some(columns) = &mut self.columns else {
             let Some(column) = batch.columns.first_mut() else { return Ok(()) };
             column.clear();
-            context.decode_plain(body, &mut batch.times, &mut column.values)?;
+            context.decode_plain(body, end, &mut batch.times, &mut column.values)?;
             column.presence.push_many(true, batch.times.len());
             return Ok(());
         };
         context.decode_times(body, &mut batch.times)?;
         let n_rows = batch.times.len();
+        let n_wanted = batch.times.partition_point(|time| *time <= end);
+        batch.times.truncate(n_wanted);
         let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
         for ((opened, page), column) in columns {
             let (Some((pages, known)), Some(page)) = (opened, page) else {
                 column.clear();
-                column.presence.push_many(false, n_rows);
+                column.presence.push_many(false, n_wanted);
                 continue;
             };
             let chunk = pages.header.clone();
@@ -395,7 +431,7 @@ impl ChunkRows {
                 0 => &[][..],
                 _ => pages.body(source, &page, &mut self.body)?,
             };
-            context.decode_column(body, n_rows, column)?;
+            context.decode_column(body, n_rows, n_wanted, column)?;
         }
         Ok(())
     }

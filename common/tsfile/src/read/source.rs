@@ -61,36 +61,62 @@ pub(crate) fn fetch(
     length_bytes: u64,
     into: &mut Vec<u8>,
 ) -> Result<(), ReadError> {
-    let end = offset.checked_add(length_bytes).filter(|end| *end <= source.length_bytes());
-    let (Some(_), Ok(length)) = (end, usize::try_from(length_bytes)) else {
-        let found = format!("{length_bytes} bytes announced");
-        return Err(ReadError::unsound(offset, "a structure that ends within the file", found));
-    };
     // What is there already is written over, so only what is new has to be zeroed.
-    into.resize(length, 0);
-    source.read_at(offset, into).map_err(|source| ReadError::Io {
-        offset,
-        length_bytes: length,
-        source,
-    })
+    into.resize(length_within(source, offset, length_bytes)?, 0);
+    fill(source, offset, into)
 }
 
-/// A stretch of a file that moves forward and is fetched ahead.
+/// A length, if so many bytes from `offset` on are in the file.
+fn length_within(
+    source: &(impl ReadAt + ?Sized),
+    offset: u64,
+    length_bytes: u64,
+) -> Result<usize, ReadError> {
+    let end = offset.checked_add(length_bytes).filter(|end| *end <= source.length_bytes());
+    match (end, usize::try_from(length_bytes)) {
+        (Some(_), Ok(length)) => Ok(length),
+        _ => {
+            let found = format!("{length_bytes} bytes announced");
+            Err(ReadError::unsound(offset, "a structure that ends within the file", found))
+        }
+    }
+}
+
+fn fill(source: &(impl ReadAt + ?Sized), offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+    let length_bytes = into.len();
+    source.read_at(offset, into).map_err(|source| ReadError::Io { offset, length_bytes, source })
+}
+
+/// A stretch of a file that moves forward and is fetched ahead: the more, the longer it moves
+/// without a jump, so that a look-up of one page fetches little more than that page.
 #[derive(Debug)]
 pub(crate) struct Window {
     buffer: Vec<u8>,
+    /// How much of `buffer` was fetched.
+    n_held: usize,
     /// Where `buffer` begins in the file.
     start: u64,
     /// How much is fetched at once at least.
     ahead_bytes: usize,
+    ahead_bytes_max: usize,
 }
 
 impl Window {
     /// One of `n_windows` that are open at once and share [`AHEAD_BYTES`].
     pub(crate) fn one_of(n_windows: usize) -> Self {
+        Self::over(Vec::new(), n_windows)
+    }
+
+    /// As [`one_of`](Self::one_of), with memory that another window had.
+    pub(crate) fn over(buffer: Vec<u8>, n_windows: usize) -> Self {
         let share = AHEAD_BYTES.checked_div(n_windows).unwrap_or(AHEAD_BYTES);
-        let ahead_bytes = share.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
-        Self { buffer: Vec::new(), start: 0, ahead_bytes }
+        let ahead_bytes_max = share.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+        Self { buffer, n_held: 0, start: 0, ahead_bytes: 0, ahead_bytes_max }
+    }
+
+    /// The memory, for another window.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 
     /// The bytes from `offset` up to `offset + length_bytes`, which must lie before `end`.
@@ -104,10 +130,9 @@ impl Window {
         end: u64,
     ) -> Result<&[u8], ReadError> {
         if self.held(offset, length_bytes).is_none() {
-            let wanted = length_bytes.max(self.ahead_bytes) as u64;
-            let there = end.saturating_sub(offset).min(wanted);
-            fetch(source, offset, there.max(length_bytes as u64), &mut self.buffer)?;
-            self.start = offset;
+            self.fetch(source, offset, length_bytes, self.ahead_bytes, end)?;
+            let more = self.ahead_bytes.saturating_mul(2).max(AHEAD_BYTES_MIN);
+            self.ahead_bytes = more.min(self.ahead_bytes_max);
         }
         Ok(self.held(offset, length_bytes).unwrap_or_default())
     }
@@ -126,7 +151,11 @@ impl Window {
         let position = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut wanted = PARSE_BYTES;
         loop {
-            let bytes = self.bytes(source, offset, wanted.min(there), end)?;
+            let length_bytes = wanted.min(there);
+            if self.held(offset, length_bytes).is_none() {
+                self.fetch(source, offset, length_bytes, PARSE_AHEAD_BYTES, end)?;
+            }
+            let bytes = self.held(offset, length_bytes).unwrap_or_default();
             match parse(&mut Reader::at(bytes, position)) {
                 Err(Error::UnexpectedEnd { .. } | Error::Count { .. }) if wanted < there => {
                     wanted = wanted.saturating_mul(16);
@@ -136,17 +165,40 @@ impl Window {
         }
     }
 
+    fn fetch(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+        offset: u64,
+        length_bytes: usize,
+        ahead_bytes: usize,
+        end: u64,
+    ) -> Result<(), ReadError> {
+        let wanted = length_bytes.max(ahead_bytes) as u64;
+        let there = end.saturating_sub(offset).min(wanted).max(length_bytes as u64);
+        // Whatever happens now, what was held is written over.
+        (self.n_held, self.start) = (0, offset);
+        let length = length_within(source, offset, there)?;
+        if self.buffer.len() < length {
+            self.buffer.resize(length, 0);
+        }
+        fill(source, offset, self.buffer.get_mut(..length).unwrap_or_default())?;
+        self.n_held = length;
+        Ok(())
+    }
+
     fn held(&self, offset: u64, length_bytes: usize) -> Option<&[u8]> {
         let skip = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.buffer.get(skip..)?.get(..length_bytes)
+        self.buffer.get(..self.n_held)?.get(skip..)?.get(..length_bytes)
     }
 }
 
 /// What all windows of one scan fetch ahead together.
 const AHEAD_BYTES: usize = 4 << 20;
 /// Some pages of the usual size, so that a disk is not asked for each.
-const AHEAD_BYTES_MIN: usize = 64 * 1024;
-/// More does not make a disk faster.
-const AHEAD_BYTES_MAX: usize = 512 * 1024;
+const AHEAD_BYTES_MIN: usize = 32 * 1024;
+/// More does not make a disk faster, and less stays in the cache of a processor.
+const AHEAD_BYTES_MAX: usize = 256 * 1024;
 /// Enough for the header of almost every chunk or page.
 const PARSE_BYTES: usize = 256;
+/// What is fetched for a header at least, since small pages follow.
+const PARSE_AHEAD_BYTES: usize = 2048;
