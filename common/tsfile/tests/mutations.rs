@@ -1,45 +1,15 @@
 //! Hostile bytes: every other value of every byte and every cut of everything real, and seeded mutations, with
 //! the memory they cost counted.
 
-#![allow(unsafe_code)] // SAFETY: a counting allocator can be written in no other way; see below
-
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
-
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
-use std::cell::Cell;
 
 use support::all;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::Progress;
 use tidegate_tsfile::Resource;
-
-thread_local! {
-    /// All bytes that this thread allocated since it was last reset.
-    static TOTAL_BYTES: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches thread-local cells
-// without destructors, which allocate nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        TOTAL_BYTES.set(TOTAL_BYTES.get() + layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Memory that all of a parse may take in all, growth of its vectors included: the forms in memory
 /// are larger than those in the file, but only so much.
@@ -48,9 +18,7 @@ fn budget(file_bytes: usize) -> usize {
 }
 
 fn counted<T>(file_bytes: usize, what: &str, f: impl FnOnce() -> T) -> T {
-    TOTAL_BYTES.set(0);
-    let found = f();
-    let total = TOTAL_BYTES.get();
+    let (found, total) = counting::allocated_bytes(f);
     assert!(total <= budget(file_bytes), "{what}: {total} bytes of memory for {file_bytes}");
     found
 }

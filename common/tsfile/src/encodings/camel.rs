@@ -61,7 +61,8 @@ struct Block {
 
 impl Block {
     fn new(first: u64) -> Self {
-        Self { before: first, integer: f64::from_bits(first) as i64, width: 0, trailing: 0 }
+        let value = f64::from_bits(first);
+        Self { before: one_nan(value), integer: value as i64, width: 0, trailing: 0 }
     }
 
     fn next(&mut self, bits: &mut BitReader<'_>) -> Option<f64> {
@@ -70,9 +71,9 @@ impl Block {
             true => self.by_decimals(bits)?,
             false => self.by_bits(bits)?,
         };
-        let value = if is_negative { -magnitude } else { magnitude };
-        // Java has one NaN where it takes the bits of a number.
-        self.before = if value.is_nan() { f64::NAN } else { value }.to_bits();
+        // A NaN keeps its sign where Java multiplies by -1.
+        let value = if is_negative && !magnitude.is_nan() { -magnitude } else { magnitude };
+        self.before = one_nan(value);
         Some(value)
     }
 
@@ -112,6 +113,11 @@ impl Block {
     }
 }
 
+/// The bits of a value for the difference from the next one: there, Java makes one NaN of all.
+fn one_nan(value: f64) -> u64 {
+    if value.is_nan() { f64::NAN } else { value }.to_bits()
+}
+
 /// The nearest integer, the greater one of two: what Java's `Math.round` does.
 fn round(value: f64) -> f64 {
     let below = value.floor();
@@ -131,4 +137,25 @@ fn variable(bits: &mut BitReader<'_>) -> Option<i64> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_is_rounded_up_as_java_does() {
+        for (value, rounded) in [
+            (0.5, 1.0),
+            (1.5, 2.0),
+            (-0.5, 0.0),
+            (-1.5, -1.0),
+            (0.499_999_999_999_999_94, 0.0),
+            (4_503_599_627_370_497.0, 4_503_599_627_370_497.0),
+            (1e300, i64::MAX as f64),
+            (f64::NAN, 0.0),
+        ] {
+            assert_eq!(round(value), rounded, "{value}");
+        }
+    }
 }

@@ -85,7 +85,9 @@ impl<'a, T: Number> Gorilla<'a, T> {
 
     #[inline(always)]
     fn advance(&mut self) -> Option<()> {
-        self.bits.refill();
+        if self.bits.known() < 2 + 2 * Self::FIELD {
+            self.bits.refill();
+        }
         let head = self.bits.peek();
         if head >> 63 == 0 {
             (self.bits.known() > 0).then(|| self.bits.skip(1))

@@ -26,7 +26,7 @@ pub(super) fn decode<T: Number, V>(
         let packed = input.take(n_bytes, "as many packed bytes as a block claims")?;
         out.push(map(T::from_bits(value)));
         bits::unpack(packed, n, width, out.values(), |difference| {
-            value = value.wrapping_add(min).wrapping_add(difference);
+            value = value.wrapping_add(min.wrapping_add(difference));
             map(T::from_bits(value))
         });
     }
