@@ -121,42 +121,53 @@ impl<'a> BitReader<'a> {
 /// Appends bits to bytes.
 pub(super) struct BitWriter<'v> {
     out: &'v mut Vec<u8>,
-    /// The bits that are no whole byte yet, from the top; zeros below.
-    pending: u8,
-    /// How many they are; below 8.
-    n_pending: u32,
+    /// The bits that are no whole word yet, from the top; zeros below.
+    pending: u64,
+    /// How many bits `pending` has room for; never 0.
+    n_free: u32,
 }
 
 impl<'v> BitWriter<'v> {
     pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
-        Self { out, pending: 0, n_pending: 0 }
+        Self { out, pending: 0, n_free: 64 }
     }
 
     /// The low `n` bits of `value`, at most 64.
+    #[inline(always)]
     pub(super) fn put(&mut self, value: u64, n: u32) {
         if n == 0 {
             return;
         }
-        // At most 7 and 64 bits: they fit.
-        let bits = u128::from(self.pending) << 120
-            | u128::from(value << (64 - n)) << (64 - self.n_pending);
-        let n_bits = self.n_pending + n;
-        let (whole, rest) = (n_bits / 8, n_bits % 8);
-        self.out.extend(bits.to_be_bytes().iter().take(whole as usize));
-        self.pending = (bits << (whole * 8) >> 120) as u8;
-        self.n_pending = rest;
+        let value = value & (u64::MAX >> (64 - n));
+        if n < self.n_free {
+            self.n_free -= n;
+            self.pending |= value << self.n_free;
+            return;
+        }
+        // The word is full, and what does not fit into it begins the next one.
+        let n_left = n - self.n_free;
+        let word = self.pending | (value >> n_left);
+        self.out.extend_from_slice(&word.to_be_bytes());
+        self.n_free = 64 - n_left;
+        // Twice, since a shift by 64 is none.
+        self.pending = (value << 1) << (self.n_free - 1);
     }
 
     /// Zeros up to a whole byte.
     pub(super) fn finish(self) {
-        if self.n_pending > 0 {
-            self.out.push(self.pending);
-        }
+        let n_bytes = (64 - self.n_free).div_ceil(8);
+        self.append(n_bytes);
     }
 
     /// At least one zero, up to a whole byte.
     pub(super) fn finish_padded(self) {
-        self.out.push(self.pending);
+        let n_bytes = (64 - self.n_free) / 8 + 1;
+        self.append(n_bytes);
+    }
+
+    fn append(self, n_bytes: u32) {
+        let word = self.pending.to_be_bytes();
+        self.out.extend(word.iter().take(n_bytes as usize));
     }
 }
 

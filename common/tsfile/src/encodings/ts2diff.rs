@@ -61,16 +61,16 @@ fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
 const BLOCK: usize = 128;
 
 pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    let mut differences: Vec<i64> = Vec::with_capacity(BLOCK);
     for block in values.chunks(BLOCK.saturating_add(1)) {
         let Some(first) = block.first() else {
             return;
         };
         let following = block.iter().skip(1);
-        let differences: Vec<i64> = (block.iter().zip(following))
-            .map(|(before, value)| {
-                T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
-            })
-            .collect();
+        differences.clear();
+        differences.extend(block.iter().zip(following).map(|(before, value)| {
+            T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
+        }));
         // Where there are no differences, the writer leaves the greatest number as the smallest one.
         let none = i64::MAX >> 64u32.saturating_sub(T::BITS);
         let min = differences.iter().copied().min().unwrap_or(none);

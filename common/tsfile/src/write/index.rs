@@ -263,3 +263,89 @@ impl TableColumn {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::SeriesKind;
+    use crate::SeriesSpec;
+    use crate::TsFile;
+
+    /// TsFiles that real servers sealed.
+    fn real() -> Vec<PathBuf> {
+        let (mut folders, mut found) = (Vec::new(), Vec::new());
+        folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures"));
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|it| it == "tsfile") {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The file with everything behind its chunks written anew, from what a reader finds there.
+    fn rewritten(file: &TsFile<&Vec<u8>>) -> Vec<u8> {
+        let mut devices: BTreeMap<DeviceId, DeviceMemory> = BTreeMap::new();
+        for device in file.devices() {
+            let device = device.unwrap();
+            let memory = devices.entry(device.id().clone()).or_default();
+            for series in file.series(&device).unwrap() {
+                let series = series.unwrap();
+                let spec = series.data_type.map(|it| SeriesSpec::new(&series.measurement, it));
+                for chunk in &series.chunks {
+                    let spec = spec.as_ref().filter(|_| series.kind != SeriesKind::Time);
+                    memory.add(spec, series.kind, chunk.offset, &chunk.statistics).unwrap();
+                }
+            }
+        }
+        let series = devices.values().flat_map(|device| device.series.values());
+        let ingredients = Ingredients {
+            version: file.version(),
+            degree: 256,
+            devices: &devices,
+            tables: file.tables(),
+            n_chunks: series.map(|series| series.n_chunks as usize).sum(),
+        };
+        let mut out = Out::new(Vec::new());
+        out.bytes(&file.source()[..usize::try_from(file.data_end()).unwrap()]).unwrap();
+        ingredients.write(&mut out).unwrap();
+        out.finish().unwrap().0
+    }
+
+    #[test]
+    fn the_index_of_a_real_file_comes_out_to_the_byte() {
+        let mut n_files = 0;
+        for path in real() {
+            let bytes = fs::read(&path).unwrap();
+            let Ok(file) = TsFile::open(&bytes) else { continue };
+            let again = rewritten(&file);
+            let equal = bytes.iter().zip(&again).take_while(|(left, right)| left == right).count();
+            assert!(
+                again == bytes,
+                "{}: {} of {} bytes equal, {} written",
+                path.display(),
+                equal,
+                bytes.len(),
+                again.len()
+            );
+            for device in file.devices() {
+                let device = device.unwrap();
+                for series in file.series(&device).unwrap() {
+                    assert!(file.may_contain(device.id(), &series.unwrap().measurement));
+                }
+            }
+            n_files += 1;
+        }
+        assert!(n_files > 40, "{n_files}");
+    }
+}
