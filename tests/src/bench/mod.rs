@@ -12,6 +12,7 @@ mod sink;
 mod stop_wait;
 mod table;
 mod tap;
+mod tsfile;
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Run these measures only: bulk, iotdb, stop-wait, memory, start, idle, order
+    /// Run these measures only: bulk, iotdb, stop-wait, memory, start, idle, tsfile, order
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 
@@ -56,11 +57,12 @@ pub struct Args {
 type Measure = fn(&mut Bench) -> Result<()>;
 
 /// The measures; the quiet ones first, before the machine is warm from the others.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("start", daemons::start),
     ("idle", daemons::idle),
     ("stop-wait", stop_wait::run),
     ("memory", daemons::memory),
+    ("tsfile", tsfile::run),
     ("order", order::run),
     ("bulk", bulk::run),
     ("iotdb", iotdb::run),

@@ -305,7 +305,7 @@ impl ChunkRows {
             }
             _ => open(offset, SeriesKind::Time, "", None)?,
         };
-        let mut open_column = |(column, wanted): (Option<(u64, Statistics)>, &Column)| {
+        let open_column = |(column, wanted): (Option<(u64, Statistics)>, &Column)| {
             // A column without values may have a header alone, or nothing.
             let Some((offset, statistics)) = column.filter(|(_, it)| it.count > 0) else {
                 return Ok(None);
