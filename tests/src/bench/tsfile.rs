@@ -172,7 +172,7 @@ fn lookup(bench: &mut Bench, shape: &str, path: &Path, n_rows: u64) -> Result<()
             let device = file.find_device(&device_id)?.context("the device")?;
             let name = format!("s{:02}", random.u64(..N_COLUMNS));
             let series = file.find_series(&device, &name)?.context("the series")?;
-            let time = FIRST_TIME + 1000 * random.i64(..n_rows as i64);
+            let time = FIRST_TIME + 1000 * random.i64(0..n_rows as i64);
             let selection = Selection::of_times(time..=time);
             let rows = match series.kind {
                 SeriesKind::Value => {
