@@ -16,6 +16,7 @@ mod read;
 mod resource;
 mod statistics;
 mod values;
+mod write;
 
 pub use compression::Compression;
 pub use cuts::Cut;
@@ -84,3 +85,9 @@ pub use statistics::Statistics;
 pub use statistics::ValueStatistics;
 pub use values::ByteValues;
 pub use values::Values;
+pub use write::error::WriteError;
+pub use write::file::TsFileWriter;
+pub use write::file::Written;
+pub use write::options::SeriesSpec;
+pub use write::options::WriteOptions;
+pub use write::options::default_encoding;
