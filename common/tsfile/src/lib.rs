@@ -17,6 +17,7 @@ mod resource;
 mod statistics;
 mod values;
 mod verify;
+mod write;
 
 pub use compression::Compression;
 pub use cuts::Cut;
@@ -91,3 +92,9 @@ pub use values::Values;
 pub use verify::FINDINGS_MAX;
 pub use verify::Finding;
 pub use verify::Verified;
+pub use write::error::WriteError;
+pub use write::file::TsFileWriter;
+pub use write::file::Written;
+pub use write::options::SeriesSpec;
+pub use write::options::WriteOptions;
+pub use write::options::default_encoding;
