@@ -5,6 +5,7 @@
 //! a decompression bomb costs its sender a refusal and us nothing.
 
 use core::fmt;
+use std::io;
 use std::io::Read;
 use std::io::Write;
 
@@ -70,25 +71,9 @@ impl PipeCompression {
 
     /// Compresses `input` whole, in the form and at the level that IoTDB uses.
     pub fn compress(self, input: &[u8]) -> Result<Vec<u8>, CompressError> {
-        let failed = |_| CompressError::Failed { by: self };
-        match self {
-            Self::Snappy => snap::raw::Encoder::new()
-                .compress_vec(input)
-                .map_err(|_| CompressError::Failed { by: self }),
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(input).map_err(failed)?;
-                encoder.finish().map_err(failed)
-            }
-            Self::Lz4 => Ok(lz4_flex::block::compress(input)),
-            Self::Zstd => zstd::bulk::compress(input, ZSTD_LEVEL).map_err(failed),
-            Self::Lzma2 => {
-                let options = XzOptions::with_preset(XZ_PRESET);
-                let mut encoder = XzWriter::new(Vec::new(), options).map_err(failed)?;
-                encoder.write_all(input).map_err(failed)?;
-                encoder.finish().map_err(failed)
-            }
-        }
+        let mut output = Vec::new();
+        PipeCompressor::new(self)?.compress_into(input, &mut output)?;
+        Ok(output)
     }
 
     /// Decompresses `input` to exactly `declared_bytes`, of which at most `max_bytes` are allowed.
@@ -141,6 +126,90 @@ impl fmt::Display for PipeCompression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// A compressor that is used again and again, and takes memory for its tables once.
+pub struct PipeCompressor {
+    by: PipeCompression,
+    tables: Tables,
+    /// What snappy, LZ4 and zstd write to; as long as the longest output could have become.
+    scratch: Vec<u8>,
+}
+
+/// What of a compressor is kept from one input to the next.
+enum Tables {
+    None,
+    Lz4(lz4_flex::block::CompressTable),
+    Snappy(Box<snap::raw::Encoder>),
+    Zstd(zstd::bulk::Compressor<'static>),
+}
+
+impl PipeCompressor {
+    /// One of this kind.
+    pub fn new(by: PipeCompression) -> Result<Self, CompressError> {
+        let tables = match by {
+            PipeCompression::Gzip | PipeCompression::Lzma2 => Tables::None,
+            PipeCompression::Lz4 => Tables::Lz4(lz4_flex::block::CompressTable::small()),
+            PipeCompression::Snappy => Tables::Snappy(Box::new(snap::raw::Encoder::new())),
+            PipeCompression::Zstd => {
+                let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL);
+                Tables::Zstd(compressor.map_err(|_| CompressError::Failed { by })?)
+            }
+        };
+        Ok(Self { by, tables, scratch: Vec::new() })
+    }
+
+    /// Compresses `input` whole, in the form and at the level that IoTDB uses, and appends it to
+    /// `output`.
+    pub fn compress_into(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), CompressError> {
+        let Self { by, tables, scratch } = self;
+        let failed = CompressError::Failed { by: *by };
+        let mut room = |bytes: usize| {
+            if scratch.len() < bytes {
+                scratch.resize(bytes, 0);
+            }
+        };
+        let packed_bytes = match tables {
+            Tables::None => return stream_into(*by, input, output).map_err(|_| failed),
+            Tables::Lz4(table) => {
+                room(lz4_flex::block::get_maximum_output_size(input.len()));
+                lz4_flex::block::compress_into_with_table(input, scratch, table).ok()
+            }
+            Tables::Snappy(encoder) => {
+                room(snap::raw::max_compress_len(input.len()));
+                encoder.compress(input, scratch).ok()
+            }
+            Tables::Zstd(compressor) => {
+                room(zstd::zstd_safe::compress_bound(input.len()));
+                compressor.compress_to_buffer(input, scratch.as_mut_slice()).ok()
+            }
+        };
+        let packed = packed_bytes.and_then(|bytes| scratch.get(..bytes));
+        output.extend_from_slice(packed.ok_or(failed)?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PipeCompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipeCompressor").field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+/// The compressors whose state is not worth keeping.
+fn stream_into(by: PipeCompression, input: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+    if by == PipeCompression::Gzip {
+        let mut encoder = GzEncoder::new(output, flate2::Compression::default());
+        encoder.write_all(input)?;
+        return encoder.finish().map(drop);
+    }
+    let mut encoder = XzWriter::new(output, XzOptions::with_preset(XZ_PRESET))?;
+    encoder.write_all(input)?;
+    encoder.finish().map(drop)
 }
 
 /// Reasons why bytes could not be compressed or decompressed.
@@ -231,6 +300,21 @@ mod tests {
             }
         }
         assert_eq!(PipeCompression::from_code(5), None);
+    }
+
+    #[test]
+    fn a_compressor_used_again_appends_what_a_new_one_makes() {
+        for by in PipeCompression::ALL {
+            let mut again = PipeCompressor::new(by).unwrap();
+            // The long sample first: what it left behind must not show in the others.
+            for sample in samples().into_iter().rev().chain(samples()) {
+                let mut output = b"before".to_vec();
+                again.compress_into(&sample, &mut output).unwrap();
+                let packed = output.strip_prefix(b"before").unwrap();
+                let length = sample.len();
+                assert_eq!(by.decompress(packed, length, length).as_ref(), Ok(&sample), "{by}");
+            }
+        }
     }
 
     #[test]

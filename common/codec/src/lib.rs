@@ -10,7 +10,7 @@ mod error;
 mod reader;
 mod writer;
 
-pub use compress::{CompressError, PipeCompression};
+pub use compress::{CompressError, PipeCompression, PipeCompressor};
 pub use error::Error;
 pub use reader::Reader;
 pub use writer::{TooLong, Writer};

@@ -118,6 +118,48 @@ impl<'a> BitReader<'a> {
     }
 }
 
+/// Appends bits to bytes.
+pub(super) struct BitWriter<'v> {
+    out: &'v mut Vec<u8>,
+    /// The bits that are no whole byte yet, from the top; zeros below.
+    pending: u8,
+    /// How many they are; below 8.
+    n_pending: u32,
+}
+
+impl<'v> BitWriter<'v> {
+    pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
+        Self { out, pending: 0, n_pending: 0 }
+    }
+
+    /// The low `n` bits of `value`, at most 64.
+    pub(super) fn put(&mut self, value: u64, n: u32) {
+        if n == 0 {
+            return;
+        }
+        // At most 7 and 64 bits: they fit.
+        let bits = u128::from(self.pending) << 120
+            | u128::from(value << (64 - n)) << (64 - self.n_pending);
+        let n_bits = self.n_pending + n;
+        let (whole, rest) = (n_bits / 8, n_bits % 8);
+        self.out.extend(bits.to_be_bytes().iter().take(whole as usize));
+        self.pending = (bits << (whole * 8) >> 120) as u8;
+        self.n_pending = rest;
+    }
+
+    /// Zeros up to a whole byte.
+    pub(super) fn finish(self) {
+        if self.n_pending > 0 {
+            self.out.push(self.pending);
+        }
+    }
+
+    /// At least one zero, up to a whole byte.
+    pub(super) fn finish_padded(self) {
+        self.out.push(self.pending);
+    }
+}
+
 /// Appends to `values` what `map` makes of `n` numbers of `width` bits each, at most 64, which stand
 /// one behind another in `bytes`. Bits behind the end are 0.
 #[inline(always)]

@@ -18,6 +18,7 @@ use core::marker::PhantomData;
 
 use super::EncodingError;
 use super::bits::BitReader;
+use super::bits::BitWriter;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
@@ -120,4 +121,71 @@ impl<'a, T: Number> Chimp<'a, T> {
         self.leading = Some(leading);
         Some(leading)
     }
+}
+
+/// Writes at least a sentinel.
+///
+/// Like IoTDB's writer, it looks at one earlier value: the last one that ends with the same bits.
+pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    let (place_bits, width_bits) = (T::BITS.ilog2() + 1, T::BITS.ilog2());
+    let places = 1usize << place_bits;
+    // A difference pays off against the number of a place if it ends with more zeros than this.
+    let threshold = place_bits + width_bits;
+    let key_mask = (1u64 << (threshold + 1)) - 1;
+    // Index of the last value that ends with a key; of those that never came, the first.
+    let mut last_of_key = vec![0usize; 1 << (threshold + 1)];
+    let mut ring = [0u64; PLACES_MAX];
+    let mut bits = BitWriter::new(out);
+    let mut last_leading = None;
+    let sentinel = T::from_bits(T::SENTINEL);
+    let all = values.iter().chain([&sentinel]).map(|value| value.to_bits());
+    for (index, value) in all.enumerate() {
+        let key = (value & key_mask) as usize;
+        let candidate = last_of_key.get(key).copied().unwrap_or_default();
+        let at = |index: usize| ring.get(index % places).copied().unwrap_or_default();
+        if let Some(before) = index.checked_sub(1) {
+            let against_candidate = value ^ at(candidate);
+            let is_near = before - candidate < places
+                && (against_candidate == 0 || against_candidate.trailing_zeros() > threshold);
+            let (place, difference) = match is_near {
+                true => (candidate % places, against_candidate),
+                false => (before % places, value ^ at(before)),
+            };
+            if difference == 0 {
+                bits.put(place as u64, 2 + place_bits);
+                last_leading = None;
+            } else {
+                let zeros = difference.leading_zeros() - (64 - T::BITS);
+                let amount = LEADING.partition_point(|leading| *leading <= zeros).saturating_sub(1);
+                let leading = LEADING.get(amount).copied().unwrap_or_default();
+                if is_near {
+                    let trailing = difference.trailing_zeros();
+                    let width = T::BITS - leading - trailing;
+                    bits.put(0b01, 2);
+                    bits.put(place as u64, place_bits);
+                    bits.put(amount as u64, 3);
+                    bits.put(width.into(), width_bits);
+                    bits.put(difference >> trailing, width);
+                    last_leading = None;
+                } else if last_leading == Some(leading) {
+                    bits.put(0b10, 2);
+                    bits.put(difference, T::BITS - leading);
+                } else {
+                    last_leading = Some(leading);
+                    bits.put(0b11, 2);
+                    bits.put(amount as u64, 3);
+                    bits.put(difference, T::BITS - leading);
+                }
+            }
+        } else {
+            bits.put(value, T::BITS);
+        }
+        if let Some(place) = ring.get_mut(index % places) {
+            *place = value;
+        }
+        if let Some(last) = last_of_key.get_mut(key) {
+            *last = index;
+        }
+    }
+    bits.finish_padded();
 }

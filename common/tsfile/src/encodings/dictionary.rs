@@ -2,9 +2,15 @@
 //!
 //! `var` count, then per entry `var` length and the bytes, then the numbers as RLE of 32 bits.
 
+use std::collections::HashMap;
+
+use tidegate_codec::Writer;
+
 use super::EncodingError;
+use super::Refusal;
 use super::input::Input;
 use super::input::Output;
+use super::plain;
 use super::rle;
 use crate::ByteValues;
 
@@ -34,4 +40,23 @@ pub(super) fn decode(
         }
     }
     Ok(())
+}
+
+pub(super) fn encode<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let mut numbers = Vec::new();
+    let mut entries = Vec::new();
+    let mut known = HashMap::new();
+    for value in values {
+        let next = i32::try_from(entries.len())?;
+        numbers.push(*known.entry(value).or_insert_with(|| {
+            entries.push(value);
+            next
+        }));
+    }
+    Writer::new(out).var(entries.len().try_into()?);
+    plain::encode_byte_strings(entries.into_iter(), out)?;
+    rle::encode(&numbers, out)
 }

@@ -13,6 +13,7 @@ use core::marker::PhantomData;
 
 use super::EncodingError;
 use super::bits::BitReader;
+use super::bits::BitWriter;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
@@ -119,4 +120,42 @@ impl<'a, T: Number> Gorilla<'a, T> {
         let offset = input.position() + self.bits.byte_offset();
         input.malformed_at(offset, "the bits of one more value in a window inside the type")
     }
+}
+
+/// Writes at least a sentinel.
+pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    let field = T::BITS.ilog2();
+    let mut bits = BitWriter::new(out);
+    let mut before = None;
+    // Leading and trailing zeros of the window.
+    let mut window = None;
+    let sentinel = T::from_bits(T::SENTINEL);
+    for value in values.iter().chain([&sentinel]).map(|value| value.to_bits()) {
+        let Some(before) = before.replace(value) else {
+            bits.put(value, T::BITS);
+            continue;
+        };
+        let difference = value ^ before;
+        if difference == 0 {
+            bits.put(0, 1);
+            continue;
+        }
+        let leading = difference.leading_zeros() - (64 - T::BITS);
+        let trailing = difference.trailing_zeros();
+        let (leading, trailing) = match window {
+            Some((above, below)) if leading >= above && trailing >= below => {
+                bits.put(0b10, 2);
+                (above, below)
+            }
+            _ => {
+                window = Some((leading, trailing));
+                bits.put(0b11, 2);
+                bits.put(leading.into(), field);
+                bits.put((T::BITS - leading - trailing - 1).into(), field);
+                (leading, trailing)
+            }
+        };
+        bits.put(difference >> trailing, T::BITS - leading - trailing);
+    }
+    bits.finish_padded();
 }

@@ -117,6 +117,11 @@ impl<'a> Input<'a> {
         self.encoding
     }
 
+    /// `None` for times.
+    pub(super) fn data_type(&self) -> Option<DataType> {
+        self.data_type
+    }
+
     /// The error that here is not what was expected.
     #[cold]
     pub(super) fn malformed(&self, expected: &'static str) -> EncodingError {

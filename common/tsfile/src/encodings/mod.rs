@@ -3,7 +3,9 @@
 mod bits;
 mod camel;
 mod chimp;
+mod decode;
 mod dictionary;
+mod encode;
 mod gorilla;
 mod gorilla_v1;
 mod input;
@@ -19,13 +21,13 @@ mod zigzag;
 
 use core::fmt;
 use core::mem;
+use core::num::TryFromIntError;
 use core::ops::Range;
 
 use tidegate_model::DataType;
 
 use self::input::Input;
 use self::input::Output;
-use self::number::Number;
 use crate::Encoding;
 use crate::Values;
 
@@ -58,13 +60,8 @@ pub fn decode_times(
         return Ok(());
     }
     let before = times.len();
-    let mut out = Output::to_end(times_max, times);
-    let mut input = Input::new(encoding, None, input);
-    let decoded = match encoding {
-        Encoding::Plain => plain::fixed(&mut input, &mut out),
-        // Only floats have two meanings.
-        _ => integers(&mut input, RlbeMeaning::BitDifference, &mut out),
-    };
+    let input = &mut Input::new(encoding, None, input);
+    let decoded = decode::times(input, &mut Output::to_end(times_max, times));
     if decoded.is_err() {
         times.truncate(before);
     }
@@ -90,7 +87,7 @@ pub fn decode_values(
     n_values: usize,
     values: &mut Values,
 ) -> Result<(), EncodingError> {
-    let mut input = Input::new(encoding, Some(data_type), input);
+    let input = &mut Input::new(encoding, Some(data_type), input);
     if mem::discriminant(values) != mem::discriminant(&Values::new(data_type)) {
         return Err(input.unsupported());
     }
@@ -98,55 +95,37 @@ pub fn decode_values(
         return Ok(());
     }
     let before = values.len();
-    let decoded = match values {
-        Values::Boolean(values) => booleans(&mut input, &mut Output::exactly(n_values, values)),
-        Values::Int32(values) => {
-            let out = &mut Output::exactly(n_values, values);
-            match encoding {
-                Encoding::Plain => plain::variable(&mut input, out),
-                _ => integers(&mut input, rlbe, out),
-            }
-        }
-        Values::Int64(values) => {
-            let out = &mut Output::exactly(n_values, values);
-            match encoding {
-                Encoding::Plain => plain::fixed(&mut input, out),
-                _ => integers(&mut input, rlbe, out),
-            }
-        }
-        Values::Float(values) => floats(&mut input, rlbe, &mut Output::exactly(n_values, values)),
-        Values::Double(values) => {
-            let out = &mut Output::exactly(n_values, values);
-            match encoding {
-                Encoding::Camel => camel::decode(&mut input, out),
-                _ => floats(&mut input, rlbe, out),
-            }
-        }
-        Values::Bytes(values) => match (encoding, data_type) {
-            (Encoding::Plain, _) => plain::byte_strings(&mut input, n_values, values),
-            (Encoding::Dictionary, DataType::Text | DataType::String) => {
-                dictionary::decode(&mut input, n_values, values)
-            }
-            _ => Err(input.unsupported()),
-        },
-    };
+    let decoded = decode::values(input, rlbe, n_values, values);
     if decoded.is_err() {
         values.truncate(before);
     }
     decoded
 }
 
-/// Encodes the times of one page and appends the bytes to `out`.
+/// Encodes the times of one page and appends the bytes to `out`; in an error, appends none.
+///
+/// PLAIN, RLE and TS_2DIFF; no times become no bytes.
 pub fn encode_times(
     encoding: Encoding,
     times: &[i64],
     out: &mut Vec<u8>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, times, out);
-    unreachable!()
+    if times.is_empty() {
+        return Ok(());
+    }
+    let before = out.len();
+    encode::times(encoding, times, out).map_err(|refusal| {
+        out.truncate(before);
+        refusal.of(encoding, None)
+    })
 }
 
-/// Encodes values `range` of `values`, those of one page, and appends the bytes to `out`.
+/// Encodes values `range` of `values`, those of one page, and appends the bytes to `out`; in an error,
+/// appends none.
+///
+/// All readers of IoTDB since 1.0 read what is written, and get every bit back. That rules TS_2DIFF
+/// and RLE out for FLOAT and DOUBLE: the older readers do not know the escapes. Of SPRINTZ, RLBE,
+/// CAMEL, REGULAR and GORILLA_V1 there are decoders only. No values become no bytes.
 pub fn encode_values(
     encoding: Encoding,
     data_type: DataType,
@@ -154,8 +133,17 @@ pub fn encode_values(
     range: Range<usize>,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodingError> {
-    let _ = (encoding, data_type, values, range, out);
-    unreachable!()
+    if range.start > range.end || range.end > values.len() {
+        return Err(EncodingError::TooMany { encoding, max: values.len() });
+    }
+    if range.is_empty() {
+        return Ok(());
+    }
+    let before = out.len();
+    encode::values(encoding, data_type, values, range, out).map_err(|refusal| {
+        out.truncate(before);
+        refusal.of(encoding, Some(data_type))
+    })
 }
 
 /// Why times or values could not be decoded or encoded.
@@ -170,6 +158,11 @@ pub enum EncodingError {
         offset: usize,
         /// What was expected there.
         expected: &'static str,
+    },
+    /// A value, or all of a page, is longer than the encoding can say.
+    TooLong {
+        /// The encoding.
+        encoding: Encoding,
     },
     /// More values than the caller allows.
     TooMany {
@@ -193,6 +186,12 @@ impl fmt::Display for EncodingError {
             Self::Malformed { encoding, offset, expected } => {
                 write!(f, "{encoding} at byte {offset} of the page: expected {expected}")
             }
+            Self::TooLong { encoding } => {
+                write!(
+                    f,
+                    "{encoding}: expected values of which a page can say the length, but found longer ones"
+                )
+            }
             Self::TooMany { encoding, max } => {
                 write!(f, "{encoding}: expected at most {max} values in a page, but found more")
             }
@@ -208,52 +207,24 @@ impl fmt::Display for EncodingError {
 
 impl core::error::Error for EncodingError {}
 
-fn booleans(input: &mut Input<'_>, out: &mut Output<'_, bool>) -> Result<(), EncodingError> {
-    match input.encoding() {
-        Encoding::Plain => plain::booleans(input, out),
-        Encoding::Rle => rle::decode(input, out, |value: i32| value != 0),
-        _ => Err(input.unsupported()),
+/// Why an encoder refuses values, for whoever knows encoding and type.
+#[derive(Clone, Copy, Debug)]
+enum Refusal {
+    TooLong,
+    Unsupported,
+}
+
+impl Refusal {
+    fn of(self, encoding: Encoding, data_type: Option<DataType>) -> EncodingError {
+        match self {
+            Self::TooLong => EncodingError::TooLong { encoding },
+            Self::Unsupported => EncodingError::Unsupported { encoding, data_type },
+        }
     }
 }
 
-fn integers<T: Number>(
-    input: &mut Input<'_>,
-    rlbe: RlbeMeaning,
-    out: &mut Output<'_, T>,
-) -> Result<(), EncodingError> {
-    match input.encoding() {
-        Encoding::Regular => regular::decode(input, out),
-        Encoding::Rle => rle::decode(input, out, |value| value),
-        Encoding::Ts2Diff => ts2diff::decode(input, out, |value| value),
-        Encoding::Zigzag => zigzag::decode(input, out),
-        _ => numbers(input, rlbe, out),
-    }
-}
-
-fn floats<T: scaled::Scaled>(
-    input: &mut Input<'_>,
-    rlbe: RlbeMeaning,
-    out: &mut Output<'_, T>,
-) -> Result<(), EncodingError> {
-    match input.encoding() {
-        Encoding::GorillaV1 => gorilla_v1::decode(input, out),
-        Encoding::Plain => plain::fixed(input, out),
-        Encoding::Rle | Encoding::Ts2Diff => scaled::decode(input, out),
-        _ => numbers(input, rlbe, out),
-    }
-}
-
-/// What integers and floats have in common.
-fn numbers<T: Number>(
-    input: &mut Input<'_>,
-    rlbe: RlbeMeaning,
-    out: &mut Output<'_, T>,
-) -> Result<(), EncodingError> {
-    match input.encoding() {
-        Encoding::Chimp => chimp::decode(input, out),
-        Encoding::Gorilla => gorilla::decode(input, out),
-        Encoding::Rlbe => rlbe::decode(rlbe, input, out),
-        Encoding::Sprintz => sprintz::decode(input, out),
-        _ => Err(input.unsupported()),
+impl From<TryFromIntError> for Refusal {
+    fn from(_: TryFromIntError) -> Self {
+        Self::TooLong
     }
 }

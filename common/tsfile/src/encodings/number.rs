@@ -17,6 +17,20 @@ pub(super) trait Number: Copy {
     /// As the low bits of the result; what is above is 0.
     fn to_bits(self) -> u64;
 
+    /// As signed number: floats by their bits.
+    fn to_signed(self) -> i64 {
+        match Self::BITS {
+            32 => i64::from((self.to_bits() as u32).cast_signed()),
+            _ => self.to_bits().cast_signed(),
+        }
+    }
+
+    /// Appends [`BYTES`](Self::BYTES) bytes, most significant first.
+    fn put_be_bytes(self, out: &mut Vec<u8>) {
+        let bytes = self.to_bits().to_be_bytes();
+        out.extend(bytes.iter().skip(bytes.len().saturating_sub(Self::BYTES)));
+    }
+
     /// From exactly [`BYTES`](Self::BYTES) bytes, most significant first.
     fn from_be_bytes(bytes: &[u8]) -> Self {
         Self::from_bits(bytes.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))

@@ -3,7 +3,10 @@
 //! BOOLEAN is one byte, INT32 and DATE are zigzag variable-length numbers, the other numbers stand as
 //! in memory with the most significant byte first, and byte strings have a zigzag length before them.
 
+use tidegate_codec::Writer;
+
 use super::EncodingError;
+use super::Refusal;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
@@ -54,6 +57,35 @@ pub(super) fn byte_strings(
     for _ in 0..n {
         let length = input.var_count("the length of a value")?;
         out.push(input.take(length, "as many bytes as a value has")?);
+    }
+    Ok(())
+}
+
+pub(super) fn encode_booleans(values: &[bool], out: &mut Vec<u8>) {
+    out.extend(values.iter().map(|value| u8::from(*value)));
+}
+
+pub(super) fn encode_variable(values: &[i32], out: &mut Vec<u8>) {
+    for value in values {
+        Writer::new(out).var(*value);
+    }
+}
+
+/// Floats keep their bits, where IoTDB's writer makes one NaN of all.
+pub(super) fn encode_fixed<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    out.reserve(values.len().saturating_mul(T::BYTES));
+    for value in values {
+        value.put_be_bytes(out);
+    }
+}
+
+pub(super) fn encode_byte_strings<'a>(
+    values: impl Iterator<Item = &'a [u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    for value in values {
+        Writer::new(out).var(value.len().try_into()?);
+        out.extend_from_slice(value);
     }
     Ok(())
 }

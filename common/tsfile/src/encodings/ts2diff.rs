@@ -6,6 +6,7 @@
 
 use super::EncodingError;
 use super::bits;
+use super::bits::BitWriter;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
@@ -40,4 +41,37 @@ fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
         .ok()
         .filter(|width| *width <= T::BITS)
         .ok_or_else(|| input.malformed_at(offset, expected))
+}
+
+/// Differences in one block of IoTDB's writer.
+const BLOCK: usize = 128;
+
+pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    for block in values.chunks(BLOCK.saturating_add(1)) {
+        let Some(first) = block.first() else {
+            return;
+        };
+        let following = block.iter().skip(1);
+        let differences: Vec<i64> = (block.iter().zip(following))
+            .map(|(before, value)| {
+                T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
+            })
+            .collect();
+        // Where there are no differences, the writer leaves the greatest number as the smallest one.
+        let none = i64::MAX >> 64u32.saturating_sub(T::BITS);
+        let min = differences.iter().copied().min().unwrap_or(none);
+        let above =
+            |difference: &i64| T::from_bits(difference.wrapping_sub(min).cast_unsigned()).to_bits();
+        let width = differences.iter().map(above).fold(0, |all, bits| all | bits);
+        let width = u64::BITS.saturating_sub(width.leading_zeros());
+        i32::from_bits(differences.len() as u64).put_be_bytes(out);
+        i32::from_bits(width.into()).put_be_bytes(out);
+        T::from_bits(min.cast_unsigned()).put_be_bytes(out);
+        first.put_be_bytes(out);
+        let mut packed = BitWriter::new(out);
+        for difference in &differences {
+            packed.put(above(difference), width);
+        }
+        packed.finish();
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn name(&self) -> String {
-        let data_type = self.data_type.map_or("TIME".to_owned(), |of| of.to_string());
+        let data_type = self.data_type.map_or_else(|| "TIME".to_owned(), |of| of.to_string());
         format!(
             "{} values of {data_type} as {} {}",
             self.values.len(),
