@@ -8,6 +8,8 @@ use tidegate_codec::Writer;
 const FILTER_BYTES_MAX: usize = 64 << 20;
 /// Seeds of the hash functions, as many of them as a filter has functions.
 const SEEDS: [u64; 8] = [5, 7, 11, 19, 31, 37, 43, 59];
+/// Share of strangers that pass, IoTDB's default.
+const ERROR_RATE: f64 = 0.05;
 /// Least bits of a filter.
 const BITS_MIN: u32 = 256;
 
@@ -23,10 +25,13 @@ pub(crate) struct BloomFilter {
 impl BloomFilter {
     /// A filter for `n_series` of which about one in twenty strangers passes, as IoTDB makes it.
     pub(crate) fn for_series(n_series: usize) -> Self {
-        // -ln(0.05) / ln(2)^2 bits per series, and 0.05's best number of functions, of 8 at most.
-        let n_bits = (6.2352 * n_series as f64).ceil();
-        let n_bits = if n_bits > f64::from(i32::MAX) { i32::MAX as u32 } else { n_bits as u32 };
-        let n_functions = 5;
+        const LN_2: f64 = core::f64::consts::LN_2;
+        // Java's steps one by one, so that its rounding comes out.
+        let n_bits = -(n_series as f64) * ERROR_RATE.ln() / LN_2 / LN_2;
+        // A cast of Java and of Rust stays at the greatest number.
+        let n_bits = (n_bits as i32).saturating_add(1).unsigned_abs();
+        let n_functions = (-ERROR_RATE.ln() / LN_2) as u32;
+        let n_functions = n_functions.saturating_add(1).min(SEEDS.len() as u32);
         Self { bytes: Vec::new(), n_bits: n_bits.max(BITS_MIN), n_functions }
     }
 

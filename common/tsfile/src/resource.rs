@@ -9,6 +9,8 @@ use core::fmt;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
+use tidegate_codec::TooLong;
+use tidegate_codec::Writer;
 
 use crate::device::DeviceId;
 use crate::device::NAME_BYTES_MAX;
@@ -132,6 +134,11 @@ pub struct PipeMarks {
     pub by_pipe: bool,
 }
 
+impl PlanIndexes {
+    /// Of a file in which none was executed.
+    pub const UNUSED: Self = Self { max: i64::MIN, min: i64::MAX };
+}
+
 impl TimeRange {
     /// All time.
     pub const ALL: Self = Self { start: i64::MIN, end: i64::MAX };
@@ -176,7 +183,19 @@ impl Resource {
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let (time_index, devices) = head(&mut reader)?;
-        let mut resource = Self {
+        let mut resource = Self::new(time_index, devices);
+        if let Err(error) = resource.tail(&mut reader) {
+            if resource.progress == Progress::Absent {
+                resource.progress = Progress::Unreadable(error);
+            }
+            resource.unread = Some(error);
+        }
+        Ok(resource)
+    }
+
+    /// Of devices of which nothing else is known.
+    pub fn new(time_index: TimeIndex, devices: Vec<DeviceExtent>) -> Self {
+        Self {
             time_index,
             devices,
             plan_indexes: None,
@@ -185,14 +204,67 @@ impl Resource {
             marks: None,
             is_remote: false,
             unread: None,
-        };
-        if let Err(error) = resource.tail(&mut reader) {
-            if resource.progress == Progress::Absent {
-                resource.progress = Progress::Unreadable(error);
-            }
-            resource.unread = Some(error);
         }
-        Ok(resource)
+    }
+
+    /// The bytes of the file, as the IoTDB writes them whose time index it has.
+    ///
+    /// What could not be read is not written. Where IoTDB has no way to leave something out, what
+    /// says nothing stands for it.
+    pub fn encode(&self) -> Result<Vec<u8>, TooLong> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        writer.u8(1);
+        writer.u8(match self.time_index {
+            TimeIndex::Paths => 1,
+            TimeIndex::Segments => 3,
+        });
+        writer.length(self.devices.len());
+        for extent in &self.devices {
+            writer.i64(extent.range.start);
+            writer.i64(extent.range.end);
+        }
+        for (at, extent) in self.devices.iter().enumerate() {
+            match (self.time_index, &extent.device.segments) {
+                (TimeIndex::Paths, _) => writer.str(&extent.device.path),
+                (TimeIndex::Segments, Some(segments)) => segments.encode(&mut writer),
+                (TimeIndex::Segments, None) => {
+                    Segments::of_path(&extent.device.path).encode(&mut writer);
+                }
+            }
+            writer.length(at);
+        }
+        let PlanIndexes { max, min } = self.plan_indexes.unwrap_or(PlanIndexes::UNUSED);
+        writer.i64(max);
+        writer.i64(min);
+        match &self.mods {
+            None => writer.nullable_str(None),
+            Some(ModsReference::Beside(name)) => writer.str(name),
+            Some(ModsReference::Shared { path, offset }) => {
+                writer.str(path);
+                writer.i64(*offset);
+            }
+        }
+        writer.finish()?;
+        self.encode_blocks(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn encode_blocks(&self, bytes: &mut Vec<u8>) -> Result<(), TooLong> {
+        match &self.progress {
+            Progress::Known(index) => {
+                bytes.push(1);
+                index.encode(bytes)?;
+            }
+            Progress::Absent | Progress::Unreadable(_) => bytes.push(0),
+        }
+        if self.is_remote {
+            bytes.push(2);
+        }
+        if let Some(PipeMarks { by_consensus, by_pipe }) = self.marks {
+            bytes.extend([3, u8::from(by_consensus), u8::from(by_pipe)]);
+        }
+        Ok(())
     }
 
     /// First to last time of all devices, each widened; nothing if there is no device.

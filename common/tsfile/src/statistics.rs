@@ -123,35 +123,45 @@ impl Statistics {
     /// - `times`: one per value, ascending
     /// - `values`: `None` for a time column
     pub fn of(data_type: Option<DataType>, times: &[i64], values: Option<&Values>) -> Self {
-        let mut found = Self::empty(data_type);
-        let (Some(&start_time), Some(&end_time)) = (times.first(), times.last()) else {
-            return found;
+        let (Some(&start), Some(&end)) = (times.first(), times.last()) else {
+            return Self::empty(data_type);
         };
-        found.count = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        (found.start_time, found.end_time) = (start_time, end_time);
+        let (Some(data_type), Some(values)) = (data_type, values) else {
+            let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
+            let values = ValueStatistics::None;
+            return Self { count, start_time: start, end_time: end, values };
+        };
+        Self::of_values(data_type, start, end, values)
+    }
+
+    /// Of values in the order of their times, the least and greatest of which are given.
+    pub(crate) fn of_values(data_type: DataType, start: i64, end: i64, values: &Values) -> Self {
+        let mut found = Self::empty(Some(data_type));
+        found.count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        (found.start_time, found.end_time) = (start, end);
         match (&mut found.values, values) {
-            (ValueStatistics::Boolean { first, last, n_true }, Some(Values::Boolean(values))) => {
+            (ValueStatistics::Boolean { first, last, n_true }, Values::Boolean(values)) => {
                 *first = values.first().copied().unwrap_or_default();
                 *last = values.last().copied().unwrap_or_default();
                 *n_true = values.iter().map(|value| i64::from(*value)).sum();
             }
-            (ValueStatistics::Int32(found), Some(Values::Int32(values))) => {
+            (ValueStatistics::Int32(found), Values::Int32(values)) => {
                 *found = extremes(values, 0i64, |sum, value| sum.wrapping_add(i64::from(value)));
             }
-            (ValueStatistics::Int64(found), Some(Values::Int64(values))) => {
+            (ValueStatistics::Int64(found), Values::Int64(values)) => {
                 // Java adds a long to a double, too, and rounds each time.
-                *found = extremes(values, 0f64, |sum, value| sum + value as f64);
+                *found = extremes(values, NO_SUM, |sum, value| sum + value as f64);
             }
-            (ValueStatistics::Float(found), Some(Values::Float(values))) => {
-                *found = extremes(values, 0f64, |sum, value| sum + f64::from(value));
+            (ValueStatistics::Float(found), Values::Float(values)) => {
+                *found = extremes(values, NO_SUM, |sum, value| sum + f64::from(value));
             }
-            (ValueStatistics::Double(found), Some(Values::Double(values))) => {
-                *found = extremes(values, 0f64, |sum, value| sum + value);
+            (ValueStatistics::Double(found), Values::Double(values)) => {
+                *found = extremes(values, NO_SUM, |sum, value| sum + value);
             }
-            (ValueStatistics::Text { first, last }, Some(Values::Bytes(values))) => {
+            (ValueStatistics::Text { first, last }, Values::Bytes(values)) => {
                 (*first, *last) = ends(values);
             }
-            (ValueStatistics::String { first, last, min, max }, Some(Values::Bytes(values))) => {
+            (ValueStatistics::String { first, last, min, max }, Values::Bytes(values)) => {
                 (*first, *last) = ends(values);
                 *min = values.iter().min().unwrap_or_default().into();
                 *max = values.iter().max().unwrap_or_default().into();
@@ -377,6 +387,9 @@ where
     }
     Extremes { min, max, first, last, sum }
 }
+
+/// What a sum of floats begins with: zeros that are all negative stay so, as in Java.
+const NO_SUM: f64 = -0.0;
 
 fn ends(values: &ByteValues) -> (Box<[u8]>, Box<[u8]>) {
     let last = values.len().checked_sub(1).and_then(|last| values.get(last));

@@ -248,13 +248,27 @@ impl Presence {
         }
     }
 
-    /// One bit per row, the highest of the first byte first.
-    pub(crate) fn to_bits(&self) -> Vec<u8> {
-        let mut all = self.clone();
-        if all.is_all() {
-            all.spell_out();
+    /// The first row that is not null.
+    pub(crate) fn first(&self) -> Option<usize> {
+        (0..self.n_rows).find(|row| self.get(*row))
+    }
+
+    /// The last row that is not null.
+    pub(crate) fn last(&self) -> Option<usize> {
+        (0..self.n_rows).rev().find(|row| self.get(*row))
+    }
+
+    /// Appends one bit per row, the highest of the first byte first; the rest of the last byte is 0.
+    pub(crate) fn write_bits(&self, out: &mut Vec<u8>) {
+        let n_bytes = self.n_rows.div_ceil(8);
+        if !self.is_all() {
+            out.extend_from_slice(self.bits.get(..n_bytes).unwrap_or_default());
+            return;
         }
-        all.bits.truncate(self.n_rows.div_ceil(8));
-        all.bits
+        out.resize(out.len().saturating_add(n_bytes), 0xff);
+        let rest = self.n_rows % 8;
+        if let Some(last) = out.last_mut().filter(|_| rest > 0) {
+            *last = !(0xff_u8 >> rest);
+        }
     }
 }

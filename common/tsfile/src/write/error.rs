@@ -11,8 +11,8 @@ use crate::TsFileVersion;
 
 /// A refused write. The caller adds which file.
 ///
-/// What is said before a row was taken ([`is_clean`](Self::is_clean)) leaves the file as it was.
-/// After any other error nothing more can be written to it.
+/// What is refused for what it is ([`is_clean`](Self::is_clean)) leaves the file as it was. After any
+/// other error nothing more can be written to it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -75,6 +75,13 @@ pub enum WriteError {
         /// The most that is allowed.
         max: usize,
     },
+    /// A series whose type cannot be encoded so.
+    Series {
+        /// The measurement.
+        series: Box<str>,
+        /// Why.
+        source: EncodingError,
+    },
     /// A device of the table model whose table was not declared so.
     Table {
         /// The table.
@@ -101,6 +108,13 @@ pub enum WriteError {
         column: Box<str>,
         /// Its type.
         data_type: DataType,
+    },
+    /// A value that no reader would take.
+    Value {
+        /// How many bytes it has.
+        found: usize,
+        /// What is allowed.
+        max: usize,
     },
     /// A time that is not greater than the one before it in the same series or device.
     Unordered {
@@ -150,6 +164,7 @@ impl fmt::Display for WriteError {
             Self::Option { option, found, min, max } => {
                 write!(f, "{option}: expected {min} to {max}, but found {found}")
             }
+            Self::Series { series, source } => write!(f, "{series}: {source}"),
             Self::Table { table, expected, found } => {
                 write!(f, "table {table}: expected {expected}, but found {found}")
             }
@@ -158,6 +173,9 @@ impl fmt::Display for WriteError {
             }
             Self::Unknown { version, column, data_type } => {
                 write!(f, "{column}: expected a type that {version} has, but found {data_type}")
+            }
+            Self::Value { found, max } => {
+                write!(f, "expected a value of at most {max} bytes, but found {found}")
             }
             Self::Unordered { series, before, time } => write!(
                 f,

@@ -1,15 +1,26 @@
 //! A TsFile that is being written, front to back.
 
+use core::fmt;
+use std::collections::BTreeMap;
 use std::io::Write;
 
+use super::chunk::Packer;
 use super::error::WriteError;
+use super::group::Group;
+use super::group::Tools;
+use super::index::Ingredients;
+use super::memory::DeviceMemory;
+use super::names;
 use super::options::SeriesSpec;
 use super::options::WriteOptions;
+use super::out::Out;
 use crate::Batch;
 use crate::DeviceExtent;
 use crate::DeviceId;
+use crate::MAGIC;
 use crate::Resource;
 use crate::TableSchema;
+use crate::TimeIndex;
 use crate::TsFileVersion;
 
 /// A TsFile that is being written.
@@ -26,7 +37,12 @@ use crate::TsFileVersion;
 /// times: within one file the times of a series ascend, because IoTDB takes that for granted.
 #[derive(Debug)]
 pub struct TsFileWriter<W> {
-    out: W,
+    options: WriteOptions,
+    tools: Tools<W>,
+    tables: Vec<TableSchema>,
+    /// What was begun last.
+    group: Option<Group>,
+    n_points: u64,
 }
 
 /// A finished file.
@@ -49,8 +65,14 @@ pub struct Written<W> {
 
 impl<W> Written<W> {
     /// The `.resource` to be put beside the file.
+    ///
+    /// It names no mods and says nothing of progress: set what is known before it is encoded.
     pub fn resource(&self) -> Resource {
-        unreachable!()
+        let time_index = match self.version {
+            TsFileVersion::V3 => TimeIndex::Paths,
+            _ => TimeIndex::Segments,
+        };
+        Resource::new(time_index, self.extents.clone())
     }
 }
 
@@ -58,13 +80,29 @@ impl<W: Write> TsFileWriter<W> {
     /// Writes the head of the file.
     pub fn new(out: W, options: WriteOptions) -> Result<Self, WriteError> {
         options.check()?;
-        Ok(Self { out })
+        let packer = Packer::new(options.compression)?;
+        let mut out = Out::new(out);
+        out.structure(|writer| {
+            writer.bytes(MAGIC);
+            writer.u8(options.version.byte());
+        })?;
+        let tools = Tools { out, packer, devices: BTreeMap::new() };
+        Ok(Self { options, tools, tables: Vec::new(), group: None, n_points: 0 })
     }
 
     /// Declares a table of the table model (version 4), before its first device.
     pub fn declare_table(&mut self, schema: TableSchema) -> Result<(), WriteError> {
-        let _ = schema;
-        unreachable!()
+        names::table_schema(&schema, self.options.version)?;
+        if self.tables.iter().any(|known| known.name == schema.name) {
+            let expected = "to be declared once";
+            return Err(WriteError::Table {
+                table: schema.name.clone(),
+                expected,
+                found: schema.name,
+            });
+        }
+        self.tables.push(schema);
+        Ok(())
     }
 
     /// Begins a series with times of its own, of which batches of one column follow.
@@ -75,8 +113,35 @@ impl<W: Write> TsFileWriter<W> {
         device: &DeviceId,
         series: &SeriesSpec,
     ) -> Result<(), WriteError> {
-        let _ = (device, series);
-        unreachable!()
+        self.tools.out.check()?;
+        let device = names::device(device, self.options.version)?;
+        names::series(series, self.options.version)?;
+        let refuse = |device: DeviceId, expected, found: &dyn fmt::Display| {
+            let found = found.to_string().into();
+            Err(WriteError::Columns { device: device.path, expected, found })
+        };
+        if names::table(&device).is_some() {
+            return refuse(device, "columns with common times in the table model", &"a series");
+        }
+        let known = self.tools.devices.get(&device);
+        if known.is_some_and(DeviceMemory::is_aligned) {
+            return refuse(device, "columns with common times, as before", &series.measurement);
+        }
+        self.close_group()?;
+        // What was closed may be of the same series.
+        let known = self.tools.devices.get(&device);
+        let known = known.and_then(|known| known.series.get(&series.measurement));
+        if known.is_some_and(|known| known.data_type != Some(series.data_type)) {
+            let expected = "the type that the series had before";
+            return refuse(device, expected, &series.data_type);
+        }
+        let last_time = known.map(|known| known.statistics.end_time);
+        let has_header =
+            self.group.as_ref().is_some_and(|it| it.has_header && it.is_plain_of(&device));
+        let mut group = Group::plain(device, series.clone(), last_time, &self.options);
+        group.has_header = has_header;
+        self.group = Some(group);
+        Ok(())
     }
 
     /// Begins an aligned device, of which batches with these columns follow.
@@ -88,19 +153,82 @@ impl<W: Write> TsFileWriter<W> {
         device: &DeviceId,
         columns: &[SeriesSpec],
     ) -> Result<(), WriteError> {
-        let _ = (device, columns);
-        unreachable!()
+        self.tools.out.check()?;
+        let device = names::device(device, self.options.version)?;
+        names::columns(&device, columns, self.options.version)?;
+        if let Some(table) = names::table(&device) {
+            names::columns_of_table(table, columns, &self.tables)?;
+        }
+        self.close_group()?;
+        let known = self.tools.devices.get(&device);
+        if known.is_some_and(|known| !known.has_columns(columns)) {
+            return Err(WriteError::Columns {
+                device: device.path,
+                expected: "the columns that it had before",
+                found: format!("{} others", columns.len()).into(),
+            });
+        }
+        let times = known.and_then(|known| known.series.get(""));
+        let last_time = times.map(|times| times.statistics.end_time);
+        self.group = Some(Group::aligned(device, columns.to_vec(), last_time, &self.options));
+        Ok(())
     }
 
     /// Appends rows to what was begun last.
     pub fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
-        let _ = batch;
-        unreachable!()
+        self.tools.out.check()?;
+        let group = self.group.as_mut().ok_or(WriteError::NotBegun)?;
+        group.check(batch)?;
+        self.n_points = self.n_points.saturating_add(batch.n_points() as u64);
+        let taken = group.take(batch, &mut self.tools);
+        self.watched(taken)
     }
 
     /// Writes what is left, the index and the tail.
-    pub fn finish(self) -> Result<Written<W>, WriteError> {
-        let _ = self.out;
-        unreachable!()
+    ///
+    /// The bytes are handed to `out`, which is neither flushed nor synced.
+    pub fn finish(mut self) -> Result<Written<W>, WriteError> {
+        self.tools.out.check()?;
+        self.close_group()?;
+        let Self { options, tools, tables, n_points, .. } = self;
+        let Tools { mut out, devices, .. } = tools;
+        if devices.is_empty() {
+            return Err(WriteError::NoPoints);
+        }
+        let series = devices.values().flat_map(|device| device.series.values());
+        let n_chunks: u64 = series.map(|series| u64::from(series.n_chunks)).sum();
+        let WriteOptions { version, index_degree: degree, .. } = options;
+        let n_chunks_reckoned = usize::try_from(n_chunks).unwrap_or(usize::MAX);
+        let ingredients = Ingredients {
+            version,
+            degree,
+            devices: &devices,
+            tables: &tables,
+            n_chunks: n_chunks_reckoned,
+        };
+        let in_order = ingredients.write(&mut out)?;
+        let extents = in_order
+            .into_iter()
+            .map(|(device, memory)| DeviceExtent { device: device.clone(), range: memory.range() });
+        let extents = extents.collect();
+        let (out, length_bytes) = out.finish()?;
+        Ok(Written { out, version, length_bytes, n_points, n_chunks, extents })
+    }
+
+    /// Writes what is left of what was begun last.
+    fn close_group(&mut self) -> Result<(), WriteError> {
+        let closed = match &mut self.group {
+            Some(group) => group.close(&mut self.tools),
+            None => Ok(()),
+        };
+        self.watched(closed)
+    }
+
+    /// After an error in the midst of rows the file cannot be what it should.
+    fn watched(&mut self, done: Result<(), WriteError>) -> Result<(), WriteError> {
+        if done.is_err() {
+            self.tools.out.give_up();
+        }
+        done
     }
 }

@@ -102,7 +102,7 @@ impl SeriesSpec {
 
     /// The same series, encoded otherwise.
     ///
-    /// RLE and TS_2DIFF keep two decimal places of FLOAT and DOUBLE.
+    /// It must be one that [`encode_values`](crate::encode_values) writes for the type.
     #[must_use]
     pub fn with_encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;

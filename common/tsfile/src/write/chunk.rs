@@ -1,0 +1,253 @@
+//! Pages that are packed one by one, and gathered until their chunk is closed.
+
+use std::io::Write;
+
+use tidegate_codec::PipeCompressor;
+use tidegate_codec::Writer;
+use tidegate_model::DataType;
+
+use super::error::WriteError;
+use super::options::SeriesSpec;
+use super::out::Out;
+use super::out::encode;
+use crate::BatchColumn;
+use crate::Compression;
+use crate::Encoding;
+use crate::Limits;
+use crate::SeriesKind;
+use crate::Statistics;
+use crate::Values;
+use crate::encode_times;
+use crate::encode_values;
+use crate::read::index::VECTOR_CODE;
+
+/// How times are encoded: IoTDB's default, and since no file says how those of a series with times
+/// of its own are, what every reader tries first.
+pub(crate) const TIME_ENCODING: Encoding = Encoding::Ts2Diff;
+
+/// Makes the bodies of pages.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    compression: Compression,
+    compressor: Option<PipeCompressor>,
+    /// A body before it is compressed.
+    body: Vec<u8>,
+    /// The same after that; before that, times of which only the length stands before them.
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    pub(crate) fn new(compression: Compression) -> Result<Self, WriteError> {
+        let compressor = match compression {
+            Compression::Uncompressed => None,
+            Compression::By(by) => Some(PipeCompressor::new(by).map_err(WriteError::Compression)?),
+        };
+        Ok(Self { compression, compressor, body: Vec::new(), packed: Vec::new() })
+    }
+
+    /// A page of a series with times of its own.
+    pub(crate) fn plain(
+        &mut self,
+        times: &[i64],
+        series: &SeriesSpec,
+        values: &Values,
+        chunk: &mut Chunk,
+    ) -> Result<(), WriteError> {
+        let Self { body, packed, .. } = self;
+        (body.clear(), packed.clear());
+        encode_times(TIME_ENCODING, times, packed).map_err(of_times)?;
+        let length = checked(packed.len())?;
+        encode(body, |writer| {
+            writer.uvar(length);
+            writer.bytes(packed);
+        })?;
+        put_values(series, values, body)?;
+        self.finish(Statistics::of(Some(series.data_type), times, Some(values)), chunk)
+    }
+
+    /// A page of the time column of an aligned device.
+    pub(crate) fn times(&mut self, times: &[i64], chunk: &mut Chunk) -> Result<(), WriteError> {
+        self.body.clear();
+        encode_times(TIME_ENCODING, times, &mut self.body).map_err(of_times)?;
+        self.finish(Statistics::of(None, times, None), chunk)
+    }
+
+    /// A page of another column of an aligned device.
+    pub(crate) fn column(
+        &mut self,
+        times: &[i64],
+        series: &SeriesSpec,
+        column: &BatchColumn,
+        chunk: &mut Chunk,
+    ) -> Result<(), WriteError> {
+        let BatchColumn { values, presence, .. } = column;
+        let time = |row: Option<usize>| row.and_then(|row| times.get(row).copied());
+        let (Some(start), Some(end)) = (time(presence.first()), time(presence.last())) else {
+            return chunk.push_empty();
+        };
+        self.body.clear();
+        encode(&mut self.body, |writer| writer.length(presence.len()))?;
+        presence.write_bits(&mut self.body);
+        put_values(series, values, &mut self.body)?;
+        self.finish(Statistics::of_values(series.data_type, start, end, values), chunk)
+    }
+
+    fn finish(&mut self, statistics: Statistics, chunk: &mut Chunk) -> Result<(), WriteError> {
+        let packed = match &mut self.compressor {
+            None => &self.body,
+            Some(compressor) => {
+                self.packed.clear();
+                compressor
+                    .compress_into(&self.body, &mut self.packed)
+                    .map_err(WriteError::Compression)?;
+                &self.packed
+            }
+        };
+        chunk.push(checked(self.body.len())?, checked(packed.len())?, packed, statistics)
+    }
+}
+
+fn of_times(source: crate::EncodingError) -> WriteError {
+    WriteError::Encoding { column: "times".into(), source }
+}
+
+fn put_values(series: &SeriesSpec, values: &Values, body: &mut Vec<u8>) -> Result<(), WriteError> {
+    encode_values(series.encoding, series.data_type, values, 0..values.len(), body)
+        .map_err(|source| WriteError::Encoding { column: series.measurement.clone(), source })
+}
+
+/// A length of a page, which our own reader must take.
+fn checked(found: usize) -> Result<u32, WriteError> {
+    let max = Limits::default().page_bytes_max;
+    let length = u32::try_from(found).ok().filter(|_| found <= max);
+    length.ok_or(WriteError::TooLarge { what: "length of a page", found, max })
+}
+
+/// The pages of one chunk.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    kind: SeriesKind,
+    pages: Vec<u8>,
+    n_pages: u32,
+    /// The statistics of a page that is alone so far, and where in `pages` they belong if another
+    /// one follows: the only page of a chunk has none.
+    first: Option<(usize, Statistics)>,
+    statistics: Statistics,
+    /// Of no point.
+    empty: Statistics,
+    scratch: Vec<u8>,
+}
+
+impl Chunk {
+    /// A chunk without pages; `None` is the type of a time column.
+    pub(crate) fn new(kind: SeriesKind, data_type: Option<DataType>) -> Self {
+        let empty = Statistics::empty(data_type);
+        Self {
+            kind,
+            pages: Vec::new(),
+            n_pages: 0,
+            first: None,
+            statistics: empty.clone(),
+            empty,
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> SeriesKind {
+        self.kind
+    }
+
+    pub(crate) fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// How long its pages are.
+    pub(crate) fn pages_bytes(&self) -> usize {
+        self.pages.len()
+    }
+
+    fn push(
+        &mut self,
+        uncompressed_bytes: u32,
+        compressed_bytes: u32,
+        body: &[u8],
+        statistics: Statistics,
+    ) -> Result<(), WriteError> {
+        self.first_is_not_alone()?;
+        let has_statistics = self.n_pages > 0;
+        encode(&mut self.pages, |writer| {
+            writer.uvar(uncompressed_bytes);
+            writer.uvar(compressed_bytes);
+            if has_statistics {
+                statistics.encode(writer);
+            }
+        })?;
+        let header_end = self.pages.len();
+        self.pages.extend_from_slice(body);
+        self.n_pages = self.n_pages.saturating_add(1);
+        self.statistics.merge(&statistics);
+        if !has_statistics {
+            self.first = Some((header_end, statistics));
+        }
+        Ok(())
+    }
+
+    /// A page whose rows are all null has a length of zero, and nothing else.
+    fn push_empty(&mut self) -> Result<(), WriteError> {
+        self.first_is_not_alone()?;
+        self.pages.push(0);
+        self.n_pages = self.n_pages.saturating_add(1);
+        Ok(())
+    }
+
+    fn first_is_not_alone(&mut self) -> Result<(), WriteError> {
+        let Some((at, statistics)) = self.first.take() else { return Ok(()) };
+        self.scratch.clear();
+        encode(&mut self.scratch, |writer| statistics.encode(writer))?;
+        self.pages.splice(at..at, self.scratch.iter().copied());
+        Ok(())
+    }
+
+    /// Writes the chunk, and returns where its marker stands.
+    ///
+    /// Pages that are all empty are left out.
+    pub(crate) fn write<W: Write>(
+        &self,
+        series: Option<&SeriesSpec>,
+        packer: &Packer,
+        out: &mut Out<W>,
+    ) -> Result<u64, WriteError> {
+        let offset = out.position();
+        let has_points = self.statistics.count > 0;
+        let pages = if has_points { &*self.pages } else { &[] };
+        let form = if has_points && self.n_pages > 1 { MANY_PAGES } else { ONE_PAGE };
+        let length = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+        let (name, data_type, encoding) = match series {
+            None => ("", VECTOR_CODE, TIME_ENCODING),
+            Some(it) => (&*it.measurement, it.data_type.code(), it.encoding),
+        };
+        out.structure(|writer: &mut Writer<'_>| {
+            writer.u8(self.kind.bits() | form);
+            writer.vstr(Some(name));
+            writer.uvar(length);
+            writer.u8(data_type);
+            writer.u8(packer.compression.code());
+            writer.u8(encoding.code());
+        })?;
+        out.bytes(pages)?;
+        Ok(offset)
+    }
+
+    /// Forgets the pages and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.pages.clear();
+        self.n_pages = 0;
+        self.first = None;
+        self.statistics.clone_from(&self.empty);
+    }
+}
+
+/// Lower bits of the marker of a chunk of several pages.
+const MANY_PAGES: u8 = 1;
+/// Of one page, or of none.
+const ONE_PAGE: u8 = 5;
