@@ -65,6 +65,8 @@ pub(crate) struct Stores {
     /// Since when rows are in memory only.
     in_memory_since: Option<Instant>,
     may_merge: bool,
+    /// Whether the stores of origins that send nothing were opened, so that their rows expire.
+    knows_all: bool,
     expired: Option<Instant>,
     keep_ms: u64,
     bytes_max: u64,
@@ -83,6 +85,7 @@ impl Stores {
             spool,
             in_memory_since: None,
             may_merge: true,
+            knows_all: false,
             expired: None,
             keep_ms: config.store_keep_ms,
             bytes_max: config.store_bytes_max,
@@ -128,7 +131,27 @@ impl<S: Storage> Loader<S> {
             self.let_go(touched)?;
             given?;
         }
+        self.open_known()?;
         self.keep_house()
+    }
+
+    /// Opens the stores that are there, as many as may be open.
+    fn open_known(&mut self) -> io::Result<()> {
+        if self.stores.as_ref().is_none_or(|stores| stores.knows_all) {
+            return Ok(());
+        }
+        let (reply, report) = sync_channel(1);
+        let _ = self.keeper.send(KeeperOp::Ask(reply));
+        let known = report.recv().map(|report| report.origins).unwrap_or_default();
+        for origin in known.into_iter().take(STORES_OPEN_MAX) {
+            if self.places.target.directory().join(&origin.origin).is_dir() {
+                self.store(&origin.origin)?;
+            }
+        }
+        if let Some(stores) = &mut self.stores {
+            stores.knows_all = true;
+        }
+        Ok(())
     }
 
     /// Writes what is in memory, so that the next start has nothing to read again.
