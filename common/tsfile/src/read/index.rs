@@ -332,7 +332,7 @@ impl FileMetadata {
         let bloom = match reader.is_empty() {
             // Some versions end here if there is no series.
             true => None,
-            false => BloomFilter::decode(reader)?,
+            false => BloomFilter::decode(reader, version)?,
         };
         let mut properties = Vec::new();
         if version != TsFileVersion::V3 {
