@@ -60,12 +60,13 @@ impl BloomFilter {
 
     /// Bytes and masks of the bits of a series.
     fn places<'s>(&self, series: &'s str) -> impl Iterator<Item = (usize, u8)> + use<'s> {
-        let n_bits = self.n_bits.max(1);
+        let n_bits = self.n_bits;
         let n_functions = usize::try_from(self.n_functions).unwrap_or(usize::MAX);
         SEEDS.into_iter().take(n_functions).map(move |seed| {
             let hash = murmur3(series.as_bytes(), seed);
             // Java takes the absolute value, of which the least number has none.
-            let bit = hash.checked_abs().map_or(0, i32::unsigned_abs) % n_bits;
+            let absolute = hash.checked_abs().map_or(0, i32::unsigned_abs);
+            let bit = absolute.checked_rem(n_bits).unwrap_or(0);
             ((bit / 8) as usize, 1 << (bit % 8))
         })
     }
@@ -78,14 +79,12 @@ impl BloomFilter {
         version: TsFileVersion,
     ) -> Result<Option<Self>, Error> {
         let offset = reader.position();
-        let length = reader.uvar("length of the bloom filter")?;
-        let length = usize::try_from(length).ok().filter(|length| *length <= FILTER_BYTES_MAX);
-        let length = length.ok_or(Error::Length {
-            offset,
-            what: "length of the bloom filter",
-            found: i64::from(i32::MAX),
-            max: FILTER_BYTES_MAX,
-        })?;
+        let what = "length of the bloom filter";
+        let found = reader.uvar(what)?;
+        let length = usize::try_from(found).ok().filter(|length| *length <= FILTER_BYTES_MAX);
+        let max = FILTER_BYTES_MAX;
+        let length =
+            length.ok_or_else(|| Error::Length { offset, what, found: found.into(), max })?;
         if length == 0 && (version != TsFileVersion::V3 || reader.is_empty()) {
             return Ok(None);
         }

@@ -54,7 +54,8 @@ impl Packer {
         chunk: &mut Chunk,
     ) -> Result<(), WriteError> {
         let Self { body, packed, .. } = self;
-        (body.clear(), packed.clear());
+        body.clear();
+        packed.clear();
         encode_times(TIME_ENCODING, times, packed).map_err(of_times)?;
         let length = checked(packed.len())?;
         encode(body, |writer| {
