@@ -69,7 +69,7 @@ pub struct ReadMemory(Vec<Vec<u8>>);
 enum State {
     Between,
     /// One chunk, page after page.
-    Single(ChunkRows),
+    Single(Box<ChunkRows>),
     /// Several, row by row.
     Merging(Merge),
 }
@@ -230,7 +230,7 @@ impl<R: ReadAt> Rows<'_, R> {
         {
             let rows =
                 ChunkRows::open(self.file, chunk, &self.columns, n_windows, &mut self.spare)?;
-            return Ok(State::Single(rows));
+            return Ok(State::Single(Box::new(rows)));
         }
         Ok(State::Merging(Merge::new(cluster, self.columns.clone(), n_windows)))
     }

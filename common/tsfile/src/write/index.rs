@@ -13,6 +13,7 @@ use super::memory::write_offset;
 use super::out::Out;
 use super::out::encode;
 use crate::DeviceId;
+use crate::Limits;
 use crate::MAGIC;
 use crate::NodeKind;
 use crate::TableColumn;
@@ -87,10 +88,19 @@ impl<'a> Ingredients<'a> {
             let mut node = Node::new(NodeKind::LeafMeasurement);
             for run in leaf.chunks(self.degree) {
                 let first = run.first().map_or("", |(name, _)| *name);
-                node.add(first, self.version, out.position())?;
+                let start = out.position();
+                node.add(first, self.version, start)?;
                 for (name, series) in run {
                     bloom.add(&device.path, name);
                     out.structure(|writer| series.encode(name, writer))?;
+                }
+                // Readers fetch a run at once. It is so large only if it is full of large texts.
+                let found = out.position().saturating_sub(start);
+                let found = usize::try_from(found).unwrap_or(usize::MAX);
+                let max = Limits::default().metadata_bytes_max;
+                if found > max {
+                    let what = "metadata of neighbouring series";
+                    return Err(WriteError::TooLarge { what, found, max });
                 }
             }
             node.end = out.position();

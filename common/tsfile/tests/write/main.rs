@@ -403,6 +403,46 @@ fn what_no_file_can_have_is_refused_with_the_reason_and_the_file_goes_on() {
     );
 }
 
+fn one_value(data_type: DataType, time: i64, n_bytes: usize) -> Batch {
+    let mut batch = Batch::new([data_type]);
+    batch.times.push(time);
+    batch.columns[0].presence.push(true);
+    batch.columns[0].values.push(&Value::Bytes(vec![b'x'; n_bytes]));
+    batch
+}
+
+#[test]
+fn a_value_of_64_mib_is_read_back_and_one_byte_more_is_refused() {
+    const MAX: usize = 64 << 20;
+    let mut writer = TsFileWriter::new(Vec::new(), WriteOptions::default()).unwrap();
+    writer.begin_series(&device("root.sg.d"), &SeriesSpec::new("s", DataType::Blob)).unwrap();
+    writer.write(&one_value(DataType::Blob, 1, MAX)).unwrap();
+    let error = writer.write(&one_value(DataType::Blob, 2, MAX + 1)).unwrap_err();
+    assert!(error.is_clean());
+    assert_eq!(error.to_string(), "expected a value of at most 67108864 bytes, but found 67108865");
+    writer.write(&one_value(DataType::Blob, 2, 1)).unwrap();
+    let content = read(&writer.finish().unwrap().out);
+    let lengths = content["root.sg.d"].points["s"].values().map(Vec::len);
+    assert_eq!(lengths.collect::<Vec<_>>(), [MAX, 1]);
+}
+
+#[test]
+fn statistics_of_texts_that_no_reader_would_fetch_are_refused_at_the_end() {
+    // First, last, least and greatest value of three series: more than 256 MiB in one run.
+    let write = |n_series: usize| {
+        let mut writer = TsFileWriter::new(io::sink(), WriteOptions::default()).unwrap();
+        for at in 0..n_series {
+            let series = SeriesSpec::new(&format!("s{at}"), DataType::String);
+            writer.begin_series(&device("root.sg.d"), &series).unwrap();
+            writer.write(&one_value(DataType::String, 1, 22 << 20)).unwrap();
+        }
+        writer.finish().map(drop)
+    };
+    assert!(write(2).is_ok());
+    let error = write(3).unwrap_err().to_string();
+    assert!(error.starts_with("metadata of neighbouring series: expected at most"), "{error}");
+}
+
 #[test]
 fn devices_of_a_table_need_its_schema_and_common_times() {
     let mut writer = TsFileWriter::new(Vec::new(), WriteOptions::default()).unwrap();

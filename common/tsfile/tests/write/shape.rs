@@ -24,43 +24,43 @@ use tidegate_tsfile::Written;
 use tidegate_tsfile::encode_values;
 
 /// A point as something in which a NaN equals itself and 0 is not -0.
-pub type Bits = Vec<u8>;
+pub(crate) type Bits = Vec<u8>;
 
 /// Points by time.
-pub type Points = BTreeMap<i64, Bits>;
+pub(crate) type Points = BTreeMap<i64, Bits>;
 
 /// What is written into one file.
-pub struct Shape {
-    pub options: WriteOptions,
-    pub tables: Vec<TableSchema>,
-    pub devices: Vec<Shaped>,
-    pub steps: Vec<Step>,
+pub(crate) struct Shape {
+    pub(crate) options: WriteOptions,
+    pub(crate) tables: Vec<TableSchema>,
+    pub(crate) devices: Vec<Shaped>,
+    pub(crate) steps: Vec<Step>,
 }
 
-pub struct Shaped {
-    pub id: DeviceId,
-    pub is_aligned: bool,
-    pub columns: Vec<SeriesSpec>,
+pub(crate) struct Shaped {
+    pub(crate) id: DeviceId,
+    pub(crate) is_aligned: bool,
+    pub(crate) columns: Vec<SeriesSpec>,
 }
 
 /// Something is begun, and batches follow.
-pub struct Step {
-    pub device: usize,
+pub(crate) struct Step {
+    pub(crate) device: usize,
     /// Of a device that is not aligned.
-    pub series: usize,
-    pub batches: Vec<Batch>,
+    pub(crate) series: usize,
+    pub(crate) batches: Vec<Batch>,
 }
 
 /// What must come back of one device: times of rows (aligned), and points by measurement.
 #[derive(Default, Debug, PartialEq)]
-pub struct Content {
-    pub rows: Vec<i64>,
-    pub points: BTreeMap<String, Points>,
+pub(crate) struct Content {
+    pub(crate) rows: Vec<i64>,
+    pub(crate) points: BTreeMap<String, Points>,
 }
 
 impl Shape {
     /// Of any version, with the types that it has.
-    pub fn of_seed(seed: u64) -> Self {
+    pub(crate) fn of_seed(seed: u64) -> Self {
         let version = match seed % 2 {
             0 => TsFileVersion::V3,
             _ => TsFileVersion::V4,
@@ -71,7 +71,7 @@ impl Shape {
     }
 
     /// Of a version, with some types.
-    pub fn of(seed: u64, version: TsFileVersion, types: &[DataType]) -> Self {
+    pub(crate) fn of(seed: u64, version: TsFileVersion, types: &[DataType]) -> Self {
         let random = &mut Rng::with_seed(seed);
         let mut options = WriteOptions::of_version(version);
         // xz costs more than all else together.
@@ -99,7 +99,7 @@ impl Shape {
         Self { options, tables, devices, steps }
     }
 
-    pub fn write<W: std::io::Write>(&self, out: W) -> Result<Written<W>, WriteError> {
+    pub(crate) fn write<W: std::io::Write>(&self, out: W) -> Result<Written<W>, WriteError> {
         let mut writer = TsFileWriter::new(out, self.options)?;
         for table in &self.tables {
             writer.declare_table(table.clone())?;
@@ -118,7 +118,7 @@ impl Shape {
     }
 
     /// What must come back by device, without devices that have nothing.
-    pub fn content(&self) -> BTreeMap<String, Content> {
+    pub(crate) fn content(&self) -> BTreeMap<String, Content> {
         let mut found: BTreeMap<String, Content> = BTreeMap::new();
         for step in &self.steps {
             let device = &self.devices[step.device];
@@ -148,7 +148,7 @@ impl Shape {
     }
 }
 
-pub fn bits(value: &Value) -> Bits {
+pub(crate) fn bits(value: &Value) -> Bits {
     match value {
         Value::Boolean(value) => vec![u8::from(*value)],
         Value::Int32(value) => value.to_be_bytes().into(),
