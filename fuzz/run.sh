@@ -42,6 +42,13 @@ case $target in
     mods) goldens='../common/tsfile/tests/golden/*.mods*.hex' ;;
     *) goldens= ;;
 esac
+if [ "$target" = tsfile ]; then
+    # Small ones: a mutation of a large file hits pages nearly always.
+    find ../common/tsfile/tests/corpus -name '*.tsfile' -size -24k | while read -r seed; do
+        kind=$(basename "$(dirname "$seed")")
+        cp "$seed" "$corpus/seed-$kind-$(basename "$seed")"
+    done
+fi
 if command -v xxd >/dev/null 2>&1; then
     for golden in $goldens; do
         seed=$corpus/golden-$(basename "$golden" .hex)

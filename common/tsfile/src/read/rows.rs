@@ -274,6 +274,8 @@ pub(crate) struct ChunkRows {
     columns: Option<Vec<Option<(Pages, Statistics)>>>,
     /// What a body is decompressed into.
     body: Vec<u8>,
+    /// Last time of the pages that were decoded.
+    last_time: Option<i64>,
 }
 
 impl ChunkRows {
@@ -317,7 +319,7 @@ impl ChunkRows {
         let columns: Result<Vec<_>, _> = columns.into_iter().zip(wanted).map(open_column).collect();
         let columns = columns?;
         let columns = is_aligned.then_some(columns);
-        Ok(Self { offset, statistics, pages, columns, body })
+        Ok(Self { offset, statistics, pages, columns, body, last_time: None })
     }
 
     /// The memory, for other chunks.
@@ -348,6 +350,7 @@ impl ChunkRows {
                 continue;
             }
             self.decode(file, &page, known.as_ref(), value_pages, end, batch)?;
+            self.check_order(&page, &batch.times)?;
             let first = batch.times.partition_point(|time| *time < start);
             let behind = batch.times.partition_point(|time| *time <= end);
             batch.keep_rows(first..behind);
@@ -355,6 +358,24 @@ impl ChunkRows {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Times of pages ascend, and are those that the index says of the chunk: by them chunks were put
+    /// in order.
+    fn check_order(&mut self, page: &PageHeader, times: &[i64]) -> Result<(), ReadError> {
+        let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Ok(()) };
+        let offset = page.offset;
+        if self.last_time.is_some_and(|before| before >= first) {
+            return Err(ReadError::Unordered { offset, time: first });
+        }
+        self.last_time = Some(last);
+        let Statistics { start_time, end_time, .. } = self.statistics;
+        if first < start_time || last > end_time {
+            let expected = "times that the index says of the chunk";
+            let found = format!("{first} to {last} instead of {start_time} to {end_time}");
+            return Err(ReadError::unsound(offset, expected, found));
+        }
+        Ok(())
     }
 
     /// The pages of the value chunks that belong to a time page.

@@ -122,7 +122,12 @@ fn each_batch<R: ReadAt>(
                 None => file.rows(one, Selection::default())?,
             };
             let name = format!("{},{}", device.id(), one.measurement);
+            let mut last = None;
             while rows.next_into(&mut batch)? {
+                for time in &batch.times {
+                    assert!(last < Some(*time), "{name}: {time} behind {last:?}");
+                    last = Some(*time);
+                }
                 see(&name, &batch);
             }
         }
