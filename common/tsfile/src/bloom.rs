@@ -60,39 +60,38 @@ impl BloomFilter {
 
     /// Bytes and masks of the bits of a series.
     fn places<'s>(&self, series: &'s str) -> impl Iterator<Item = (usize, u8)> + use<'s> {
-        let n_bits = self.n_bits.max(1);
+        let n_bits = self.n_bits;
         let n_functions = usize::try_from(self.n_functions).unwrap_or(usize::MAX);
         SEEDS.into_iter().take(n_functions).map(move |seed| {
             let hash = murmur3(series.as_bytes(), seed);
             // Java takes the absolute value, of which the least number has none.
-            let bit =
-                hash.checked_abs().map_or(0, i32::unsigned_abs).checked_rem(n_bits).unwrap_or(0);
+            let absolute = hash.checked_abs().map_or(0, i32::unsigned_abs);
+            let bit = absolute.checked_rem(n_bits).unwrap_or(0);
             ((bit / 8) as usize, 1 << (bit % 8))
         })
     }
 
     /// Reads a filter; `None` if the file has none.
+    ///
+    /// In version 3 its numbers stand there even so.
     pub(crate) fn decode(
         reader: &mut Reader<'_>,
         version: TsFileVersion,
     ) -> Result<Option<Self>, Error> {
         let offset = reader.position();
-        let length = reader.uvar("length of the bloom filter")?;
-        let length = usize::try_from(length).ok().filter(|length| *length <= FILTER_BYTES_MAX);
-        let length = length.ok_or_else(|| Error::Length {
-            offset,
-            what: "length of the bloom filter",
-            found: i64::from(i32::MAX),
-            max: FILTER_BYTES_MAX,
-        })?;
-        if length == 0 && version != TsFileVersion::V3 {
+        let what = "length of the bloom filter";
+        let found = reader.uvar(what)?;
+        let length = usize::try_from(found).ok().filter(|length| *length <= FILTER_BYTES_MAX);
+        let max = FILTER_BYTES_MAX;
+        let length =
+            length.ok_or_else(|| Error::Length { offset, what, found: found.into(), max })?;
+        if length == 0 && (version != TsFileVersion::V3 || reader.is_empty()) {
             return Ok(None);
         }
-        // In v3 an empty filter has its numbers, too.
         let bytes = reader.take(length, "bloom filter")?.to_vec();
         let n_bits = reader.uvar("number of bits of the bloom filter")?;
         let n_functions = reader.uvar("number of hash functions of the bloom filter")?;
-        Ok(Some(Self { bytes, n_bits, n_functions }))
+        Ok((length > 0).then_some(Self { bytes, n_bits, n_functions }))
     }
 
     pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
@@ -159,4 +158,44 @@ fn mixed(mut word: u64) -> u64 {
     word ^= word >> 33;
     word = word.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     word ^ (word >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n_series: usize) -> (u32, u32) {
+        let filter = BloomFilter::for_series(n_series);
+        (filter.n_bits, filter.n_functions)
+    }
+
+    #[test]
+    fn a_filter_has_the_size_that_iotdb_gives_it() {
+        // The least size holds for 40 series; the others are what Java's formula yields.
+        assert_eq!([0, 1, 40].map(numbers), [(256, 5); 3]);
+        assert_eq!([42, 700, 65_537].map(numbers), [(262, 5), (4365, 5), (408_638, 5)]);
+        assert_eq!(numbers(usize::MAX), (i32::MAX as u32, 5));
+    }
+
+    #[test]
+    fn of_a_file_without_series_version_3_keeps_the_numbers_and_version_4_nothing() {
+        let decode = |bytes: &[u8], version| {
+            let mut reader = Reader::new(bytes);
+            let found = BloomFilter::decode(&mut reader, version).unwrap();
+            (found.is_some(), reader.remaining())
+        };
+        assert_eq!(decode(&[0, 0x80, 2, 5], TsFileVersion::V3), (false, 0));
+        assert_eq!(decode(&[0], TsFileVersion::V3), (false, 0));
+        assert_eq!(decode(&[0, 6], TsFileVersion::V4), (false, 1));
+        assert_eq!(decode(&[1, 9, 0x80, 2, 5], TsFileVersion::V4), (true, 0));
+    }
+
+    #[test]
+    fn what_was_added_is_there_and_one_stranger_in_twenty_passes() {
+        let mut filter = BloomFilter::for_series(2000);
+        (0..2000).for_each(|at| filter.add("root.sg.d", &format!("s{at}")));
+        assert!((0..2000).all(|at| filter.contains("root.sg.d", &format!("s{at}"))));
+        let strangers = (2000..12_000).filter(|at| filter.contains("root.sg.d", &format!("s{at}")));
+        assert!((300..700).contains(&strangers.count()));
+    }
 }

@@ -121,44 +121,60 @@ impl<'a> BitReader<'a> {
 /// Appends bits to bytes.
 pub(super) struct BitWriter<'v> {
     out: &'v mut Vec<u8>,
-    /// The bits that are no whole byte yet, from the top; zeros below.
-    pending: u8,
-    /// How many they are; below 8.
-    n_pending: u32,
+    /// The bits that are no whole word yet, from the top; zeros below.
+    pending: u64,
+    /// How many bits `pending` has room for; never 0.
+    n_free: u32,
 }
 
 impl<'v> BitWriter<'v> {
     pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
-        Self { out, pending: 0, n_pending: 0 }
+        Self { out, pending: 0, n_free: 64 }
     }
 
     /// The low `n` bits of `value`, at most 64.
+    #[inline(always)]
     pub(super) fn put(&mut self, value: u64, n: u32) {
         if n == 0 {
             return;
         }
-        // At most 7 and 64 bits: they fit.
-        let bits = u128::from(self.pending) << 120
-            | u128::from(value << (64 - n)) << (64 - self.n_pending);
-        let n_bits = self.n_pending + n;
-        let (whole, rest) = (n_bits / 8, n_bits % 8);
-        self.out.extend(bits.to_be_bytes().iter().take(whole as usize));
-        self.pending = (bits << (whole * 8) >> 120) as u8;
-        self.n_pending = rest;
+        let value = value & (u64::MAX >> (64 - n));
+        if n < self.n_free {
+            self.n_free -= n;
+            self.pending |= value << self.n_free;
+            return;
+        }
+        // The word is full, and what does not fit into it begins the next one.
+        let n_left = n - self.n_free;
+        let word = self.pending | (value >> n_left);
+        self.out.extend_from_slice(&word.to_be_bytes());
+        self.n_free = 64 - n_left;
+        // Twice, since a shift by 64 is none.
+        self.pending = (value << 1) << (self.n_free - 1);
     }
 
     /// Zeros up to a whole byte.
     pub(super) fn finish(self) {
-        if self.n_pending > 0 {
-            self.out.push(self.pending);
-        }
+        let n_bytes = (64 - self.n_free).div_ceil(8);
+        self.append(n_bytes);
     }
 
     /// At least one zero, up to a whole byte.
     pub(super) fn finish_padded(self) {
-        self.out.push(self.pending);
+        let n_bytes = (64 - self.n_free) / 8 + 1;
+        self.append(n_bytes);
+    }
+
+    fn append(self, n_bytes: u32) {
+        let word = self.pending.to_be_bytes();
+        self.out.extend(word.iter().take(n_bytes as usize));
     }
 }
+
+/// Numbers that are unpacked in one go: they take a whole number of bytes for every width.
+const STRIDE: usize = 64;
+/// Bytes of the widest stride, and as many more as a window may reach behind it.
+const STRIDE_BYTES_MAX: usize = STRIDE * 8 + 16;
 
 /// Appends to `values` what `map` makes of `n` numbers of `width` bits each, at most 64, which stand
 /// one behind another in `bytes`. Bits behind the end are 0.
@@ -170,38 +186,45 @@ pub(super) fn unpack<V>(
     values: &mut Vec<V>,
     mut map: impl FnMut(u64) -> V,
 ) {
-    let mut at = 0usize;
-    match width {
-        0 => values.extend((0..n).map(|_| map(0))),
-        // The number and up to seven bits before it fit into one word.
-        1..=57 => values.extend((0..n).map(|_| {
-            let word = word_at(bytes, at >> 3) << (at & 7);
-            at += width as usize;
-            map(word >> (64 - width))
-        })),
-        _ => values.extend((0..n).map(|_| {
-            let high = u128::from(word_at(bytes, at >> 3)) << 64;
-            let word = high | u128::from(word_at(bytes, (at >> 3) + 8));
-            let cut = word << (at & 7) >> (128 - width.min(64));
-            at += width as usize;
-            map(cut as u64)
-        })),
+    if width == 0 {
+        values.extend((0..n).map(|_| map(0)));
+        return;
+    }
+    let width = width.min(64);
+    let mut chunks = bytes.chunks(width as usize * STRIDE / 8);
+    let mut missing = n;
+    while missing > 0 {
+        // A copy with room behind it, so that no window has to ask whether it leaves the bytes.
+        let mut window = [0; STRIDE_BYTES_MAX];
+        let chunk = chunks.next().unwrap_or_default();
+        if let Some(window) = window.get_mut(..chunk.len()) {
+            window.copy_from_slice(chunk);
+        }
+        let n = missing.min(STRIDE);
+        missing -= n;
+        let mut at = 0usize;
+        if width <= 57 {
+            // The number and up to seven bits before it fit into one word.
+            values.extend((0..n).map(|_| {
+                let word = word_at(&window, at >> 3) << (at & 7);
+                at += width as usize;
+                map(word >> (64 - width))
+            }));
+        } else {
+            values.extend((0..n).map(|_| {
+                let high = u128::from(word_at(&window, at >> 3)) << 64;
+                let word = high | u128::from(word_at(&window, (at >> 3) + 8));
+                let cut = word << (at & 7) >> (128 - width);
+                at += width as usize;
+                map(cut as u64)
+            }));
+        }
     }
 }
 
-/// Eight bytes from `at` on as one word; behind the end there are zeros.
+/// Eight bytes from `at` on as one word.
 #[inline(always)]
-fn word_at(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(word) => u64::from_be_bytes(*word),
-        None => word_at_end(bytes.get(at..).unwrap_or_default()),
-    }
-}
-
-fn word_at_end(rest: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    u64::from_be_bytes(word)
+fn word_at(window: &[u8; STRIDE_BYTES_MAX], at: usize) -> u64 {
+    let word = window.get(at..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u64::from_be_bytes(*word))
 }

@@ -138,3 +138,24 @@ fn variable(bits: &mut BitReader<'_>) -> Option<i64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_is_rounded_up_as_java_does() {
+        for (value, rounded) in [
+            (0.5, 1.0),
+            (1.5, 2.0),
+            (-0.5, 0.0),
+            (-1.5, -1.0),
+            (0.499_999_999_999_999_94, 0.0),
+            (4_503_599_627_370_497.0, 4_503_599_627_370_497.0),
+            (1e300, i64::MAX as f64),
+            (f64::NAN, 0.0),
+        ] {
+            assert_eq!(round(value), rounded, "{value}");
+        }
+    }
+}

@@ -85,7 +85,9 @@ impl<'a, T: Number> Gorilla<'a, T> {
 
     #[inline(always)]
     fn advance(&mut self) -> Option<()> {
-        self.bits.refill();
+        if self.bits.known() < 2 + 2 * Self::FIELD {
+            self.bits.refill();
+        }
         let head = self.bits.peek();
         if head >> 63 == 0 {
             (self.bits.known() > 0).then(|| self.bits.skip(1))
@@ -149,9 +151,10 @@ pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
             }
             _ => {
                 window = Some((leading, trailing));
-                bits.put(0b11, 2);
-                bits.put(leading.into(), field);
-                bits.put((T::BITS - leading - trailing - 1).into(), field);
+                // Both fields are narrow enough to go together.
+                let width = T::BITS - leading - trailing - 1;
+                let head = (0b11 << field | u64::from(leading)) << field | u64::from(width);
+                bits.put(head, 2 + 2 * field);
                 (leading, trailing)
             }
         };

@@ -26,7 +26,7 @@ pub(super) fn decode<T: Number, V>(
         let packed = input.take(n_bytes, "as many packed bytes as a block claims")?;
         out.push(map(T::from_bits(value)));
         bits::unpack(packed, n, width, out.values(), |difference| {
-            value = value.wrapping_add(min).wrapping_add(difference);
+            value = value.wrapping_add(min.wrapping_add(difference));
             map(T::from_bits(value))
         });
     }
@@ -47,16 +47,16 @@ fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
 const BLOCK: usize = 128;
 
 pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    let mut differences: Vec<i64> = Vec::with_capacity(BLOCK);
     for block in values.chunks(BLOCK.saturating_add(1)) {
         let Some(first) = block.first() else {
             return;
         };
         let following = block.iter().skip(1);
-        let differences: Vec<i64> = (block.iter().zip(following))
-            .map(|(before, value)| {
-                T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
-            })
-            .collect();
+        differences.clear();
+        differences.extend(block.iter().zip(following).map(|(before, value)| {
+            T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
+        }));
         // Where there are no differences, the writer leaves the greatest number as the smallest one.
         let none = i64::MAX >> 64u32.saturating_sub(T::BITS);
         let min = differences.iter().copied().min().unwrap_or(none);

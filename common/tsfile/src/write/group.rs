@@ -1,5 +1,6 @@
 //! Rows of one series or aligned device on their way into pages and chunks.
 
+use core::ops::Range;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -42,6 +43,8 @@ pub(crate) struct Group {
     pending: Batch,
     /// Rows in the pages of the chunks.
     chunk_rows: usize,
+    /// Of the chunks that are being filled.
+    partition: Option<i64>,
     last_time: Option<i64>,
     limits: PageLimits,
 }
@@ -56,6 +59,8 @@ struct PageLimits {
     chunk_bytes: usize,
     /// Of the pages of all chunks.
     chunks_bytes: usize,
+    /// Length of a time partition.
+    partition: Option<i64>,
 }
 
 impl PageLimits {
@@ -80,7 +85,13 @@ impl PageLimits {
             chunk_rows: options.chunk_rows_max,
             chunk_bytes: options.chunk_bytes_max,
             chunks_bytes: half,
+            partition: options.time_partition.map(|it| i64::try_from(it.get()).unwrap_or(i64::MAX)),
         }
+    }
+
+    /// The partition of a time, if there are any.
+    fn partition_of(&self, time: i64) -> Option<i64> {
+        self.partition.and_then(|length| time.checked_div_euclid(length))
     }
 }
 
@@ -134,6 +145,7 @@ impl Group {
             columns: series.into_iter().map(chunk).collect(),
             pending,
             chunk_rows: 0,
+            partition: None,
             last_time,
             limits,
         }
@@ -205,7 +217,14 @@ impl Group {
         let mut row = 0usize;
         let mut next_values = vec![0usize; batch.columns.len()];
         while row < batch.len() {
-            let n_rows = self.n_fitting(&batch, row, &next_values);
+            let left = batch.times.get(row..).unwrap_or_default();
+            let partition = left.first().and_then(|time| self.limits.partition_of(*time));
+            if partition != self.partition {
+                self.close(tools)?;
+                self.partition = partition;
+            }
+            let n_left = left.partition_point(|time| self.limits.partition_of(*time) <= partition);
+            let n_rows = self.n_fitting(&batch, row..row.saturating_add(n_left), &next_values);
             let end = row.saturating_add(n_rows);
             self.pending.times.extend_from_slice(batch.times.get(row..end).unwrap_or_default());
             let columns = self.pending.columns.iter_mut().zip(&batch.columns);
@@ -222,13 +241,13 @@ impl Group {
         Ok(())
     }
 
-    /// How many rows of `batch` from `row` on the page has room for; one at least if it is empty.
-    fn n_fitting(&self, batch: &Batch, row: usize, next_values: &[usize]) -> usize {
+    /// How many of these rows of `batch` the page has room for; one at least if it is empty.
+    fn n_fitting(&self, batch: &Batch, rows: Range<usize>, next_values: &[usize]) -> usize {
         let PageLimits { page_rows, page_bytes, chunk_rows, .. } = self.limits;
         let n_pending = self.pending.len();
         let in_chunk = chunk_rows.saturating_sub(self.chunk_rows).saturating_sub(n_pending);
         let in_page = page_rows.saturating_sub(n_pending);
-        let mut n_rows = batch.len().saturating_sub(row).min(in_page).min(in_chunk);
+        let mut n_rows = rows.len().min(in_page).min(in_chunk);
         let columns = batch.columns.iter().zip(&self.pending.columns).zip(next_values);
         for ((column, pending), next) in columns {
             if let (Values::Bytes(values), Values::Bytes(pending)) =
@@ -245,8 +264,7 @@ impl Group {
                     left = left.and_then(|left| left.checked_sub(bytes));
                     left.is_some()
                 };
-                let rows = row..row.saturating_add(n_rows);
-                n_rows = rows.take_while(|row| fits(*row)).count();
+                n_rows = rows.clone().take(n_rows).take_while(|row| fits(*row)).count();
             }
         }
         n_rows.max(usize::from(n_pending == 0))

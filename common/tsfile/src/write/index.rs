@@ -13,6 +13,7 @@ use super::memory::write_offset;
 use super::out::Out;
 use super::out::encode;
 use crate::DeviceId;
+use crate::Limits;
 use crate::MAGIC;
 use crate::NodeKind;
 use crate::TableColumn;
@@ -87,10 +88,19 @@ impl<'a> Ingredients<'a> {
             let mut node = Node::new(NodeKind::LeafMeasurement);
             for run in leaf.chunks(self.degree) {
                 let first = run.first().map_or("", |(name, _)| *name);
-                node.add(first, self.version, out.position())?;
+                let start = out.position();
+                node.add(first, self.version, start)?;
                 for (name, series) in run {
                     bloom.add(&device.path, name);
                     out.structure(|writer| series.encode(name, writer))?;
+                }
+                // Readers fetch a run at once. It is so large only if it is full of large texts.
+                let found = out.position().saturating_sub(start);
+                let found = usize::try_from(found).unwrap_or(usize::MAX);
+                let max = Limits::default().metadata_bytes_max;
+                if found > max {
+                    let what = "metadata of neighbouring series";
+                    return Err(WriteError::TooLarge { what, found, max });
                 }
             }
             node.end = out.position();
@@ -261,5 +271,91 @@ impl TableColumn {
             Category::Attribute => 2,
             Category::Time => 3,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::SeriesKind;
+    use crate::SeriesSpec;
+    use crate::TsFile;
+
+    /// TsFiles that real servers sealed.
+    fn real() -> Vec<PathBuf> {
+        let (mut folders, mut found) = (Vec::new(), Vec::new());
+        folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures"));
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|it| it == "tsfile") {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The file with everything behind its chunks written anew, from what a reader finds there.
+    fn rewritten(file: &TsFile<&Vec<u8>>) -> Vec<u8> {
+        let mut devices: BTreeMap<DeviceId, DeviceMemory> = BTreeMap::new();
+        for device in file.devices() {
+            let device = device.unwrap();
+            let memory = devices.entry(device.id().clone()).or_default();
+            for series in file.series(&device).unwrap() {
+                let series = series.unwrap();
+                let spec = series.data_type.map(|it| SeriesSpec::new(&series.measurement, it));
+                for chunk in &series.chunks {
+                    let spec = spec.as_ref().filter(|_| series.kind != SeriesKind::Time);
+                    memory.add(spec, series.kind, chunk.offset, &chunk.statistics).unwrap();
+                }
+            }
+        }
+        let series = devices.values().flat_map(|device| device.series.values());
+        let ingredients = Ingredients {
+            version: file.version(),
+            degree: 256,
+            devices: &devices,
+            tables: file.tables(),
+            n_chunks: series.map(|series| series.n_chunks as usize).sum(),
+        };
+        let mut out = Out::new(Vec::new());
+        out.bytes(&file.source()[..usize::try_from(file.data_end()).unwrap()]).unwrap();
+        ingredients.write(&mut out).unwrap();
+        out.finish().unwrap().0
+    }
+
+    #[test]
+    fn the_index_of_a_real_file_comes_out_to_the_byte() {
+        let mut n_files = 0;
+        for path in real() {
+            let bytes = fs::read(&path).unwrap();
+            let Ok(file) = TsFile::open(&bytes) else { continue };
+            let again = rewritten(&file);
+            let equal = bytes.iter().zip(&again).take_while(|(left, right)| left == right).count();
+            assert!(
+                again == bytes,
+                "{}: {} of {} bytes equal, {} written",
+                path.display(),
+                equal,
+                bytes.len(),
+                again.len()
+            );
+            for device in file.devices() {
+                let device = device.unwrap();
+                for series in file.series(&device).unwrap() {
+                    assert!(file.may_contain(device.id(), &series.unwrap().measurement));
+                }
+            }
+            n_files += 1;
+        }
+        assert!(n_files > 40, "{n_files}");
     }
 }

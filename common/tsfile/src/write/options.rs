@@ -1,5 +1,7 @@
 //! What a writer may be told: layout, sizes, and how series are encoded.
 
+use core::num::NonZeroU64;
+
 use tidegate_codec::PipeCompression;
 use tidegate_model::DataType;
 
@@ -30,6 +32,12 @@ pub struct WriteOptions {
     /// Chunks of an aligned device are closed when all of them together, with the rows that wait for
     /// their page to fill, take so much memory.
     pub group_bytes_max: usize,
+    /// Chunks are closed where a time partition of the server ends, if its length is given, in the
+    /// unit of the times. LOAD then takes chunks as they are, whatever partitions a file spans.
+    ///
+    /// Without it a chunk in two partitions is decoded and encoded anew by LOAD, and IoTDB 2.0.1
+    /// forgets on that way that a column without values had a chunk: queries of the device fail.
+    pub time_partition: Option<NonZeroU64>,
     /// Most children of a node of the index; 2 at least.
     pub index_degree: usize,
 }
@@ -44,6 +52,7 @@ impl Default for WriteOptions {
             chunk_rows_max: 100_000,
             chunk_bytes_max: 2 << 20,
             group_bytes_max: 32 << 20,
+            time_partition: None,
             index_degree: 256,
         }
     }

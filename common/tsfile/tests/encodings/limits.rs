@@ -5,6 +5,7 @@ use tidegate_tsfile::Encoding;
 use tidegate_tsfile::EncodingError;
 use tidegate_tsfile::RlbeMeaning;
 use tidegate_tsfile::Values;
+use tidegate_tsfile::decode_times;
 use tidegate_tsfile::decode_values;
 use tidegate_tsfile::encode_values;
 
@@ -162,6 +163,48 @@ fn a_value_that_equals_the_sentinel_is_a_value_but_no_time() {
 }
 
 #[test]
+fn bitmaps_of_fewer_values_than_the_page_has_are_refused() {
+    let float = |bytes: &[u8], n| decode(Encoding::Rle, Some(DataType::Float), BITS, bytes, n);
+    // The escape, 8 values in a bitmap of 2 bytes of which the first is multiplied, 1 decimal, 8 times 15.
+    let bytes = [0xff, 0xff, 0xff, 0xff, 0x07, 8, 1, 0, 1, 3, 4, 8 << 1, 15];
+    let found = Values::Float([&[1.5][..], &[15.0; 7]].concat());
+    assert_eq!(float(&bytes, 8), Ok(found));
+    let expected = "bitmaps for all values";
+    assert_eq!(float(&bytes, 9), malformed(Encoding::Rle, 5, expected));
+}
+
+#[test]
+fn a_sum_of_sprintz_wraps_as_the_writers_does() {
+    // Width 32, first value 0, an error of `int` overflow, and seven of 0.
+    for error in [0x7fff_ffffu32, 0x8000_0000] {
+        let bytes = [&[32, 0][..], &error.to_be_bytes(), &[0; 28]].concat();
+        let found = Values::Int32([&[0][..], &[-0x4000_0000; 8]].concat());
+        assert_eq!(ints(&bytes, Encoding::Sprintz, 9), Ok(found));
+    }
+}
+
+#[test]
+fn a_value_that_goes_on_behind_its_block_is_refused() {
+    let pages = golden::pages();
+    // One of which the number of bits can lose one in its first byte, which has the lowest in zigzag.
+    let fits = |page: &&golden::Page| page.encoding == Encoding::Camel && page.bytes[0] & 0x7f >= 2;
+    let page = pages.iter().find(fits).unwrap();
+    let n = page.values.len();
+    let found = |bytes: &[u8]| decode(page.encoding, page.data_type, BITS, bytes, n);
+    let mut bytes = page.bytes.clone();
+    assert!(found(&bytes).is_ok());
+    bytes[0] -= 2;
+    let error = found(&bytes).unwrap_err().to_string();
+    assert!(error.ends_with("expected one more value inside the block"), "{error}");
+}
+
+#[test]
+fn a_block_of_one_value_has_no_smallest_difference() {
+    let bytes = encode(Encoding::Ts2Diff, Some(DataType::Int32), &Values::Int32(vec![5])).unwrap();
+    assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 5]);
+}
+
+#[test]
 fn a_window_before_the_first_is_refused() {
     let expected = "the bits of one more value in a window inside the type";
     for encoding in [Encoding::Gorilla, Encoding::Chimp] {
@@ -188,6 +231,9 @@ fn what_was_there_before_an_error_stays() {
     let decoded = decode_values(Encoding::Rle, DataType::Int32, BITS, &bytes, 6, &mut values);
     assert!(decoded.is_err());
     assert_eq!(values, Values::Int32(vec![7]));
+    let mut times = vec![7];
+    assert!(decode_times(Encoding::Rle, &[3, 1, 5 << 1, 1, 1], 9, &mut times).is_err());
+    assert_eq!(times, [7]);
     let mut values = Values::new(DataType::Text);
     let decoded = |values: &mut Values| {
         decode_values(Encoding::Plain, DataType::Text, BITS, &[2, b'a', 4, b'b'], 2, values)

@@ -74,6 +74,29 @@ fn every_page_of_iotdbs_libraries_is_decoded_to_what_was_written() {
 }
 
 #[test]
+fn blocks_one_behind_another_are_the_values_of_all() {
+    let mut n_pages = 0;
+    for page in golden::pages() {
+        let is_scaled = matches!(page.values, Values::Float(_) | Values::Double(_))
+            && matches!(page.encoding, Encoding::Rle | Encoding::Ts2Diff);
+        let is_stream = matches!(
+            page.encoding,
+            Encoding::Chimp | Encoding::Dictionary | Encoding::Gorilla | Encoding::GorillaV1
+        );
+        if is_scaled || is_stream {
+            continue;
+        }
+        let bytes = page.bytes.repeat(3);
+        let n = 3 * page.values.len();
+        let found = decode(page.encoding, page.data_type, page.rlbe, &bytes, n);
+        let whole = vec![bits(&page.values); 3].concat();
+        assert!(found.as_ref().map(bits) == Ok(whole), "{}", page.name());
+        n_pages += 1;
+    }
+    assert_eq!(n_pages, 83);
+}
+
+#[test]
 fn what_is_encoded_are_the_bytes_of_iotdbs_libraries() {
     let mut n_same = 0;
     for page in golden::pages() {

@@ -160,6 +160,30 @@ fn the_resource_has_the_extents_of_the_index_and_survives_its_own_bytes() {
 }
 
 #[test]
+fn no_chunk_reaches_from_one_time_partition_into_the_next() {
+    let mut n_chunks = 0;
+    for seed in 0..SEEDS / 2 {
+        let shape = Shape::of_seed(seed);
+        let Some(length) = shape.options.time_partition else { continue };
+        let length = i64::try_from(length.get()).unwrap();
+        let bytes = shape.write(Vec::new()).unwrap().out;
+        let file = TsFile::open(&bytes[..]).unwrap();
+        for device in file.devices() {
+            for series in series_of(&file, &device.unwrap()) {
+                let chunks = series.chunks.iter().filter(|it| it.statistics.count > 0);
+                for chunk in chunks {
+                    let [start, end] = [chunk.statistics.start_time, chunk.statistics.end_time]
+                        .map(|time| time.div_euclid(length));
+                    assert_eq!(start, end, "seed {seed}");
+                    n_chunks += 1;
+                }
+            }
+        }
+    }
+    assert!(n_chunks > 10_000, "{n_chunks}");
+}
+
+#[test]
 fn no_cut_of_a_file_opens() {
     for seed in 0..6 {
         let bytes = Shape::of_seed(seed).write(Vec::new()).unwrap().out;
@@ -377,6 +401,46 @@ fn what_no_file_can_have_is_refused_with_the_reason_and_the_file_goes_on() {
         TsFileWriter::new(Vec::new(), odd).unwrap_err().to_string(),
         "index_degree: expected 2 to 65536, but found 1",
     );
+}
+
+fn one_value(data_type: DataType, time: i64, n_bytes: usize) -> Batch {
+    let mut batch = Batch::new([data_type]);
+    batch.times.push(time);
+    batch.columns[0].presence.push(true);
+    batch.columns[0].values.push(&Value::Bytes(vec![b'x'; n_bytes]));
+    batch
+}
+
+#[test]
+fn a_value_of_64_mib_is_read_back_and_one_byte_more_is_refused() {
+    const MAX: usize = 64 << 20;
+    let mut writer = TsFileWriter::new(Vec::new(), WriteOptions::default()).unwrap();
+    writer.begin_series(&device("root.sg.d"), &SeriesSpec::new("s", DataType::Blob)).unwrap();
+    writer.write(&one_value(DataType::Blob, 1, MAX)).unwrap();
+    let error = writer.write(&one_value(DataType::Blob, 2, MAX + 1)).unwrap_err();
+    assert!(error.is_clean());
+    assert_eq!(error.to_string(), "expected a value of at most 67108864 bytes, but found 67108865");
+    writer.write(&one_value(DataType::Blob, 2, 1)).unwrap();
+    let content = read(&writer.finish().unwrap().out);
+    let lengths = content["root.sg.d"].points["s"].values().map(Vec::len);
+    assert_eq!(lengths.collect::<Vec<_>>(), [MAX, 1]);
+}
+
+#[test]
+fn statistics_of_texts_that_no_reader_would_fetch_are_refused_at_the_end() {
+    // First, last, least and greatest value of three series: more than 256 MiB in one run.
+    let write = |n_series: usize| {
+        let mut writer = TsFileWriter::new(io::sink(), WriteOptions::default()).unwrap();
+        for at in 0..n_series {
+            let series = SeriesSpec::new(&format!("s{at}"), DataType::String);
+            writer.begin_series(&device("root.sg.d"), &series).unwrap();
+            writer.write(&one_value(DataType::String, 1, 22 << 20)).unwrap();
+        }
+        writer.finish().map(drop)
+    };
+    assert!(write(2).is_ok());
+    let error = write(3).unwrap_err().to_string();
+    assert!(error.starts_with("metadata of neighbouring series: expected at most"), "{error}");
 }
 
 #[test]

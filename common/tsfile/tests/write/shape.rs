@@ -1,5 +1,6 @@
 //! Random files: what is written into one, and what must come back, from a seed.
 
+use core::num::NonZeroU64;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
@@ -23,44 +24,55 @@ use tidegate_tsfile::Written;
 use tidegate_tsfile::encode_values;
 
 /// A point as something in which a NaN equals itself and 0 is not -0.
-pub type Bits = Vec<u8>;
+pub(crate) type Bits = Vec<u8>;
 
 /// Points by time.
-pub type Points = BTreeMap<i64, Bits>;
+pub(crate) type Points = BTreeMap<i64, Bits>;
 
 /// What is written into one file.
-pub struct Shape {
-    pub options: WriteOptions,
-    pub tables: Vec<TableSchema>,
-    pub devices: Vec<Shaped>,
-    pub steps: Vec<Step>,
+pub(crate) struct Shape {
+    pub(crate) options: WriteOptions,
+    pub(crate) tables: Vec<TableSchema>,
+    pub(crate) devices: Vec<Shaped>,
+    pub(crate) steps: Vec<Step>,
 }
 
-pub struct Shaped {
-    pub id: DeviceId,
-    pub is_aligned: bool,
-    pub columns: Vec<SeriesSpec>,
+pub(crate) struct Shaped {
+    pub(crate) id: DeviceId,
+    pub(crate) is_aligned: bool,
+    pub(crate) columns: Vec<SeriesSpec>,
 }
 
 /// Something is begun, and batches follow.
-pub struct Step {
-    pub device: usize,
+pub(crate) struct Step {
+    pub(crate) device: usize,
     /// Of a device that is not aligned.
-    pub series: usize,
-    pub batches: Vec<Batch>,
+    pub(crate) series: usize,
+    pub(crate) batches: Vec<Batch>,
 }
 
 /// What must come back of one device: times of rows (aligned), and points by measurement.
 #[derive(Default, Debug, PartialEq)]
-pub struct Content {
-    pub rows: Vec<i64>,
-    pub points: BTreeMap<String, Points>,
+pub(crate) struct Content {
+    pub(crate) rows: Vec<i64>,
+    pub(crate) points: BTreeMap<String, Points>,
 }
 
 impl Shape {
-    pub fn of_seed(seed: u64) -> Self {
+    /// Of any version, with the types that it has.
+    pub(crate) fn of_seed(seed: u64) -> Self {
+        let version = match seed % 2 {
+            0 => TsFileVersion::V3,
+            _ => TsFileVersion::V4,
+        };
+        // OBJECT is the last one.
+        let n_types = DataType::ALL.len() - usize::from(version == TsFileVersion::V3);
+        Self::of(seed, version, &DataType::ALL[..n_types])
+    }
+
+    /// Of a version, with some types.
+    pub(crate) fn of(seed: u64, version: TsFileVersion, types: &[DataType]) -> Self {
         let random = &mut Rng::with_seed(seed);
-        let version = random.choice([TsFileVersion::V3, TsFileVersion::V4]).unwrap();
         let mut options = WriteOptions::of_version(version);
         // xz costs more than all else together.
         let n_cheap = if random.u8(..20) == 0 { 6 } else { 5 };
@@ -71,21 +83,23 @@ impl Shape {
         options.chunk_rows_max = random.usize(1..200);
         options.chunk_bytes_max = random.usize(1..3000);
         options.group_bytes_max = random.usize(1..20_000);
+        options.time_partition =
+            random.bool().then(|| random.u64(1..2000)).and_then(NonZeroU64::new);
         let (mut tables, mut devices) = (Vec::new(), Vec::new());
         if version == TsFileVersion::V4 && random.bool() {
-            tables = (0..random.usize(1..3)).map(|at| table(random, at, options)).collect();
+            tables = (0..random.usize(1..3)).map(|at| table(random, at, options, types)).collect();
         }
         for at in 0..random.usize(1..9) {
             devices.push(match random.choice(&tables) {
                 Some(table) if random.bool() => device_of_table(random, at, table),
-                _ => device(random, at, version),
+                _ => device(random, at, version, types),
             });
         }
         let steps = steps(random, &devices);
         Self { options, tables, devices, steps }
     }
 
-    pub fn write<W: std::io::Write>(&self, out: W) -> Result<Written<W>, WriteError> {
+    pub(crate) fn write<W: std::io::Write>(&self, out: W) -> Result<Written<W>, WriteError> {
         let mut writer = TsFileWriter::new(out, self.options)?;
         for table in &self.tables {
             writer.declare_table(table.clone())?;
@@ -104,7 +118,7 @@ impl Shape {
     }
 
     /// What must come back by device, without devices that have nothing.
-    pub fn content(&self) -> BTreeMap<String, Content> {
+    pub(crate) fn content(&self) -> BTreeMap<String, Content> {
         let mut found: BTreeMap<String, Content> = BTreeMap::new();
         for step in &self.steps {
             let device = &self.devices[step.device];
@@ -134,7 +148,7 @@ impl Shape {
     }
 }
 
-pub fn bits(value: &Value) -> Bits {
+pub(crate) fn bits(value: &Value) -> Bits {
     match value {
         Value::Boolean(value) => vec![u8::from(*value)],
         Value::Int32(value) => value.to_be_bytes().into(),
@@ -145,7 +159,7 @@ pub fn bits(value: &Value) -> Bits {
     }
 }
 
-fn table(random: &mut Rng, at: usize, options: WriteOptions) -> TableSchema {
+fn table(random: &mut Rng, at: usize, options: WriteOptions, types: &[DataType]) -> TableSchema {
     let mut columns = Vec::new();
     let mut column = |name: &str, spec: SeriesSpec, category| {
         columns.push(TableColumn {
@@ -161,7 +175,7 @@ fn table(random: &mut Rng, at: usize, options: WriteOptions) -> TableSchema {
     }
     for field in 0..random.usize(1..6) {
         let name = format!("f{field}");
-        let spec = spec(random, &name, TsFileVersion::V4);
+        let spec = spec(random, &name, types);
         column(&name, spec, Category::Field);
     }
     TableSchema { name: format!("table{at}").into(), columns }
@@ -184,7 +198,7 @@ fn device_of_table(random: &mut Rng, at: usize, table: &TableSchema) -> Shaped {
     Shaped { id, is_aligned: true, columns }
 }
 
-fn device(random: &mut Rng, at: usize, version: TsFileVersion) -> Shaped {
+fn device(random: &mut Rng, at: usize, version: TsFileVersion, types: &[DataType]) -> Shaped {
     // Above and below what surrogates stand for, where Java's order is not that of bytes.
     let middle = random.choice(["a", "b.c", "\u{fffd}", "\u{10000}", "`x.y`", "a.b.c"]).unwrap();
     let path = format!("root.sg.{middle}.d{at}");
@@ -194,14 +208,13 @@ fn device(random: &mut Rng, at: usize, version: TsFileVersion) -> Shaped {
     let n_columns = if random.u8(..4) == 0 { random.usize(1..40) } else { random.usize(1..5) };
     let name = |at: usize| names.get(at).map_or_else(|| format!("s{at}"), ToString::to_string);
     let mut columns: Vec<SeriesSpec> =
-        (0..n_columns).map(|at| spec(random, &name(at), version)).collect();
+        (0..n_columns).map(|at| spec(random, &name(at), types)).collect();
     random.shuffle(&mut columns);
     Shaped { id, is_aligned: random.bool(), columns }
 }
 
-fn spec(random: &mut Rng, name: &str, version: TsFileVersion) -> SeriesSpec {
-    let n_types = DataType::ALL.len() - usize::from(version == TsFileVersion::V3);
-    let data_type = DataType::ALL[random.usize(..n_types)];
+fn spec(random: &mut Rng, name: &str, types: &[DataType]) -> SeriesSpec {
+    let data_type = *random.choice(types).unwrap();
     let mut one = Values::new(data_type);
     one.push(&value(random, data_type));
     let can = |encoding: &Encoding| {

@@ -20,14 +20,14 @@ use tidegate_tsfile::Values;
 
 /// The lines of one series, under `device,measurement`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct SeriesLines {
+pub(super) struct SeriesLines {
     pub name: String,
     pub lines: String,
 }
 
 /// All points of a file, series by series in the order of its index; series without any are left
 /// out.
-pub fn points(file: &TsFile<impl ReadAt>) -> Result<Vec<SeriesLines>, ReadError> {
+pub(super) fn points(file: &TsFile<impl ReadAt>) -> Result<Vec<SeriesLines>, ReadError> {
     let mut found = Vec::new();
     let mut batch = Batch::default();
     for device in file.devices() {
@@ -55,7 +55,7 @@ pub fn points(file: &TsFile<impl ReadAt>) -> Result<Vec<SeriesLines>, ReadError>
 }
 
 /// Appends the points of the first column of a batch.
-pub fn push_batch(name: &str, batch: &Batch, lines: &mut String) {
+pub(super) fn push_batch(name: &str, batch: &Batch, lines: &mut String) {
     let Some(column) = batch.columns.first() else { return };
     let there = batch.times.iter().zip(column.presence.iter());
     let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
@@ -92,7 +92,7 @@ fn push_hex(bytes: &[u8], out: &mut String) {
 }
 
 /// What would end a field or a line is `%` and two digits.
-pub fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         match c {
@@ -106,7 +106,7 @@ pub fn escaped(name: &str) -> String {
 }
 
 /// Lines of points as the series that they are of.
-pub fn series_of(text: &str) -> Vec<SeriesLines> {
+pub(super) fn series_of(text: &str) -> Vec<SeriesLines> {
     let mut found: Vec<SeriesLines> = Vec::new();
     for line in text.split_inclusive('\n') {
         let mut commas = line.match_indices(',').map(|(at, _)| at);
@@ -120,7 +120,7 @@ pub fn series_of(text: &str) -> Vec<SeriesLines> {
 }
 
 /// What the index says, in the lines of `stats`.
-pub fn index(file: &TsFile<impl ReadAt>) -> Result<String, ReadError> {
+pub(super) fn index(file: &TsFile<impl ReadAt>) -> Result<String, ReadError> {
     let mut out = format!("file,{},{}\n", file.version().byte(), file.data_end());
     for device in file.devices() {
         let device = device?;
@@ -194,7 +194,7 @@ fn push_fields(values: &ValueStatistics, out: &mut String) {
 }
 
 /// Which ways to store values a file has: type, encoding, compression, and whether aligned.
-pub fn ways(file: &TsFile<impl ReadAt>) -> Result<BTreeSet<String>, ReadError> {
+pub(super) fn ways(file: &TsFile<impl ReadAt>) -> Result<BTreeSet<String>, ReadError> {
     let mut found = BTreeSet::new();
     for entry in DataEntries::new(file.source())? {
         let DataEntry::Chunk(chunk) = entry? else { continue };
@@ -206,7 +206,7 @@ pub fn ways(file: &TsFile<impl ReadAt>) -> Result<BTreeSet<String>, ReadError> {
 }
 
 /// The first line in which two texts differ, if they do.
-pub fn difference(found: &str, expected: &str, nans: Nans) -> Option<String> {
+pub(super) fn difference(found: &str, expected: &str, nans: Nans) -> Option<String> {
     if found == expected {
         return None;
     }
@@ -244,7 +244,7 @@ fn are_nans(ours: Option<&str>, theirs: Option<&str>) -> bool {
 
 /// Whether one NaN is as good as another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Nans {
+pub(super) enum Nans {
     /// Every bit counts.
     Exact,
     /// RLBE of the older libraries adds to NaNs: which of two comes out is up to the machine.
@@ -255,7 +255,7 @@ pub enum Nans {
 const LINE_CHARS_SHOWN: usize = 240;
 
 /// The first difference between points series by series, whatever the order of the series.
-pub fn difference_of(
+pub(super) fn difference_of(
     mut found: Vec<SeriesLines>,
     mut expected: Vec<SeriesLines>,
     nans: Nans,
