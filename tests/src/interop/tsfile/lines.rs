@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use tidegate_model::DataType;
+use tidegate_model::Value;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::DataEntries;
 use tidegate_tsfile::DataEntry;
@@ -21,8 +22,8 @@ use tidegate_tsfile::Values;
 /// The lines of one series, under `device,measurement`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct SeriesLines {
-    pub name: String,
-    pub lines: String,
+    pub(super) name: String,
+    pub(super) lines: String,
 }
 
 /// All points of a file, series by series in the order of its index; series without any are left
@@ -55,7 +56,7 @@ pub(super) fn points(file: &TsFile<impl ReadAt>) -> Result<Vec<SeriesLines>, Rea
 }
 
 /// Appends the points of the first column of a batch.
-pub(super) fn push_batch(name: &str, batch: &Batch, lines: &mut String) {
+fn push_batch(name: &str, batch: &Batch, lines: &mut String) {
     let Some(column) = batch.columns.first() else { return };
     let there = batch.times.iter().zip(column.presence.iter());
     let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
@@ -80,6 +81,22 @@ fn push_value(values: &Values, at: usize, out: &mut String) {
             Ok(())
         }
     };
+}
+
+/// A value in the form of points.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Boolean(value) => value.to_string(),
+        Value::Int32(value) => value.to_string(),
+        Value::Int64(value) => value.to_string(),
+        Value::Float(value) => format!("f:{:08x}", value.to_bits()),
+        Value::Double(value) => format!("d:{:016x}", value.to_bits()),
+        Value::Bytes(value) => {
+            let mut out = String::new();
+            push_hex(value, &mut out);
+            out
+        }
+    }
 }
 
 fn push_hex(bytes: &[u8], out: &mut String) {
@@ -182,9 +199,10 @@ fn push_fields(values: &ValueStatistics, out: &mut String) {
         }
         ValueStatistics::Float(it) => {
             let numbers = [it.min, it.max, it.first, it.last].map(f32::to_bits);
-            numbers.iter().try_for_each(|bits| write!(out, ",f:{bits:08x}")).and_then(|()| {
-                write!(out, ",d:{:016x}", it.sum.to_bits())
-            })
+            numbers
+                .iter()
+                .try_for_each(|bits| write!(out, ",f:{bits:08x}"))
+                .and_then(|()| write!(out, ",d:{:016x}", it.sum.to_bits()))
         }
         ValueStatistics::Double(it) => {
             let numbers = [it.min, it.max, it.first, it.last, it.sum].map(f64::to_bits);
