@@ -88,7 +88,6 @@ impl BloomFilter {
         if length == 0 && (version != TsFileVersion::V3 || reader.is_empty()) {
             return Ok(None);
         }
-        // In v3 an empty filter has its numbers, too.
         let bytes = reader.take(length, "bloom filter")?.to_vec();
         let n_bits = reader.uvar("number of bits of the bloom filter")?;
         let n_functions = reader.uvar("number of hash functions of the bloom filter")?;

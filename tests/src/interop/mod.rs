@@ -13,6 +13,7 @@ mod rig;
 pub(crate) mod server;
 mod spool;
 mod stock;
+mod tsfile;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +79,48 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
+    Case {
+        name: "tsfile-read",
+        extent: Extent::Quick,
+        about: "random TsFiles of four libraries, our reader, by index and without, and the index",
+        run: |rig| tsfile::read(rig, 0..1, 30),
+    },
+    Case {
+        name: "tsfile-read-more",
+        extent: Extent::Full,
+        about: "hundreds more of them",
+        run: |rig| tsfile::read(rig, 1..3, 200),
+    },
+    Case {
+        name: "tsfile-written",
+        extent: Extent::Quick,
+        about: "our random TsFiles, checked and read by four libraries",
+        run: |rig| tsfile::written(rig, 60),
+    },
+    Case {
+        name: "tsfile-written-more",
+        extent: Extent::Full,
+        about: "hundreds more of them",
+        run: |rig| tsfile::written(rig, 600),
+    },
+    Case {
+        name: "tsfile-loaded",
+        extent: Extent::Quick,
+        about: "our random TsFiles, v3 and v4, LOAD, SELECT",
+        run: |rig| tsfile::loaded(rig, 6),
+    },
+    Case {
+        name: "tsfile-loaded-more",
+        extent: Extent::Full,
+        about: "many more of them",
+        run: |rig| tsfile::loaded(rig, 60),
+    },
+    Case {
+        name: "tsfile-corpus",
+        extent: Extent::Full,
+        about: "the complete corpus of four libraries, our reader",
+        run: tsfile::corpus,
+    },
     Case {
         name: "fixture-forward",
         extent: Extent::Quick,

@@ -57,6 +57,12 @@ impl Points {
         Ok(Self { path: None, ..Self::from_answer(&answer, PathBuf::new())? })
     }
 
+    /// All lines.
+    pub(super) fn text(&self) -> Result<String> {
+        let path = self.path.as_ref().ok_or_else(|| anyhow!("only a digest of the points"))?;
+        fs::read_to_string(path).with_context(|| path.display().to_string())
+    }
+
     /// How many lines there are, if both sides are the same.
     ///
     /// # Errors

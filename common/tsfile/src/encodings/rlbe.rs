@@ -97,12 +97,22 @@ fn next<T: Number>(meaning: RlbeMeaning, before: Option<u64>, word: u64) -> u64 
     };
     match (meaning, T::IS_FLOAT, T::BITS) {
         (RlbeMeaning::FloatDifference, true, 32) => {
-            let sum = f32::from_bits(before as u32) + f32::from_bits(word as u32);
-            sum.to_bits().into()
+            let (before, word) = (before as u32, word as u32);
+            match [before, word].into_iter().find(|bits| f32::from_bits(*bits).is_nan()) {
+                Some(nan) => (nan | QUIET_32).into(),
+                None => (f32::from_bits(before) + f32::from_bits(word)).to_bits().into(),
+            }
         }
         (RlbeMeaning::FloatDifference, true, _) => {
-            (f64::from_bits(before) + f64::from_bits(word)).to_bits()
+            match [before, word].into_iter().find(|bits| f64::from_bits(*bits).is_nan()) {
+                Some(nan) => nan | QUIET_64,
+                None => (f64::from_bits(before) + f64::from_bits(word)).to_bits(),
+            }
         }
         _ => before.wrapping_add(word),
     }
 }
+
+/// The bit that makes a NaN quiet, as arithmetic does.
+const QUIET_32: u32 = 1 << 22;
+const QUIET_64: u64 = 1 << 51;

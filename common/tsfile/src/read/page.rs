@@ -173,21 +173,30 @@ impl PageContext<'_> {
         }
         // The libraries of v4 wrote the one and then the other, and no file says which.
         decode(RlbeMeaning::BitDifference)?;
-        if self.statistics.is_some_and(|statistics| fits(values, statistics)) {
-            return Ok(());
-        }
         let as_bits = values.clone();
         values.clear();
         let old = RlbeMeaning::FloatDifference;
         let decoded = decode_values(self.chunk.encoding, data_type, old, input, n_values, values);
-        match self.statistics {
-            Some(known) if decoded.is_ok() && nearly_fits(values, known) => (),
-            None if *values != as_bits => {
-                let expected = "statistics that tell which RLBE this is";
-                let found = "a page without, in a file that was not finished";
-                return Err(ReadError::unsound(self.page.offset, expected, found));
+        if decoded.is_err() {
+            *values = as_bits;
+            return Ok(());
+        }
+        let Some(known) = self.statistics else {
+            if *values == as_bits {
+                return Ok(());
             }
-            _ => *values = as_bits,
+            let expected = "statistics that tell which RLBE this is";
+            let found = "a page without, in a file that was not finished";
+            return Err(ReadError::unsound(self.page.offset, expected, found));
+        };
+        let fit = |values| Fit::of(&Statistics::of_values(data_type, 0, 0, values), known);
+        // Differences of bits lose nothing, so that what has other statistics is none of these.
+        let is_bits = fit(&as_bits).is_some_and(|bits| match fit(values) {
+            Some(floats) => bits > floats || bits == floats && !may_be_floats(&as_bits),
+            None => true,
+        });
+        if is_bits {
+            *values = as_bits;
         }
         Ok(())
     }
@@ -200,36 +209,60 @@ impl PageContext<'_> {
 /// What IoTDB's setting `time_encoder` may be.
 const TIME_ENCODINGS: [Encoding; 3] = [Encoding::Ts2Diff, Encoding::Plain, Encoding::Rle];
 
-/// Whether first and last value are those of the statistics to the bit.
-fn fits(values: &Values, statistics: &Statistics) -> bool {
-    match (values, &statistics.values) {
-        (Values::Float(values), ValueStatistics::Float(known)) => {
-            let bits = |value: Option<&f32>| value.map(|value| value.to_bits());
-            bits(values.first()) == Some(known.first.to_bits())
-                && bits(values.last()) == Some(known.last.to_bits())
+/// How well values fit their statistics, of which they have the first, last, least and greatest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Fit {
+    /// All but the sum.
+    Ends,
+    /// The sum as well.
+    Whole,
+}
+
+impl Fit {
+    fn of(found: &Statistics, known: &Statistics) -> Option<Self> {
+        fn of<T: Copy + Into<f64>>(
+            found: &Extremes<T, f64>,
+            known: &Extremes<T, f64>,
+        ) -> Option<Fit> {
+            // The library writes every NaN as the same one.
+            let same = |a: T, b: T| {
+                let (a, b): (f64, f64) = (a.into(), b.into());
+                a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+            };
+            let is_same = same(found.first, known.first)
+                && same(found.last, known.last)
+                && same(found.min, known.min)
+                && same(found.max, known.max);
+            let sums = [found.sum, known.sum];
+            let is_whole = found.sum == known.sum || sums.iter().all(|sum| sum.is_nan());
+            is_same.then_some(if is_whole { Fit::Whole } else { Fit::Ends })
         }
-        (Values::Double(values), ValueStatistics::Double(known)) => {
-            let bits = |value: Option<&f64>| value.map(|value| value.to_bits());
-            bits(values.first()) == Some(known.first.to_bits())
-                && bits(values.last()) == Some(known.last.to_bits())
+        match (&found.values, &known.values) {
+            (ValueStatistics::Float(found), ValueStatistics::Float(known)) => of(found, known),
+            (ValueStatistics::Double(found), ValueStatistics::Double(known)) => of(found, known),
+            _ => Some(Self::Whole),
         }
-        _ => true,
     }
 }
 
-/// Whether first and last value are those of the statistics but for what adding differences rounds.
-fn nearly_fits(values: &Values, statistics: &Statistics) -> bool {
-    fn near<T: Copy + Into<f64>>(values: &[T], known: &Extremes<T, f64>) -> bool {
-        let (first, last) = (known.first.into(), known.last.into());
-        let reach: f64 = known.min.into().abs().max(known.max.into().abs());
-        let is_near = |found: Option<&T>, known: f64| {
-            found.is_some_and(|found| ((*found).into() - known).abs() <= reach * 1e-3)
-        };
-        is_near(values.first(), first) && is_near(values.last(), last)
+/// Whether values that were read as differences of bits may be differences of numbers: of these,
+/// every one behind a NaN is a NaN.
+fn may_be_floats(as_bits: &Values) -> bool {
+    fn all<T: Copy + Into<f64>>(values: &[T], is_nan_between: impl Fn(T, T) -> bool) -> bool {
+        let is_nan = |value: &T| -> bool { (*value).into().is_nan() };
+        let first = values.iter().position(is_nan).unwrap_or(values.len());
+        values.get(first..).unwrap_or_default().windows(2).all(|pair| match pair {
+            [before, after] => is_nan_between(*before, *after),
+            _ => true,
+        })
     }
-    match (values, &statistics.values) {
-        (Values::Float(values), ValueStatistics::Float(known)) => near(values, known),
-        (Values::Double(values), ValueStatistics::Double(known)) => near(values, known),
+    match as_bits {
+        Values::Float(values) => all(values, |before, after| {
+            f32::from_bits(after.to_bits().wrapping_sub(before.to_bits())).is_nan()
+        }),
+        Values::Double(values) => all(values, |before, after| {
+            f64::from_bits(after.to_bits().wrapping_sub(before.to_bits())).is_nan()
+        }),
         _ => true,
     }
 }
