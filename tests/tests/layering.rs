@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-codec"],
     &["tidegate-sql", "tidegate-tsfile", "tidegate-wire"],
     &["tidegate-config", "tidegate-durable", "tidegate-link", "tidegate-source"],
-    &["tidegate-daemon"],
+    &["tidegate-daemon", "tidegate-store"],
     &["tidegate-receiver", "tidegate-sender"],
     &["tidegate-tests"],
 ];

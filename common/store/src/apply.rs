@@ -1,0 +1,386 @@
+//! What a request says, as points of devices and deletions, in the order in which they count.
+
+use std::collections::BTreeMap;
+
+use tidegate_codec::Writer;
+use tidegate_model::DataType;
+use tidegate_tsfile::TimeRange;
+use tidegate_wire::request::Cell;
+use tidegate_wire::request::Column;
+use tidegate_wire::request::DataModel;
+use tidegate_wire::request::DeleteData;
+use tidegate_wire::request::Element;
+use tidegate_wire::request::InsertRows;
+use tidegate_wire::request::PathKind;
+use tidegate_wire::request::Plan;
+use tidegate_wire::request::RelationalDelete;
+use tidegate_wire::request::Request;
+use tidegate_wire::request::Row;
+use tidegate_wire::request::Tablet;
+use tidegate_wire::request::TabletNode;
+use tidegate_wire::request::ValueRef;
+
+use crate::Device;
+use crate::memory::Points;
+use crate::memory::PointsColumn;
+use crate::tombstone::Tombstone;
+
+/// Longest name of a device, segment or measurement; IoTDB's own limits are far below.
+const NAME_BYTES_MAX: usize = 16 * 1024;
+/// Most tags of a table.
+const TAGS_MAX: usize = 1024;
+/// The database of a table whose sender names none.
+const NO_DATABASE: &str = "unnamed";
+
+/// One thing that a request does.
+#[derive(Debug)]
+pub(crate) enum Action<'a> {
+    /// Deletes.
+    Delete(Tombstone),
+    /// Inserts.
+    Insert(Points<'a>),
+    /// Names the tags of a table, before rows of it.
+    Table { database: &'a str, table: &'a str, tags: Vec<Box<str>> },
+}
+
+/// What a request does, and what of it cannot be done.
+#[derive(Debug, Default)]
+pub(crate) struct Actions<'a> {
+    pub(crate) list: Vec<Action<'a>>,
+    /// What is left out, and why: for people.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Finds the type of a series that is known already.
+pub(crate) type KnownType<'k> = &'k dyn Fn(&Device, &str) -> Option<DataType>;
+
+impl<'a> Actions<'a> {
+    /// What a request does.
+    pub(crate) fn of(request: &Request<'a>, precedence: u64, known: KnownType<'_>) -> Self {
+        let mut actions = Self::default();
+        let mut decoder = Decoder { actions: &mut actions, precedence, known };
+        match request {
+            Request::Insert(plan) => decoder.rows(plan.model, &plan.rows, None),
+            Request::InsertV2(it) => decoder.rows(it.inner.model, &it.inner.rows, it.database),
+            Request::LogEntry(entry) => decoder.rows(entry.model, &entry.rows, None),
+            Request::LogEntryV2(it) => decoder.rows(it.inner.model, &it.inner.rows, it.database),
+            Request::Tablet(tablet) => decoder.tablet(tablet, None),
+            Request::TabletV2(it) => decoder.tablet(&it.inner, it.database),
+            Request::Batch(batch) => {
+                // rows first, then tablets, as IoTDB does
+                batch.inserts.iter().for_each(|it| decoder.rows(it.model, &it.rows, None));
+                batch.log_entries.iter().for_each(|it| decoder.rows(it.model, &it.rows, None));
+                batch.tablets.iter().for_each(|it| decoder.tablet(&it, None));
+            }
+            Request::BatchV2(batch) => {
+                for it in &batch.inserts {
+                    decoder.rows(it.inner.model, &it.inner.rows, it.database);
+                }
+                for it in &batch.log_entries {
+                    decoder.rows(it.inner.model, &it.inner.rows, it.database);
+                }
+                for it in &batch.tablets {
+                    decoder.tablet(&it.inner, it.database);
+                }
+            }
+            Request::Plan(Plan::Insert(plan)) => decoder.rows(plan.model, &plan.rows, None),
+            Request::Plan(Plan::Delete(delete)) => decoder.delete(delete),
+            Request::Plan(Plan::RelationalDelete(delete)) => decoder.relational_delete(delete),
+            other => decoder.leave_out(format!("{} holds no rows", other.request_type())),
+        }
+        actions
+    }
+}
+
+struct Decoder<'l, 'a, 'k> {
+    actions: &'l mut Actions<'a>,
+    precedence: u64,
+    known: KnownType<'k>,
+}
+
+/// What a column of a table is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Category {
+    Attribute,
+    Field,
+    Tag,
+    Time,
+}
+
+impl Category {
+    /// By the numbers of raw tablets.
+    fn of_tablet(code: Option<u8>) -> Self {
+        match code {
+            Some(0) => Self::Tag,
+            Some(2) => Self::Attribute,
+            Some(3) => Self::Time,
+            _ => Self::Field,
+        }
+    }
+
+    /// By the numbers of insert nodes.
+    fn of_node(code: Option<u8>) -> Self {
+        match code {
+            Some(0) => Self::Tag,
+            Some(1) => Self::Attribute,
+            Some(2) => Self::Time,
+            _ => Self::Field,
+        }
+    }
+}
+
+impl<'a> Decoder<'_, 'a, '_> {
+    fn leave_out(&mut self, what: String) {
+        self.actions.left_out.push(what);
+    }
+
+    fn tablet(&mut self, tablet: &Tablet<'a>, database: Option<&'a str>) {
+        let times: Vec<i64> = tablet.times.iter().flat_map(|times| times.iter()).collect();
+        let columns = tablet.columns();
+        match database.filter(|it| *it != "root" && !it.starts_with("root.")) {
+            None => self.tree(tablet.device, tablet.aligned, &times, columns),
+            Some(database) => {
+                let columns = columns.map(|it| (Category::of_tablet(it.category), it));
+                self.table(database, tablet.device, &times, columns);
+            }
+        }
+    }
+
+    fn rows(&mut self, model: DataModel, rows: &InsertRows<'a>, database: Option<&'a str>) {
+        let database = (model == DataModel::Table).then(|| database.unwrap_or(NO_DATABASE));
+        match rows {
+            InsertRows::One(row) => self.row(row, database),
+            InsertRows::Several { rows, .. } => {
+                rows.iter().for_each(|row| self.row(&row, database));
+            }
+            InsertRows::Tablet(tablet) => self.node(tablet, database),
+        }
+    }
+
+    fn node(&mut self, tablet: &TabletNode<'a>, database: Option<&'a str>) {
+        let times: Vec<i64> = tablet.times.iter().collect();
+        let columns = tablet.columns();
+        match database {
+            None => self.tree(tablet.device, tablet.aligned, &times, columns),
+            Some(database) => {
+                let columns = columns.map(|it| (Category::of_node(it.category), it));
+                self.table(database, tablet.device, &times, columns);
+            }
+        }
+    }
+
+    fn tree(
+        &mut self,
+        device: &'a str,
+        is_aligned: bool,
+        times: &[i64],
+        columns: impl Iterator<Item = Column<'a>>,
+    ) {
+        let mut points = Points { device: Device::tree(device), is_aligned, columns: Vec::new() };
+        for column in columns {
+            let (Some(measurement), Some(values)) = (column.name, column.values) else { continue };
+            let data_type = values.data_type();
+            let cells = times.iter().zip(column.cells());
+            let cells = cells.filter_map(|(time, cell)| Some((*time, cell?))).collect();
+            points.columns.push(PointsColumn { measurement, data_type, points: cells });
+        }
+        self.insert(points);
+    }
+
+    fn table(
+        &mut self,
+        database: &'a str,
+        table: &'a str,
+        times: &[i64],
+        columns: impl Iterator<Item = (Category, Column<'a>)>,
+    ) {
+        let (mut tags, mut tag_names, mut fields) = (Vec::new(), Vec::new(), Vec::new());
+        for (category, column) in columns {
+            let Some(name) = column.name else { continue };
+            match category {
+                Category::Tag => {
+                    tag_names.push(Box::from(name));
+                    tags.push(column.cells().collect::<Vec<_>>());
+                }
+                Category::Field => fields.push((name, column)),
+                // nothing in a TsFile: they are facts of the device, and belong to its schema
+                Category::Attribute => self.leave_out(format!("attribute {name} of table {table}")),
+                Category::Time => (),
+            }
+        }
+        self.actions.list.push(Action::Table { database, table, tags: tag_names });
+        let mut rows_of: BTreeMap<Vec<Option<Box<str>>>, Vec<usize>> = BTreeMap::new();
+        for row in 0..times.len() {
+            let tag = |tag: &Vec<Option<ValueRef<'a>>>| {
+                tag.get(row).copied().flatten().map(|value| text_of(value))
+            };
+            let mut segments = vec![Some(Box::from(table))];
+            segments.extend(tags.iter().map(tag));
+            rows_of.entry(segments).or_default().push(row);
+        }
+        let fields: Vec<_> = fields
+            .into_iter()
+            .filter_map(|(name, column)| {
+                let data_type = column.values?.data_type();
+                Some((name, data_type, column.cells().collect::<Vec<_>>()))
+            })
+            .collect();
+        for (segments, rows) in rows_of {
+            let columns = fields.iter().map(|(measurement, data_type, cells)| {
+                let cell = |row: &usize| Some((*times.get(*row)?, cells.get(*row).copied()??));
+                let points = rows.iter().filter_map(cell).collect();
+                PointsColumn { measurement, data_type: *data_type, points }
+            });
+            let (device, columns) = (Device::table(database, segments), columns.collect());
+            self.insert(Points { device, is_aligned: true, columns });
+        }
+    }
+
+    fn row(&mut self, row: &Row<'a>, database: Option<&'a str>) {
+        let mut segments = vec![Some(Box::from(row.device))];
+        let (mut tag_names, mut cells) = (Vec::new(), Vec::new());
+        let mut categories = row.categories.iter().copied();
+        for (name, cell) in row.measurements.names().zip(row.values.iter()) {
+            let category = Category::of_node(categories.next());
+            match category {
+                Category::Field => cells.push((name, cell)),
+                Category::Attribute => {
+                    self.leave_out(format!("attribute {name} of table {}", row.device));
+                }
+                Category::Tag => {
+                    tag_names.push(Box::from(name));
+                    segments.push(match cell {
+                        Cell::Value(_, value) => Some(text_of(value)),
+                        Cell::Raw(text) => Some(text.into()),
+                        Cell::Null | Cell::NullOf(_) => None,
+                    });
+                }
+                Category::Time => (),
+            }
+        }
+        let device = match database {
+            None => Device::tree(row.device),
+            Some(database) => {
+                let table = row.device;
+                self.actions.list.push(Action::Table { database, table, tags: tag_names });
+                Device::table(database, segments)
+            }
+        };
+        let mut columns = Vec::new();
+        for (measurement, cell) in cells {
+            let (data_type, value) = match cell {
+                Cell::Null | Cell::NullOf(_) => continue,
+                Cell::Value(data_type, value) => (data_type, value),
+                Cell::Raw(text) => match typed(text, (self.known)(&device, measurement)) {
+                    Some(found) => found,
+                    None => {
+                        self.leave_out(format!(
+                            "{device}.{measurement}: {text:?} of no known type"
+                        ));
+                        continue;
+                    }
+                },
+            };
+            columns.push(PointsColumn { measurement, data_type, points: vec![(row.time, value)] });
+        }
+        let is_aligned = row.aligned || database.is_some();
+        self.insert(Points { device, is_aligned, columns });
+    }
+
+    /// Leaves out what no TsFile can hold: a flush that fails for good would hold all up.
+    fn insert(&mut self, mut points: Points<'a>) {
+        let is_name = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
+        let is_device = match &points.device {
+            Device::Tree { path } => is_name(path),
+            Device::Table { database, segments } => {
+                is_name(database)
+                    && segments.0.len() <= TAGS_MAX
+                    && points.device.table_name().is_some_and(is_name)
+                    && segments.0.iter().flatten().all(|it| it.len() <= NAME_BYTES_MAX)
+            }
+        };
+        let mut left_out = Vec::new();
+        points.columns.retain(|column| {
+            let is_kept = is_device && is_name(column.measurement);
+            if !is_kept {
+                left_out.push(format!("{} points of a name of no file", column.points.len()));
+            }
+            is_kept
+        });
+        self.actions.left_out.append(&mut left_out);
+        // a column twice: the later one counts where both have a value, as with rows
+        self.actions.list.push(Action::Insert(points));
+    }
+
+    fn delete(&mut self, delete: &DeleteData<'a>) {
+        let times = TimeRange { start: delete.start_time, end: delete.end_time };
+        if times.start > times.end {
+            return;
+        }
+        for path in &delete.paths {
+            let patterns = match &path.kind {
+                PathKind::Aligned { nodes, measurements, .. } => {
+                    let device = nodes.iter().collect::<Vec<_>>().join(".");
+                    measurements.iter().map(|name| format!("{device}.{name}")).collect()
+                }
+                _ => vec![path.full_path()],
+            };
+            for pattern in patterns {
+                match Tombstone::of_pattern(self.precedence, &pattern, times) {
+                    Some(deletion) => self.actions.list.push(Action::Delete(deletion)),
+                    None => self.leave_out(format!("deletion of {pattern:.100}")),
+                }
+            }
+        }
+    }
+
+    fn relational_delete(&mut self, delete: &RelationalDelete<'a>) {
+        for entry in &delete.entries {
+            let mut raw = Vec::new();
+            entry.encode(&mut Writer::new(&mut raw), ());
+            match Tombstone::of_entry(self.precedence, delete.database, &raw) {
+                Some(deletion) => self.actions.list.push(Action::Delete(deletion)),
+                None if entry.start_time > entry.end_time => (),
+                None => self.leave_out(String::from("deletion of a form that is not known")),
+            }
+        }
+    }
+}
+
+/// A tag as text.
+fn text_of(value: ValueRef<'_>) -> Box<str> {
+    match value {
+        ValueRef::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        ValueRef::Boolean(value) => value.to_string().into(),
+        ValueRef::Int32(value) => value.to_string().into(),
+        ValueRef::Int64(value) => value.to_string().into(),
+        ValueRef::Float(value) => value.to_string().into(),
+        ValueRef::Double(value) => value.to_string().into(),
+    }
+}
+
+/// The value of a text that came without a type: that of the series, or what IoTDB takes such texts
+/// for (`boolean_string_infer_type` and the like).
+fn typed(text: &str, known: Option<DataType>) -> Option<(DataType, ValueRef<'_>)> {
+    let is_boolean = text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false");
+    let data_type = known.unwrap_or_else(|| match text.parse::<f64>() {
+        _ if is_boolean => DataType::Boolean,
+        Ok(_) => DataType::Double,
+        Err(_) => DataType::Text,
+    });
+    let unquoted = || {
+        let inside = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+        inside('\'').or_else(|| inside('"')).unwrap_or(text)
+    };
+    let value = match data_type {
+        DataType::Boolean if is_boolean => ValueRef::Boolean(text.eq_ignore_ascii_case("true")),
+        DataType::Boolean => ValueRef::Boolean(text.parse::<i32>().ok()? != 0),
+        DataType::Int32 => ValueRef::Int32(text.parse().ok()?),
+        DataType::Int64 | DataType::Timestamp => ValueRef::Int64(text.parse().ok()?),
+        DataType::Float => ValueRef::Float(text.parse().ok()?),
+        DataType::Double => ValueRef::Double(text.parse().ok()?),
+        DataType::Date => ValueRef::Int32(text.replace('-', "").parse().ok()?),
+        _ => ValueRef::Bytes(unquoted().as_bytes()),
+    };
+    Some((data_type, value))
+}

@@ -1,0 +1,318 @@
+//! The catalog: which layers and deletions there are, and how far the spool is taken in. A journal;
+//! one record is one change, so that it is there whole or not at all.
+//!
+//! | kind | record |
+//! |---|---|
+//! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then four lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64) |
+//! | 2 | spool: id 16 bytes, base i64 |
+//! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
+//! | 4 | table: database, name, i32 count of tags, their names |
+//! | 5 | horizon i64: what is before it has expired |
+//!
+//! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+use tidegate_codec::Writer;
+use tidegate_durable::FileName;
+use tidegate_durable::Journal;
+use tidegate_durable::JournalRecord;
+use tidegate_durable::Storage;
+use tidegate_model::Precision;
+
+use crate::StoreError;
+use crate::layer::Layer;
+use crate::layer::TEXT_BYTES_MAX;
+use crate::layer::code;
+use crate::tombstone::Tombstone;
+
+const CHANGE: u8 = 1;
+const SPOOL: u8 = 2;
+const PRECISION: u8 = 3;
+const TABLE: u8 = 4;
+const HORIZON: u8 = 5;
+
+/// The journal is written anew once it is this long, and several times as long as what counts.
+const REWRITE_BYTES_MIN: u64 = 1 << 20;
+const REWRITE_FACTOR: u64 = 4;
+
+/// Name of the journal in the root of a store.
+pub(crate) const CATALOG: &str = "catalog";
+
+/// One change, which is there whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// Everything up to this number of the spool is durable in the store.
+    pub(crate) position: u64,
+    /// An item behind the position that is durable, too.
+    pub(crate) done: Option<u64>,
+    pub(crate) added: Vec<Layer>,
+    pub(crate) removed: Vec<u64>,
+    pub(crate) deletions: Vec<Tombstone>,
+    /// Precedences of deletions that concern nothing any more.
+    pub(crate) forgotten: Vec<u64>,
+}
+
+/// A table and its tags.
+pub(crate) type TableName = (Box<str>, Box<str>);
+
+/// What the catalog says.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) layers: BTreeMap<u64, Layer>,
+    pub(crate) deletions: Vec<Tombstone>,
+    pub(crate) position: u64,
+    /// Items behind the position that are durable.
+    pub(crate) done: BTreeSet<u64>,
+    pub(crate) next_id: u64,
+    pub(crate) spool: Option<([u8; 16], u64)>,
+    pub(crate) precision: Option<Precision>,
+    /// Names of the tags of each table.
+    pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
+    /// What is before this time has expired.
+    pub(crate) horizon: i64,
+    /// The greatest precedence that was given.
+    pub(crate) precedence: u64,
+}
+
+/// The catalog of one store.
+#[derive(Debug)]
+pub(crate) struct Catalog<S: Storage> {
+    journal: Journal<S>,
+    state: State,
+    /// Length of the journal when it was written anew.
+    base_bytes: u64,
+}
+
+impl<S: Storage> Catalog<S> {
+    /// Opens the catalog in the root of a store, or makes it.
+    pub(crate) fn open(root: S, salt: u32) -> Result<Self, StoreError> {
+        let name = FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"));
+        // before anything is written: a damaged one stays as it is
+        if let Some(found) = Journal::inspect(&root, &name)?
+            && let Some(damage) = found.damage.first()
+        {
+            return Err(StoreError::CatalogDamaged(*damage));
+        }
+        let (journal, found) = Journal::open(root, name, salt)?;
+        let mut state = State::default();
+        for record in &found.records {
+            state.replay(record).map_err(StoreError::CatalogRecord)?;
+        }
+        let base_bytes = journal.bytes();
+        Ok(Self { journal, state, base_bytes })
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a change; durable on return.
+    pub(crate) fn change(&mut self, change: &Change) -> Result<(), StoreError> {
+        let next_id = change.added.iter().map(|layer| layer.id.saturating_add(1)).max();
+        let next_id = next_id.unwrap_or(0).max(self.state.next_id);
+        self.append(CHANGE, &encode_change(change, next_id))
+    }
+
+    /// Remembers which spool the numbers are of.
+    pub(crate) fn set_spool(&mut self, id: [u8; 16], base: u64) -> Result<(), StoreError> {
+        self.append(SPOOL, &encode_spool(id, base))
+    }
+
+    /// Remembers the unit of times.
+    pub(crate) fn set_precision(&mut self, precision: Precision) -> Result<(), StoreError> {
+        self.append(PRECISION, &[precision_code(precision)])
+    }
+
+    /// Remembers the tags of a table.
+    pub(crate) fn set_table(
+        &mut self,
+        table: &TableName,
+        tags: &[Box<str>],
+    ) -> Result<(), StoreError> {
+        self.append(TABLE, &encode_table(table, tags))
+    }
+
+    /// Remembers what has expired.
+    pub(crate) fn set_horizon(&mut self, horizon: i64) -> Result<(), StoreError> {
+        self.append(HORIZON, &horizon.to_be_bytes())
+    }
+
+    /// The record counts, and is durable, on return. Where there is no room for it nothing has
+    /// changed.
+    fn append(&mut self, kind: u8, bytes: &[u8]) -> Result<(), StoreError> {
+        self.journal.append(kind, bytes)?;
+        self.journal.sync()?;
+        let record = JournalRecord { kind, bytes: bytes.to_vec() };
+        self.state.replay(&record).map_err(StoreError::CatalogRecord)?;
+        let due = self.base_bytes.saturating_mul(REWRITE_FACTOR).max(REWRITE_BYTES_MIN);
+        if self.journal.bytes() > due {
+            match self.journal.rewrite(self.state.records()) {
+                // what is there stays good
+                Err(error) if !error.is_fatal() => (),
+                outcome => outcome?,
+            }
+            self.base_bytes = self.journal.bytes();
+        }
+        Ok(())
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            layers: BTreeMap::new(),
+            deletions: Vec::new(),
+            position: 0,
+            done: BTreeSet::new(),
+            next_id: 0,
+            spool: None,
+            precision: None,
+            tables: BTreeMap::new(),
+            horizon: i64::MIN,
+            precedence: 0,
+        }
+    }
+}
+
+impl State {
+    fn replay(&mut self, record: &JournalRecord) -> Result<(), Error> {
+        let mut reader = Reader::new(&record.bytes);
+        match record.kind {
+            CHANGE => self.replay_change(&mut reader)?,
+            SPOOL => {
+                let mut id = [0; 16];
+                id.copy_from_slice(reader.take(16, "id of a spool")?);
+                let base = reader.i64("base of a spool")?.cast_unsigned();
+                if self.spool.is_none_or(|(known, _)| known != id) {
+                    (self.position, self.done) = (0, BTreeSet::new());
+                }
+                self.spool = Some((id, base));
+                self.precedence = self.precedence.max(base);
+            }
+            PRECISION => {
+                self.precision = Some(code(&mut reader, "precision, 0 to 2", precision_of)?);
+            }
+            TABLE => {
+                let database = reader.str("database of a table", TEXT_BYTES_MAX)?.into();
+                let table = reader.str("name of a table", TEXT_BYTES_MAX)?.into();
+                let mut tags = Vec::new();
+                for _ in 0..reader.count("number of tags", 4)? {
+                    tags.push(reader.str("name of a tag", TEXT_BYTES_MAX)?.into());
+                }
+                self.tables.insert((database, table), tags);
+            }
+            HORIZON => self.horizon = self.horizon.max(reader.i64("horizon")?),
+            found => {
+                let expected = "a record of the catalog of kind 1 to 5";
+                return Err(Error::Value { offset: 0, expected, found: found.into() });
+            }
+        }
+        reader.finish()
+    }
+
+    fn replay_change(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        self.position = reader.i64("position")?.cast_unsigned();
+        let done = reader.i64("number of an item")?;
+        self.done.extend(u64::try_from(done).ok());
+        self.done = self.done.split_off(&self.position.saturating_add(1));
+        self.next_id = reader.i64("next id")?.cast_unsigned();
+        for _ in 0..reader.count("number of layers", 8)? {
+            let layer = Layer::decode(reader)?;
+            self.precedence = self.precedence.max(layer.precedence);
+            let id = layer.id;
+            assert!(self.layers.insert(id, layer).is_none(), "layer {id} comes twice");
+        }
+        for _ in 0..reader.count("number of layers removed", 8)? {
+            self.layers.remove(&reader.i64("number of a layer")?.cast_unsigned());
+        }
+        for _ in 0..reader.count("number of deletions", 16)? {
+            let deletion = Tombstone::decode(reader)?;
+            self.precedence = self.precedence.max(deletion.precedence);
+            self.deletions.push(deletion);
+        }
+        for _ in 0..reader.count("number of deletions forgotten", 8)? {
+            let precedence = reader.i64("precedence of a deletion")?.cast_unsigned();
+            self.deletions.retain(|deletion| deletion.precedence != precedence);
+        }
+        Ok(())
+    }
+
+    /// What a journal that says this and nothing else holds.
+    fn records(&self) -> Vec<(u8, Vec<u8>)> {
+        let mut records = Vec::new();
+        if let Some(precision) = self.precision {
+            records.push((PRECISION, vec![precision_code(precision)]));
+        }
+        if let Some((id, base)) = self.spool {
+            records.push((SPOOL, encode_spool(id, base)));
+        }
+        records.push((HORIZON, self.horizon.to_be_bytes().to_vec()));
+        for (table, tags) in &self.tables {
+            records.push((TABLE, encode_table(table, tags)));
+        }
+        let position = self.position;
+        let mut change = |change: Change| {
+            records.push((CHANGE, encode_change(&Change { position, ..change }, self.next_id)));
+        };
+        for done in &self.done {
+            change(Change { done: Some(*done), ..Change::default() });
+        }
+        for layer in self.layers.values() {
+            change(Change { added: vec![layer.clone()], ..Change::default() });
+        }
+        for deletion in &self.deletions {
+            change(Change { deletions: vec![deletion.clone()], ..Change::default() });
+        }
+        change(Change::default());
+        records
+    }
+}
+
+fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.i64(change.position.cast_signed());
+    writer.i64(change.done.map_or(-1, u64::cast_signed));
+    writer.i64(next_id.cast_signed());
+    writer.length(change.added.len());
+    change.added.iter().for_each(|layer| layer.encode(&mut writer));
+    writer.length(change.removed.len());
+    change.removed.iter().for_each(|id| writer.i64(id.cast_signed()));
+    writer.length(change.deletions.len());
+    change.deletions.iter().for_each(|deletion| deletion.encode(&mut writer));
+    writer.length(change.forgotten.len());
+    change.forgotten.iter().for_each(|precedence| writer.i64(precedence.cast_signed()));
+    bytes
+}
+
+fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
+    let mut bytes = id.to_vec();
+    bytes.extend_from_slice(&base.to_be_bytes());
+    bytes
+}
+
+fn encode_table((database, table): &TableName, tags: &[Box<str>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.str(database);
+    writer.str(table);
+    writer.length(tags.len());
+    tags.iter().for_each(|tag| writer.str(tag));
+    bytes
+}
+
+fn precision_code(precision: Precision) -> u8 {
+    match precision {
+        Precision::Ms => 0,
+        Precision::Us => 1,
+        Precision::Ns => 2,
+    }
+}
+
+fn precision_of(code: u8) -> Option<Precision> {
+    [Precision::Ms, Precision::Us, Precision::Ns].into_iter().find(|it| precision_code(*it) == code)
+}

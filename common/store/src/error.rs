@@ -1,0 +1,141 @@
+//! What can go wrong with a store, and which of it may pass.
+
+use core::fmt;
+use std::io;
+
+use tidegate_durable::JournalDamage;
+use tidegate_durable::OpenError;
+use tidegate_durable::WriteError;
+use tidegate_model::Precision;
+use tidegate_tsfile::ReadError;
+use tidegate_wire::request::RequestError;
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Records of the catalog were durable and are damaged. Nothing is opened, since what they said
+    /// of files is not known.
+    CatalogDamaged(JournalDamage),
+    /// A record of the catalog that this release does not understand.
+    CatalogRecord(tidegate_codec::Error),
+    /// A file or directory.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// With what.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The catalog could not be opened.
+    Open(OpenError),
+    /// Times of another unit than those that are there.
+    Precision {
+        /// That of the store.
+        expected: Precision,
+        /// That of the sender.
+        found: Precision,
+    },
+    /// A TsFile of the store could not be read.
+    Read {
+        /// Its place below the store's directory.
+        file: String,
+        /// Why not.
+        source: ReadError,
+    },
+    /// A request that cannot be read; it will not become better.
+    Request(RequestError),
+    /// The catalog could not be written.
+    Write(WriteError),
+    /// A TsFile could not be written.
+    WriteFile {
+        /// Its place below the store's directory.
+        file: String,
+        /// Why not.
+        source: tidegate_tsfile::WriteError,
+    },
+}
+
+impl StoreError {
+    /// Whether there was no room, and the same may be tried again on this store.
+    ///
+    /// After anything else that is not [`is_of_item`](Self::is_of_item) the store is to be opened
+    /// anew.
+    pub fn is_full(&self) -> bool {
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Write(error) => !error.is_fatal(),
+            Self::WriteFile { source: tidegate_tsfile::WriteError::Io { source, .. }, .. } => {
+                is_full(source)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is the item that is wrong, and the store as it was before.
+    pub fn is_of_item(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Precision { .. })
+    }
+
+    pub(crate) fn io(
+        doing: &'static str,
+        what: impl fmt::Display,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let what = what.to_string();
+        move |source| Self::Io { doing, what, source }
+    }
+}
+
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CatalogDamaged(damage) => {
+                write!(f, "store: expected a whole catalog, but found: {damage}")
+            }
+            Self::CatalogRecord(error) => write!(f, "store: record of the catalog: {error}"),
+            Self::Io { doing, what, source } => write!(f, "store: cannot {doing} {what}: {source}"),
+            Self::Open(error) => write!(f, "store: catalog: {error}"),
+            Self::Precision { expected, found } => write!(
+                f,
+                "store: expected times in {}, but found {}",
+                expected.as_str(),
+                found.as_str()
+            ),
+            Self::Read { file, source } => write!(f, "store: {file}: {source}"),
+            Self::Request(error) => error.fmt(f),
+            Self::Write(error) => write!(f, "store: catalog: {error}"),
+            Self::WriteFile { file, source } => write!(f, "store: {file}: {source}"),
+        }
+    }
+}
+
+impl core::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::CatalogRecord(error) => Some(error),
+            Self::Io { source, .. } => Some(source),
+            Self::Open(error) => Some(error),
+            Self::Read { source, .. } => Some(source),
+            Self::Request(error) => Some(error),
+            Self::Write(error) => Some(error),
+            Self::WriteFile { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

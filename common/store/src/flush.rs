@@ -1,0 +1,154 @@
+//! Writes the rows in memory to files, one per folder and partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_model::DataType;
+use tidegate_tsfile::TimeRange;
+use tidegate_tsfile::TsFileVersion;
+
+use crate::Device;
+use crate::StoreError;
+use crate::build::Builder;
+use crate::build::table_schemas;
+use crate::catalog::Change;
+use crate::file::LayerFile;
+use crate::layer::LayerKind;
+use crate::memory::MemoryDevice;
+use crate::snapshot::Series;
+use crate::store::Store;
+use crate::store::folder_of;
+use crate::volume::Volume;
+
+/// Most files of one flush. Rows of more partitions share files: peers choose times, and must not
+/// choose how many files there are.
+const FILES_MAX: usize = 64;
+
+/// Devices of one file, each with the times that go into it.
+type Slices = BTreeMap<Device, TimeRange>;
+
+impl<V: Volume> Store<V> {
+    /// Writes the rows in memory to files; then everything that was given is durable here.
+    ///
+    /// In the middle of a record those of its rows that have come are written, and the position
+    /// stays before it.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        if self.memory.is_empty() {
+            return Ok(());
+        }
+        let memory = Arc::clone(&self.memory);
+        let mut written: Vec<LayerFile<V::Dir>> = Vec::new();
+        let mut next_id = self.catalog.state().next_id;
+        for ((folder, partition), slices) in self.slices() {
+            // Above everything that is here: what came after a row in memory does not meet it, or
+            // was done to it, but may have been merged with what does.
+            let precedence = self.memory_precedence.max(self.catalog.state().precedence);
+            let arrival_ms = self.memory_arrival_ms;
+            let mut layer = self.new_layer(LayerKind::Flushed, precedence, arrival_ms);
+            layer.id = next_id;
+            layer.database = slices.keys().next().and_then(Device::database).map(Box::from);
+            let others: Vec<_> = written.iter().map(|it| it.layer.clone()).collect();
+            layer.region = self.region_of(&folder, &others);
+            (layer.folder, layer.partition) = (folder.into(), partition);
+            self.name(&mut layer);
+            let found = slices.iter().filter_map(|(device, range)| {
+                Some((device, memory.devices().get(device)?, *range))
+            });
+            let devices: Vec<(&Device, &MemoryDevice, TimeRange)> = found.collect();
+            let named = devices.iter().map(|(device, rows, _)| (*device, series_of(rows)));
+            let tables = table_schemas(&self.catalog.state().tables, named);
+            let version = version_of(&devices);
+            let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
+            for (device, rows, times) in devices {
+                write_device(&mut builder, device, rows, times)?;
+            }
+            if let Some(layer) = builder.finish()? {
+                next_id = next_id.saturating_add(1);
+                written.push(layer);
+            }
+        }
+        let added = written.iter().map(|it| it.layer.clone()).collect();
+        let position = self.applied.max(self.catalog.state().position);
+        self.catalog.change(&Change { position, added, ..Change::default() })?;
+        written.into_iter().for_each(|layer| self.add_layer(layer));
+        self.memory = Arc::default();
+        (self.memory_precedence, self.memory_arrival_ms) = (0, 0);
+        Ok(())
+    }
+
+    /// Which rows go into which file.
+    fn slices(&self) -> BTreeMap<(String, i64), Slices> {
+        let mut files: BTreeMap<(String, i64), Slices> = BTreeMap::new();
+        for (device, rows) in self.memory.devices() {
+            let folder = folder_of(device);
+            let mut partitions = BTreeMap::new();
+            for time in rows.times() {
+                let point = TimeRange { start: time, end: time };
+                let own = partitions.entry(self.partition_of(time)).or_insert(point);
+                *own = own.union(point);
+            }
+            for (partition, range) in partitions {
+                files.entry((folder.clone(), partition)).or_default().insert(device.clone(), range);
+            }
+        }
+        if files.len() <= FILES_MAX {
+            return files;
+        }
+        let mut merged: BTreeMap<String, (i64, Slices)> = BTreeMap::new();
+        for ((folder, partition), slices) in files {
+            let (_, own) = merged.entry(folder).or_insert_with(|| (partition, Slices::new()));
+            for (device, range) in slices {
+                let times = own.entry(device).or_insert(range);
+                *times = times.union(range);
+            }
+        }
+        merged.into_iter().map(|(folder, (at, slices))| ((folder, at), slices)).collect()
+    }
+}
+
+fn series_of(rows: &MemoryDevice) -> Vec<Series> {
+    let series = rows.series.iter().map(|(measurement, series)| Series {
+        measurement: measurement.clone(),
+        data_type: series.data_type,
+        is_aligned: rows.is_aligned,
+    });
+    series.collect()
+}
+
+/// What IoTDB 1.x can read, too, where it has the model and the types.
+fn version_of(devices: &[(&Device, &MemoryDevice, TimeRange)]) -> TsFileVersion {
+    let is_new = |(device, rows, _): &(&Device, &MemoryDevice, TimeRange)| {
+        device.database().is_some()
+            || rows.series.values().any(|series| series.data_type == DataType::Object)
+    };
+    match devices.iter().any(is_new) {
+        true => TsFileVersion::V4,
+        false => TsFileVersion::V3,
+    }
+}
+
+fn write_device<V: Volume>(
+    builder: &mut Builder<V>,
+    device: &Device,
+    rows: &MemoryDevice,
+    times: TimeRange,
+) -> Result<(), StoreError> {
+    let series = series_of(rows);
+    if rows.is_aligned {
+        let names: Vec<&str> = series.iter().map(|series| &*series.measurement).collect();
+        let batch = rows.batch(&names, times);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        builder.device(device, &series)?;
+        return builder.write(&batch);
+    }
+    for series in &series {
+        let batch = rows.batch(&[&series.measurement], times);
+        if !batch.is_empty() {
+            builder.device(device, core::slice::from_ref(series))?;
+            builder.write(&batch)?;
+        }
+    }
+    Ok(())
+}

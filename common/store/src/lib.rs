@@ -1,0 +1,83 @@
+//! The embedded store: received files, rows and deletions of one origin as one set that can be read.
+//!
+//! ```text
+//! spool ──► Store::apply_request ──► memory ──flush──┐
+//!      └──► Store::apply_file ───────────────────────┴──► layers ──► Snapshot::scan
+//!                 deletions ──► catalog                      └─merge─┘
+//! ```
+//!
+//! - A **layer** is one TsFile. It has a *precedence*, and of two cells at one time that of the layer
+//!   with the greater one counts, if it is not null. A received file is a layer as it is: it is
+//!   linked into its place and never decoded.
+//! - **Precedence is order of arrival**: the number of the record in the spool. It equals the order
+//!   of (stream epoch, stream sequence) of a Tidegate sender, since a stream is one connection with
+//!   one item out at a time, an older connection of a stream is dropped before a newer one is
+//!   answered, and only whole suffixes are sent again, in their order. Different streams never have a
+//!   cell in common. What a file calls its version, and what any clock says, decides nothing.
+//! - A **deletion** has a precedence, too. It takes cells of every layer below it and of none above.
+//!   Rows in memory it takes at once. Deletions that came with a file concern that file alone.
+//! - **Memory** holds rows that are in no file yet. The spool is their log: it may let a record go
+//!   once [`Store::position`] has passed it, and gives it again after a crash. A record that is
+//!   given again changes nothing.
+//! - The **catalog** is a journal. One record of it is one change: layers in, layers out, deletions,
+//!   position. Files are synced before it speaks of them, and removed after it has stopped to. What
+//!   it does not speak of is removed at the next start.
+//! - A **series has one type**: that of the newest layer that has points of it which were not
+//!   deleted. Older values are converted where every one of them can be. Where they cannot they are
+//!   not rows of the series, and [`DeviceScan::hidden`] counts them and names their file; merging
+//!   leaves such files alone, so nothing is lost.
+//!
+//! The root of a store looks like a data directory of IoTDB, `data/unsequence/<database>/<region>/
+//! <partition>/<time>-<version>-<inner>-<cross>.tsfile` with its `.resource`. The version is the
+//! precedence, so that whoever reads it as IoTDB's comes to the same values. Of the tree model the
+//! folder is named after the first two nodes of the devices, since no sender says what the database
+//! is.
+//!
+//! [`Snapshot`] is the one seam of everything above. It gives columns in memory
+//! ([`Batch`](tidegate_tsfile::Batch)), not Arrow: to build Arrow takes minutes of CPU time, and the
+//! sender, which may read a store, needs none of it. Values, nulls and times lie as Arrow has them, so
+//! whoever exports converts a batch by copying buffers.
+//!
+//! Files are read with `pread`. They are not mapped: that would be unsafe code, which this workspace
+//! denies, and a damaged disk would end the process where it now is an error.
+
+// Tests may slice what they made themselves.
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
+mod aggregate;
+mod apply;
+mod build;
+mod catalog;
+mod columns;
+mod device;
+mod error;
+mod file;
+mod flush;
+mod layer;
+mod memory;
+mod merge;
+mod rows;
+mod snapshot;
+mod store;
+mod tombstone;
+mod volume;
+
+pub use aggregate::Aggregate;
+pub use device::Device;
+pub use error::StoreError;
+pub use layer::Layer;
+pub use layer::LayerKind;
+pub use rows::Rows;
+pub use snapshot::DeviceScan;
+pub use snapshot::Hidden;
+pub use snapshot::Pattern;
+pub use snapshot::Scan;
+pub use snapshot::Series;
+pub use snapshot::Snapshot;
+pub use store::Applied;
+pub use store::Options;
+pub use store::ReceivedFile;
+pub use store::Store;
+pub use volume::DirVolume;
+pub use volume::StoredFile;
+pub use volume::Volume;

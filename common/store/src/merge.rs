@@ -1,0 +1,251 @@
+//! Merges small files in the background, so that a year of rows does not leave a million of them.
+//!
+//! Layers of one folder and partition that follow one another in precedence become one, with the
+//! precedence of the newest and without what was deleted. No layer that lies between them in
+//! precedence may share a cell with them: it would have to hide some of their cells and be hidden by
+//! others. One record of the catalog takes the new one in and the old ones out; their files go
+//! afterwards, once nobody reads them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::TsFileVersion;
+
+use crate::Device;
+use crate::DeviceScan;
+use crate::Pattern;
+use crate::Scan;
+use crate::Series;
+use crate::Snapshot;
+use crate::StoreError;
+use crate::build::Builder;
+use crate::build::table_schemas;
+use crate::catalog::Change;
+use crate::file::LayerFile;
+use crate::layer::LayerKind;
+use crate::store::Store;
+use crate::volume::Volume;
+
+type Run<V> = Vec<Arc<LayerFile<<V as Volume>::Dir>>>;
+
+impl<V: Volume> Store<V> {
+    /// Merges one run of small files, if there is one; `true` if there may be more to do.
+    pub fn merge_once(&mut self) -> Result<bool, StoreError> {
+        self.remove_doomed()?;
+        let Some(run) = self.run() else { return Ok(false) };
+        self.merge(run)?;
+        self.remove_doomed()?;
+        Ok(true)
+    }
+
+    /// Layers to be merged: the first run of enough small ones.
+    fn run(&self) -> Option<Run<V>> {
+        let mut folders: BTreeMap<(&str, Option<&str>, i64), Run<V>> = BTreeMap::new();
+        for layer in &self.layers {
+            let it = &layer.layer;
+            let key = (&*it.folder, it.database.as_deref(), it.partition);
+            folders.entry(key).or_default().push(Arc::clone(layer));
+        }
+        self.options.merge_bytes.iter().find_map(|most_bytes| {
+            folders.values().find_map(|layers| self.run_in(layers, *most_bytes))
+        })
+    }
+
+    fn run_in(&self, layers: &Run<V>, most_bytes: u64) -> Option<Run<V>> {
+        let mut run: Run<V> = Vec::new();
+        for layer in layers {
+            let is_small = layer.layer.length_bytes < most_bytes
+                && !self.unmergeable.contains(&layer.layer.id);
+            let is_full = run.len() >= self.options.merge_files_max;
+            if is_small && !is_full && self.may_join(&run, layer) {
+                run.push(Arc::clone(layer));
+                continue;
+            }
+            if run.len() >= self.options.merge_files_min.max(2) {
+                return Some(run);
+            }
+            run.clear();
+            if is_small {
+                run.push(Arc::clone(layer));
+            }
+        }
+        (run.len() >= self.options.merge_files_min.max(2)).then_some(run)
+    }
+
+    /// Whether no layer between the run and this one shares a cell with the run.
+    fn may_join(&self, run: &Run<V>, layer: &LayerFile<V::Dir>) -> bool {
+        let Some(first) = run.first() else { return true };
+        let between = first.layer.precedence..=layer.layer.precedence;
+        let is_of_run = |id: u64| id == layer.layer.id || run.iter().any(|it| it.layer.id == id);
+        let mut others = self.layers.iter().filter(|other| {
+            between.contains(&other.layer.precedence) && !is_of_run(other.layer.id)
+        });
+        others.all(|other| {
+            let all = run.iter().map(|it| &**it).chain([layer]);
+            all.into_iter().all(|own| !own.overlaps(other))
+        })
+    }
+
+    fn merge(&mut self, run: Run<V>) -> Result<(), StoreError> {
+        let removed: Vec<u64> = run.iter().map(|layer| layer.layer.id).collect();
+        let Some(built) = self.build_merged(&run)? else {
+            // not again before something changes
+            self.unmergeable.extend(removed);
+            return Ok(());
+        };
+        let added = built.iter().map(|it| it.layer.clone()).collect();
+        let position = self.position();
+        let left: Vec<_> =
+            self.layers.iter().filter(|it| !removed.contains(&it.layer.id)).cloned().collect();
+        let forgotten = self.forgettable(&left, built.as_ref());
+        let change = Change { position, added, removed, forgotten, ..Change::default() };
+        self.catalog.change(&change)?;
+        self.layers = left;
+        if let Some(built) = built {
+            self.add_layer(built);
+        }
+        self.deletions = Arc::new(self.catalog.state().deletions.clone());
+        self.doomed.extend(run);
+        Ok(())
+    }
+
+    /// The layer that a run becomes: nothing if every row of it is deleted. `None` if it cannot be
+    /// one file: a series has two types in it, and one file has one.
+    fn build_merged(&self, run: &Run<V>) -> Result<Option<Option<LayerFile<V::Dir>>>, StoreError> {
+        let Some(newest) = run.last().map(|it| &it.layer) else { return Ok(None) };
+        let snapshot = Snapshot {
+            layers: run.clone(),
+            deletions: Arc::clone(&self.deletions),
+            memory: Arc::default(),
+            horizon: self.catalog.state().horizon,
+        };
+        let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
+        let scan = |device: &Device| Scan {
+            patterns: vec![Pattern::Device(device.clone())],
+            measurements: None,
+            times: i64::MIN..=i64::MAX,
+        };
+        let mut named = Vec::new();
+        for device in &devices {
+            let opened = snapshot.device(device, &scan(device))?;
+            if !opened.is_of_one_type() {
+                return Ok(None);
+            }
+            named.push((*device, opened.columns().to_vec()));
+        }
+        let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
+        let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
+        let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
+        let tables = table_schemas(&self.catalog.state().tables, named.into_iter());
+        let mut layer = self.new_layer(LayerKind::Merged, newest.precedence, newest.arrival_ms);
+        layer.lowest = run.iter().map(|it| it.layer.lowest).min().unwrap_or(newest.lowest);
+        (layer.database, layer.folder) = (newest.database.clone(), newest.folder.clone());
+        (layer.region, layer.partition) = (newest.region, newest.partition);
+        let merges = run.iter().map(|it| it.layer.merges).max().unwrap_or(0);
+        layer.merges = merges.saturating_add(1);
+        self.name(&mut layer);
+        let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
+        for device in devices {
+            write_device(&mut builder, &snapshot.device(device, &scan(device))?)?;
+        }
+        builder.finish().map(Some)
+    }
+
+    /// Deletions that no layer is left for.
+    fn forgettable(
+        &self,
+        left: &[Arc<LayerFile<V::Dir>>],
+        built: Option<&LayerFile<V::Dir>>,
+    ) -> Vec<u64> {
+        let layers: Vec<_> = left.iter().map(|it| &**it).chain(built).collect();
+        let mut needed = BTreeSet::new();
+        let mut all = BTreeSet::new();
+        for deletion in &*self.deletions {
+            all.insert(deletion.precedence);
+            let is_felt = layers.iter().any(|it| {
+                it.layer.precedence < deletion.precedence
+                    && deletion.is_of(it.layer.database.as_deref())
+                    && it.layer.range.overlaps(deletion.times())
+                    && built.is_none_or(|built| built.layer.id != it.layer.id)
+            });
+            if is_felt {
+                needed.insert(deletion.precedence);
+            }
+        }
+        all.difference(&needed).copied().collect()
+    }
+
+    /// Removes layers all of whose rows are before a time, and hides the rows before it that are in
+    /// others.
+    ///
+    /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
+    pub fn expire(&mut self, horizon: i64) -> Result<(), StoreError> {
+        if horizon <= self.catalog.state().horizon {
+            return Ok(());
+        }
+        self.catalog.set_horizon(horizon)?;
+        let (gone, left): (Vec<_>, Vec<_>) =
+            self.layers.drain(..).partition(|it| it.layer.range.end < horizon);
+        self.layers = left;
+        if !gone.is_empty() {
+            let removed = gone.iter().map(|it| it.layer.id).collect();
+            let forgotten = self.forgettable(&self.layers, None);
+            let position = self.position();
+            let change = Change { position, removed, forgotten, ..Change::default() };
+            self.catalog.change(&change)?;
+            self.deletions = Arc::new(self.catalog.state().deletions.clone());
+            self.doomed.extend(gone);
+        }
+        self.remove_doomed()
+    }
+
+    /// Removes the oldest rows until the files take no more than `most_bytes`.
+    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
+        let mut ends: Vec<(i64, u64)> =
+            self.layers().map(|layer| (layer.range.end, layer.length_bytes)).collect();
+        ends.sort_unstable();
+        let mut total_bytes = ends.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
+        let mut horizon = i64::MIN;
+        for (end, bytes) in ends {
+            if total_bytes <= most_bytes {
+                break;
+            }
+            total_bytes = total_bytes.saturating_sub(bytes);
+            horizon = end.saturating_add(1);
+        }
+        self.expire(horizon)
+    }
+}
+
+/// Writes the rows of a device: column by column where they do not share their times, so that no
+/// more than one of them is held.
+fn write_device<V: Volume>(
+    builder: &mut Builder<V>,
+    device: &DeviceScan<V::Dir>,
+) -> Result<(), StoreError> {
+    let all = device.columns();
+    let mut batch = Batch::default();
+    let mut write = |columns: &[usize], series: &[Series]| {
+        let mut rows = device.rows_of(columns, device.times)?;
+        let mut is_begun = false;
+        while device.next_into(&mut rows, &mut batch)? {
+            if !is_begun {
+                builder.device(&device.device, series)?;
+                is_begun = true;
+            }
+            builder.write(&batch)?;
+        }
+        Ok::<_, StoreError>(())
+    };
+    if all.iter().any(|series| series.is_aligned) {
+        let columns: Vec<usize> = (0..all.len()).collect();
+        let aligned = |it: &Series| Series { is_aligned: true, ..it.clone() };
+        return write(&columns, &all.iter().map(aligned).collect::<Vec<_>>());
+    }
+    for (at, series) in all.iter().enumerate() {
+        write(&[at], core::slice::from_ref(series))?;
+    }
+    Ok(())
+}

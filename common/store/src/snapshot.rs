@@ -1,0 +1,472 @@
+//! What a store holds at one moment, for those that read. The one seam of everything above.
+//!
+//! A snapshot stays as it is while the store goes on: files that are merged away meanwhile are
+//! removed only when nobody reads them any more.
+
+use core::ops::RangeInclusive;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tidegate_durable::Storage;
+use tidegate_model::DataType;
+use tidegate_model::path;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::Cuts;
+use tidegate_tsfile::Selection;
+use tidegate_tsfile::SeriesKind;
+use tidegate_tsfile::SeriesMetadata;
+use tidegate_tsfile::TimeRange;
+
+use crate::Device;
+use crate::StoreError;
+use crate::columns::is_convertible;
+use crate::file::LayerFile;
+use crate::file::LayerTsFile;
+use crate::memory::Memory;
+use crate::memory::SharedMemory;
+use crate::rows::Group;
+use crate::rows::Origin;
+use crate::rows::Rows;
+use crate::rows::Source;
+use crate::tombstone::Tombstone;
+use crate::tombstone::cuts_of;
+
+/// Which series are wanted.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_enums)] // the two models, and one by name
+pub enum Pattern {
+    /// All series of one device.
+    Device(Device),
+    /// Series of the tree model whose full path matches, `*` for a node and `**` for any number.
+    Tree(Box<str>),
+    /// All series of a table.
+    Table {
+        /// The database.
+        database: Box<str>,
+        /// The table; `None` for all.
+        table: Option<Box<str>>,
+    },
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs)] // what a scan is
+pub struct Scan {
+    /// Series that match any of these.
+    pub patterns: Vec<Pattern>,
+    /// Only measurements with these names; `None` for all.
+    pub measurements: Option<Vec<Box<str>>>,
+    /// Times, both ends included.
+    pub times: RangeInclusive<i64>,
+}
+
+/// A series of a device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // what a series is
+pub struct Series {
+    /// Its measurement.
+    pub measurement: Box<str>,
+    /// Type of its values: that of the newest layer that has it.
+    pub data_type: DataType,
+    /// Whether it shares its times with others.
+    pub is_aligned: bool,
+}
+
+/// Points that cannot be shown as values of their series' type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // what is to be told of them
+pub struct Hidden {
+    /// Their measurement.
+    pub measurement: Box<str>,
+    /// Their own type.
+    pub data_type: DataType,
+    /// The file that has them, below the store's directory.
+    pub file: String,
+    /// How many.
+    pub n_points: u64,
+}
+
+/// What a store holds at one moment.
+#[derive(Debug)]
+pub struct Snapshot<S: Storage> {
+    /// By ascending precedence.
+    pub(crate) layers: Vec<Arc<LayerFile<S>>>,
+    pub(crate) deletions: Arc<Vec<Tombstone>>,
+    pub(crate) memory: SharedMemory,
+    /// What is before this time has expired.
+    pub(crate) horizon: i64,
+}
+
+impl<S: Storage> Snapshot<S> {
+    /// The devices that have matching series or may have, in order.
+    ///
+    /// Memory taken: their names.
+    pub fn devices(&self, patterns: &[Pattern]) -> Vec<Device> {
+        let in_files = self.layers.iter().flat_map(|layer| layer.extents.keys());
+        let all = in_files.chain(self.memory.devices().keys());
+        let mut found: BTreeSet<&Device> = BTreeSet::new();
+        for device in all {
+            if !found.contains(device) && patterns.iter().any(|it| it.may_mean(device)) {
+                found.insert(device);
+            }
+        }
+        found.into_iter().cloned().collect()
+    }
+
+    /// A device, ready to be read.
+    pub fn device(&self, device: &Device, scan: &Scan) -> Result<DeviceScan<S>, StoreError> {
+        let nodes = match device {
+            Device::Tree { path } => path::nodes(path),
+            Device::Table { .. } => Vec::new(),
+        };
+        let is_wanted = |measurement: &str| {
+            let named = scan.measurements.as_ref();
+            named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
+                && scan.patterns.iter().any(|it| it.means(device, &nodes, measurement))
+        };
+        let times =
+            TimeRange { start: (*scan.times.start()).max(self.horizon), end: *scan.times.end() };
+        DeviceScan::open(self, device, times, &is_wanted)
+    }
+
+    /// Gives the rows of all matching series to `take`, device by device, each in the order of
+    /// time, until it says `false`.
+    pub fn scan(
+        &self,
+        scan: &Scan,
+        take: &mut dyn FnMut(&Device, &[Series], &Batch) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for name in self.devices(&scan.patterns) {
+            let device = self.device(&name, scan)?;
+            let mut rows = device.rows()?;
+            while device.next_into(&mut rows, &mut batch)? {
+                if !take(&name, device.columns(), &batch) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cuts(&self, layer: &LayerFile<S>, device: &Device, measurements: &[&str]) -> Cuts {
+        let own = layer.layer.precedence;
+        let database = device.database();
+        let is_later = |it: &&Tombstone| it.precedence > own && it.is_of(database);
+        let later = self.deletions.iter().filter(is_later);
+        cuts_of(&layer.entries, later, &device_id(device), measurements)
+    }
+}
+
+/// A device by the name that deletions compare.
+pub(crate) fn device_id(device: &Device) -> tidegate_tsfile::DeviceId {
+    device.id(tidegate_tsfile::TsFileVersion::V4)
+}
+
+impl Pattern {
+    /// Whether a series of this device may match.
+    fn may_mean(&self, device: &Device) -> bool {
+        match (self, device) {
+            (Self::Device(wanted), device) => wanted == device,
+            (Self::Tree(pattern), Device::Tree { path }) => {
+                path::measurement_pattern(&path::nodes(pattern), &path::nodes(path)).is_some()
+            }
+            (Self::Table { database, table }, device) => {
+                device.database() == Some(&**database)
+                    && table.as_deref().is_none_or(|table| device.table_name() == Some(table))
+            }
+            _ => false,
+        }
+    }
+
+    fn means(&self, device: &Device, nodes: &[&str], measurement: &str) -> bool {
+        match (self, device) {
+            (Self::Tree(pattern), Device::Tree { .. }) => {
+                let own = path::nodes(pattern);
+                let wanted = path::measurement_pattern(&own, nodes);
+                wanted.is_some_and(|wanted| path::matches(&[wanted], &[measurement]))
+            }
+            _ => self.may_mean(device),
+        }
+    }
+}
+
+/// What one layer has of a device.
+#[derive(Debug)]
+pub(crate) struct Part<S: Storage> {
+    pub(crate) file: Arc<LayerTsFile<S>>,
+    pub(crate) layer: Arc<LayerFile<S>>,
+    /// The time column of an aligned device.
+    time: Option<SeriesMetadata>,
+    /// Its series, each with its place among the columns of the scan.
+    pub(crate) series: Vec<(usize, SeriesMetadata)>,
+    /// What is deleted, for the series in their order.
+    pub(crate) cuts: Cuts,
+}
+
+/// A device, ready to be read.
+#[derive(Debug)]
+pub struct DeviceScan<S: Storage> {
+    pub(crate) device: Device,
+    pub(crate) times: TimeRange,
+    pub(crate) columns: Vec<Series>,
+    /// By ascending precedence.
+    pub(crate) parts: Vec<Part<S>>,
+    pub(crate) memory: Arc<Memory>,
+    hidden: Vec<Hidden>,
+}
+
+impl<S: Storage> DeviceScan<S> {
+    fn open(
+        snapshot: &Snapshot<S>,
+        device: &Device,
+        times: TimeRange,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, StoreError> {
+        let mut found = Vec::new();
+        // of each measurement the type and form of its newest layer
+        let mut known: BTreeMap<Box<str>, (DataType, bool)> = BTreeMap::new();
+        for layer in &snapshot.layers {
+            let range = layer.range_of(device);
+            if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
+                continue;
+            }
+            let Some((file, time, series)) = series_of(layer, device, is_wanted)? else { continue };
+            let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
+            let cuts = snapshot.cuts(layer, device, &names);
+            for (at, series) in series.iter().enumerate() {
+                if let Some(data_type) = series.data_type
+                    && !is_all_cut(&cuts, at, series)
+                {
+                    known.insert(series.measurement.clone(), (data_type, time.is_some()));
+                }
+            }
+            found.push((Arc::clone(layer), file, time, series, cuts));
+        }
+        if let Some(rows) = snapshot.memory.devices().get(device)
+            && rows.range().overlaps(times)
+        {
+            for (name, series) in rows.series.iter().filter(|(name, _)| is_wanted(name)) {
+                known.insert(name.clone(), (series.data_type, rows.is_aligned));
+            }
+        }
+        let columns = known.into_iter().map(|(measurement, (data_type, is_aligned))| Series {
+            measurement,
+            data_type,
+            is_aligned,
+        });
+        let memory = Arc::clone(&snapshot.memory);
+        let (device, columns) = (device.clone(), columns.collect());
+        let mut scan =
+            Self { device, times, columns, parts: Vec::new(), memory, hidden: Vec::new() };
+        for (layer, file, time, series, cuts) in found {
+            scan.take_part(layer, file, time, series, cuts);
+        }
+        Ok(scan)
+    }
+
+    /// Takes in what a layer has, as far as it can be shown.
+    fn take_part(
+        &mut self,
+        layer: Arc<LayerFile<S>>,
+        file: Arc<LayerTsFile<S>>,
+        time: Option<SeriesMetadata>,
+        series: Vec<SeriesMetadata>,
+        cuts: Cuts,
+    ) {
+        let mut kept = Vec::new();
+        let mut kept_cuts = Cuts { rows: cuts.rows.clone(), columns: Vec::new() };
+        for (at, series) in series.into_iter().enumerate() {
+            let Some(own) = series.data_type.filter(|_| !is_all_cut(&cuts, at, &series)) else {
+                continue;
+            };
+            let place = self.columns.binary_search_by(|it| it.measurement.cmp(&series.measurement));
+            let column = place.ok().and_then(|place| Some((place, self.columns.get(place)?)));
+            let Some((place, column)) = column else { continue };
+            if is_convertible(own, column.data_type) {
+                kept.push((place, series));
+                kept_cuts.columns.push(cuts.columns.get(at).cloned().unwrap_or_default());
+                continue;
+            }
+            self.hidden.push(Hidden {
+                measurement: series.measurement.clone(),
+                data_type: own,
+                file: layer.layer.path(),
+                n_points: series.statistics.count.into(),
+            });
+        }
+        if !kept.is_empty() {
+            self.parts.push(Part { file, layer, time, series: kept, cuts: kept_cuts });
+        }
+    }
+
+    /// The columns of the rows, sorted by measurement.
+    pub fn columns(&self) -> &[Series] {
+        &self.columns
+    }
+
+    /// Points within the times that cannot be shown, since their series has another type now.
+    pub fn hidden(&self) -> &[Hidden] {
+        &self.hidden
+    }
+
+    /// Whether every value is of its series' type as it stands in its file.
+    pub(crate) fn is_of_one_type(&self) -> bool {
+        let mut series = self.parts.iter().flat_map(|part| &part.series);
+        self.hidden.is_empty()
+            && series.all(|(place, series)| {
+                let column = self.columns.get(*place);
+                column.is_none_or(|column| series.data_type == Some(column.data_type))
+            })
+    }
+
+    /// Its rows, to be fetched by [`next_into`](Self::next_into).
+    pub fn rows(&self) -> Result<Rows<'_, S::File>, StoreError> {
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        self.rows_of(&all, self.times)
+    }
+
+    /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
+    pub fn next_into(
+        &self,
+        rows: &mut Rows<'_, S::File>,
+        batch: &mut Batch,
+    ) -> Result<bool, StoreError> {
+        let file = || format!("files of {}", self.device);
+        rows.advance(batch).map_err(|source| StoreError::Read { file: file(), source })
+    }
+
+    /// Rows of some columns within some of the times.
+    pub(crate) fn rows_of(
+        &self,
+        wanted: &[usize],
+        times: TimeRange,
+    ) -> Result<Rows<'_, S::File>, StoreError> {
+        let data_type = |at: &usize| self.columns.get(*at).map(|column| column.data_type);
+        let types: Vec<DataType> = wanted.iter().filter_map(data_type).collect();
+        let memory = self.memory.devices().get(&self.device);
+        let is_together = self.parts.iter().any(|part| part.time.is_some())
+            || memory.is_some_and(|memory| memory.is_aligned);
+        let places: Vec<Vec<usize>> = match is_together {
+            true => vec![(0..wanted.len()).collect()],
+            false => (0..wanted.len()).map(|at| vec![at]).collect(),
+        };
+        let mut groups = Vec::new();
+        for columns in places {
+            let wanted: Vec<usize> =
+                columns.iter().filter_map(|at| wanted.get(*at).copied()).collect();
+            let types = wanted.iter().filter_map(data_type).collect();
+            let mut sources = Vec::new();
+            for part in &self.parts {
+                part.sources(&wanted, times, &mut sources)?;
+            }
+            sources.extend(self.memory_source(&wanted, times));
+            groups.push(Group { columns, types, sources });
+        }
+        Ok(Rows::new(groups, types))
+    }
+
+    fn memory_source<'s>(&self, wanted: &[usize], times: TimeRange) -> Option<Source<'s, S::File>> {
+        let device = self.memory.devices().get(&self.device)?;
+        let mut names = Vec::new();
+        let places = wanted.iter().map(|at| {
+            let name = &*self.columns.get(*at)?.measurement;
+            device.series.contains_key(name).then(|| {
+                names.push(name);
+                names.len().saturating_sub(1)
+            })
+        });
+        let places: Vec<_> = places.collect();
+        let batch = device.batch(&names, times);
+        let start = *batch.times.first()?;
+        Some(Source::new(Origin::Memory(Some(batch)), places, start))
+    }
+}
+
+impl<S: Storage> Part<S> {
+    fn sources<'s>(
+        &'s self,
+        wanted: &[usize],
+        times: TimeRange,
+        sources: &mut Vec<Source<'s, S::File>>,
+    ) -> Result<(), StoreError> {
+        let own = |at: &usize| self.series.iter().position(|(place, _)| place == at);
+        let found: Vec<Option<usize>> = wanted.iter().map(own).collect();
+        let chosen: Vec<usize> = found.iter().flatten().copied().collect();
+        let unread = |source| self.layer.unread(source);
+        let cut = |own: &usize| self.cuts.columns.get(*own).cloned().unwrap_or_default();
+        let selection = |chosen: &[usize]| {
+            let mut selection = Selection::of_times(times.start..=times.end);
+            let columns = chosen.iter().map(cut).collect();
+            selection.cuts = Cuts { rows: self.cuts.rows.clone(), columns };
+            selection
+        };
+        let series = |own: &usize| self.series.get(*own).map(|(_, series)| series);
+        if let Some(time) = self.time.as_ref().filter(|_| !chosen.is_empty()) {
+            let columns: Vec<SeriesMetadata> = chosen.iter().filter_map(series).cloned().collect();
+            let selection = selection(&chosen);
+            let rows = self.file.aligned_rows(time, &columns, selection).map_err(unread)?;
+            let mut next = 0usize..;
+            let places = found.iter().map(|own| own.and_then(|_| next.next())).collect();
+            let start = time.statistics.start_time.max(times.start);
+            sources.push(Source::new(Origin::File(Box::new(rows)), places, start));
+            return Ok(());
+        }
+        for (column, own) in found.iter().enumerate() {
+            let Some((own, series)) = own.and_then(|own| Some((own, series(&own)?))) else {
+                continue;
+            };
+            let rows = self.file.rows(series, selection(&[own])).map_err(unread)?;
+            let places = (0..wanted.len()).map(|at| (at == column).then_some(0)).collect();
+            let start = series.statistics.start_time.max(times.start);
+            sources.push(Source::new(Origin::File(Box::new(rows)), places, start));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of the series at `own` within these times is deleted.
+    pub(crate) fn is_whole(&self, own: usize, range: TimeRange) -> bool {
+        let columns = self.cuts.columns.get(own).map_or(&[][..], Vec::as_slice);
+        self.cuts.rows.iter().chain(columns).all(|cut| {
+            let cut = TimeRange { start: *cut.times.start(), end: *cut.times.end() };
+            !cut.overlaps(range)
+        })
+    }
+}
+
+/// Whether deletions have taken every point of a series.
+fn is_all_cut(cuts: &Cuts, at: usize, series: &SeriesMetadata) -> bool {
+    let (start, end) = (series.statistics.start_time, series.statistics.end_time);
+    let own = cuts.columns.get(at).map_or(&[][..], Vec::as_slice);
+    cuts.rows.iter().chain(own).any(|cut| {
+        cut.before_offset == u64::MAX && *cut.times.start() <= start && *cut.times.end() >= end
+    })
+}
+
+/// The file, the time column if the device is aligned, and the wanted series with points.
+type Found<S> = (Arc<LayerTsFile<S>>, Option<SeriesMetadata>, Vec<SeriesMetadata>);
+
+fn series_of<S: Storage>(
+    layer: &LayerFile<S>,
+    device: &Device,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Option<Found<S>>, StoreError> {
+    let file = layer.file()?;
+    let unread = |source| layer.unread(source);
+    let Some(device) = file.find_device(&device.id(file.version())).map_err(unread)? else {
+        return Ok(None);
+    };
+    let (mut time, mut found) = (None, Vec::new());
+    for series in file.series(&device).map_err(unread)? {
+        let series = series.map_err(unread)?;
+        match series.kind {
+            SeriesKind::Time => time = Some(series),
+            _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
+                found.push(series);
+            }
+            _ => (),
+        }
+    }
+    Ok(Some((file, time, found)))
+}

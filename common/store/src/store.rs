@@ -1,0 +1,554 @@
+//! The store of one origin: takes in what the spool holds, record by record, and says how far.
+//!
+//! What it is given is durable in it once [`position`](Store::position) has passed it, and not
+//! before: until then the spool must keep it. After an error that is neither of an item nor of a full
+//! disk the store is to be opened anew.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_durable::FileName;
+use tidegate_durable::Storage;
+use tidegate_model::DataType;
+use tidegate_model::Precision;
+use tidegate_model::path;
+use tidegate_tsfile::Cuts;
+use tidegate_tsfile::Ending;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::TimeRange;
+use tidegate_tsfile::TsFile;
+use tidegate_wire::Payload;
+use tidegate_wire::request::Request;
+
+use crate::Device;
+use crate::Snapshot;
+use crate::StoreError;
+use crate::apply::Action;
+use crate::apply::Actions;
+use crate::build::finish_beside;
+use crate::catalog::Catalog;
+use crate::catalog::Change;
+use crate::catalog::State;
+use crate::catalog::TableName;
+use crate::file::Extents;
+use crate::file::LayerFile;
+use crate::file::extents_of;
+use crate::file::names_of;
+use crate::layer::Layer;
+use crate::layer::LayerKind;
+use crate::memory::Memory;
+use crate::memory::Points;
+use crate::snapshot::device_id;
+use crate::tombstone::Tombstone;
+use crate::tombstone::cuts_of;
+use crate::volume::Volume;
+
+/// How a store goes about its work.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Rows in memory are written to files when they take so much.
+    pub flush_bytes: usize,
+    /// Length of a partition in milliseconds: IoTDB's week.
+    pub partition_ms: i64,
+    /// Files below these lengths are merged with their like, each as soon as there are
+    /// [`merge_files_min`](Self::merge_files_min) in a row.
+    pub merge_bytes: Vec<u64>,
+    /// How many files of a kind are left alone.
+    pub merge_files_min: usize,
+    /// Most files that are merged at once.
+    pub merge_files_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            flush_bytes: 32 << 20,
+            partition_ms: 604_800_000,
+            merge_bytes: vec![1 << 20, 8 << 20, 64 << 20],
+            merge_files_min: 8,
+            merge_files_max: 32,
+        }
+    }
+}
+
+/// A file that was received, and lies where it was staged.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)] // what is known of it
+pub struct ReceivedFile<'p> {
+    /// The TsFile; synced.
+    pub ts_file: &'p Path,
+    /// Its deletions; synced.
+    pub mods: Option<(ModsKind, &'p Path)>,
+    /// Its database in the table model.
+    pub database: Option<&'p str>,
+}
+
+/// What became of an item.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[must_use]
+#[allow(clippy::exhaustive_structs)] // what is told of it
+pub struct Applied {
+    /// What of it is not in the store, and why: to be told to people.
+    pub left_out: Vec<String>,
+}
+
+/// The store of one origin.
+#[derive(Debug)]
+pub struct Store<V: Volume> {
+    pub(crate) volume: V,
+    pub(crate) options: Options,
+    pub(crate) catalog: Catalog<V::Dir>,
+    /// By ascending precedence.
+    pub(crate) layers: Vec<Arc<LayerFile<V::Dir>>>,
+    pub(crate) deletions: Arc<Vec<Tombstone>>,
+    pub(crate) memory: Arc<Memory>,
+    /// Of the newest row in memory.
+    pub(crate) memory_precedence: u64,
+    pub(crate) memory_arrival_ms: i64,
+    /// The last record that was given.
+    pub(crate) applied: u64,
+    /// Files that are no layers any more, and may still be read.
+    pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
+    /// Layers that could not be merged.
+    pub(crate) unmergeable: BTreeSet<u64>,
+}
+
+impl<V: Volume> Store<V> {
+    /// Opens the store of a volume, or makes one there.
+    ///
+    /// Removes files that the catalog does not speak of: an interrupted run has left them, and what
+    /// they held comes again.
+    pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
+        let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
+        let catalog = Catalog::open(root, salt)?;
+        let mut layers = Vec::new();
+        for layer in catalog.state().layers.values() {
+            let dir = volume.dir(&layer.directory());
+            let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+            layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
+        }
+        layers.sort_by_key(|layer| layer.layer.precedence);
+        let (deletions, applied) =
+            (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
+        let store = Self {
+            volume,
+            options,
+            catalog,
+            layers,
+            deletions,
+            memory: Arc::default(),
+            memory_precedence: 0,
+            memory_arrival_ms: 0,
+            applied,
+            doomed: Vec::new(),
+            unmergeable: BTreeSet::new(),
+        };
+        store.remove_leftovers()?;
+        Ok(store)
+    }
+
+    /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
+    /// behind everything that is here.
+    pub fn begin_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
+        let State { spool, precedence, .. } = self.catalog.state();
+        if spool.is_some_and(|(known, _)| known == id) {
+            return Ok(());
+        }
+        let base = *precedence;
+        self.catalog.set_spool(id, base)?;
+        self.applied = 0;
+        Ok(())
+    }
+
+    /// Says in which unit the times are; another one than before is refused.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<(), StoreError> {
+        match self.catalog.state().precision {
+            None => self.catalog.set_precision(precision),
+            Some(expected) if expected == precision => Ok(()),
+            Some(expected) => Err(StoreError::Precision { expected, found: precision }),
+        }
+    }
+
+    /// The unit of the times, if it is known.
+    pub fn precision(&self) -> Option<Precision> {
+        self.catalog.state().precision
+    }
+
+    /// Up to this record of the spool everything is durable here.
+    pub fn position(&self) -> u64 {
+        match self.memory.is_empty() {
+            true => self.applied.max(self.catalog.state().position),
+            false => self.catalog.state().position,
+        }
+    }
+
+    /// Takes in a record that has nothing for a store.
+    pub fn pass(&mut self, sequence: u64) {
+        self.applied = self.applied.max(sequence);
+    }
+
+    /// Takes in a request of rows or deletions.
+    ///
+    /// # Arguments
+    ///
+    /// - `sequence`: its number in the spool, greater than all before
+    /// - `request`: as on the wire
+    pub fn apply_request(
+        &mut self,
+        sequence: u64,
+        arrival_ms: i64,
+        request: &[u8],
+    ) -> Result<Applied, StoreError> {
+        if sequence <= self.catalog.state().position {
+            return Ok(Applied::default());
+        }
+        let inner;
+        let mut payload = Payload::decode(request).map_err(StoreError::Request)?;
+        if let Request::Compressed(compressed) = &payload.request {
+            inner = compressed.decompress(INFLATED_BYTES_MAX).map_err(StoreError::Request)?;
+            payload = Payload::decode(&inner).map_err(StoreError::Request)?;
+        }
+        let precedence = self.precedence_of(sequence);
+        let known = |device: &Device, name: &str| self.known_type(device, name);
+        let Actions { list, left_out } = Actions::of(&payload.request, precedence, &known);
+        let mut deletions = Vec::new();
+        for action in list {
+            match action {
+                Action::Delete(deletion) => deletions.push(deletion),
+                Action::Insert(points) => self.insert(&points, precedence, arrival_ms)?,
+                Action::Table { database, table, tags } => {
+                    self.name_tags((database.into(), table.into()), &tags)?;
+                }
+            }
+        }
+        if !deletions.is_empty() {
+            self.delete(sequence, deletions)?;
+        }
+        self.applied = self.applied.max(sequence);
+        if self.memory.bytes() >= self.options.flush_bytes {
+            self.flush()?;
+        }
+        Ok(Applied { left_out })
+    }
+
+    /// Takes in a file. It stays where it is; once this has returned it may be removed there.
+    pub fn apply_file(
+        &mut self,
+        sequence: u64,
+        arrival_ms: i64,
+        file: &ReceivedFile<'_>,
+    ) -> Result<Applied, StoreError> {
+        let state = self.catalog.state();
+        if sequence <= state.position || state.done.contains(&sequence) {
+            self.applied = self.applied.max(sequence);
+            return Ok(Applied::default());
+        }
+        let mut left_out = Vec::new();
+        let mut layer =
+            self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
+        layer.database = file.database.map(Box::from);
+        layer.mods = file.mods.map(|(kind, _)| kind);
+        if let Err(reason) = self.receive(sequence, layer, file, &mut left_out)? {
+            left_out.push(reason);
+        }
+        self.applied = self.applied.max(sequence);
+        Ok(Applied { left_out })
+    }
+
+    /// What is in the store now.
+    pub fn snapshot(&self) -> Snapshot<V::Dir> {
+        Snapshot {
+            layers: self.layers.clone(),
+            deletions: Arc::clone(&self.deletions),
+            memory: Arc::clone(&self.memory),
+            horizon: self.catalog.state().horizon,
+        }
+    }
+
+    /// The layers, by ascending precedence.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().map(|layer| &layer.layer)
+    }
+
+    /// How many points are in memory only.
+    pub fn n_points_in_memory(&self) -> u64 {
+        self.memory.n_points()
+    }
+
+    /// Receives a file; inside, why there is nothing in it for anybody.
+    fn receive(
+        &mut self,
+        sequence: u64,
+        mut layer: Layer,
+        file: &ReceivedFile<'_>,
+        left_out: &mut Vec<String>,
+    ) -> Result<Result<(), String>, StoreError> {
+        let shown = file.ts_file.display().to_string();
+        let staged = self.volume.open_elsewhere(file.ts_file);
+        let Some(staged) = staged.map_err(StoreError::io("open", &shown))? else {
+            return Ok(Err(format!("{shown} is missing")));
+        };
+        let found = TsFile::open(staged).and_then(|open| {
+            let extents = extents_of(&open, layer.database.as_deref())?;
+            let tables: Vec<_> = open.tables().to_vec();
+            Ok((open.version(), tables, extents, open.source().length()))
+        });
+        let (version, tables, extents, length_bytes) = match found {
+            Err(source @ tidegate_tsfile::ReadError::Io { .. }) => {
+                return Err(StoreError::Read { file: shown, source });
+            }
+            Err(error) => return Ok(Err(format!("cannot be read: {error}"))),
+            Ok(found) => found,
+        };
+        layer.length_bytes = length_bytes;
+        let Some(range) = extents.values().copied().reduce(TimeRange::union) else {
+            return Ok(Ok(()));
+        };
+        layer.range = range;
+        if self.memory.overlaps(extents.iter().map(|(device, range)| (device, *range))) {
+            self.flush()?;
+        }
+        for table in tables {
+            let is_tag =
+                |it: &&tidegate_tsfile::TableColumn| it.category == tidegate_model::Category::Tag;
+            let tags: Vec<Box<str>> =
+                table.columns.iter().filter(is_tag).map(|it| it.name.clone()).collect();
+            let database = layer.database.clone().unwrap_or_default();
+            self.name_tags((database, table.name), &tags)?;
+        }
+        self.place(&mut layer, &extents);
+        let directory = layer.directory();
+        let dir = self.volume.dir(&directory).map_err(StoreError::io("make", &directory))?;
+        let parts = [(Some(("", file.ts_file))), file.mods.map(|(kind, at)| (kind.suffix(), at))];
+        for (suffix, from) in parts.into_iter().flatten() {
+            let adopted = self.volume.adopt(from, &directory, &layer.file_name(suffix));
+            if !adopted.map_err(StoreError::io("take in", from.display()))? {
+                return Ok(Err(format!("{} is missing", from.display())));
+            }
+        }
+        finish_beside(&dir, &layer, version, &extents)?;
+        let mut entries = Vec::new();
+        if let Some(kind) = layer.mods {
+            let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
+            let mut found = kind.entries(&bytes, 0);
+            entries.extend(found.by_ref());
+            if !matches!(found.into_ending(), Ending::Whole) {
+                left_out.push(String::from("deletions behind a damaged one"));
+            }
+        }
+        let added = vec![layer.clone()];
+        self.commit(sequence, Change { added, ..Change::default() })?;
+        self.add_layer(LayerFile::new(layer, dir, extents, entries));
+        Ok(Ok(()))
+    }
+
+    fn insert(
+        &mut self,
+        points: &Points<'_>,
+        precedence: u64,
+        arrival_ms: i64,
+    ) -> Result<(), StoreError> {
+        if !self.memory.accepts(points) {
+            self.flush()?;
+        }
+        Arc::make_mut(&mut self.memory).insert(points);
+        self.memory_precedence = self.memory_precedence.max(precedence);
+        self.memory_arrival_ms = self.memory_arrival_ms.max(arrival_ms);
+        Ok(())
+    }
+
+    fn delete(&mut self, sequence: u64, deletions: Vec<Tombstone>) -> Result<(), StoreError> {
+        let cuts = |device: &Device, measurements: &[&str]| -> Cuts {
+            let own = deletions.iter().filter(|it| it.is_of(device.database()));
+            cuts_of(&[], own, &device_id(device), measurements)
+        };
+        Arc::make_mut(&mut self.memory).cut(cuts);
+        if self.catalog.state().done.contains(&sequence) {
+            return Ok(());
+        }
+        let is_felt = |it: &Tombstone| {
+            let database = |layer: &Layer| it.is_of(layer.database.as_deref());
+            self.layers().any(|layer| database(layer) && layer.range.overlaps(it.times()))
+        };
+        let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
+        if !deletions.is_empty() {
+            self.commit(sequence, Change { deletions, ..Change::default() })?;
+            self.deletions = Arc::new(self.catalog.state().deletions.clone());
+        }
+        Ok(())
+    }
+
+    /// Makes a change of an item durable, and the position with it if nothing is in memory only.
+    fn commit(&mut self, sequence: u64, change: Change) -> Result<(), StoreError> {
+        let is_all = self.memory.is_empty();
+        let position = if is_all { sequence } else { self.catalog.state().position };
+        let done = (!is_all).then_some(sequence);
+        self.catalog.change(&Change { position, done, ..change })
+    }
+
+    pub(crate) fn add_layer(&mut self, layer: LayerFile<V::Dir>) {
+        let precedence = layer.layer.precedence;
+        let at = self.layers.partition_point(|it| it.layer.precedence <= precedence);
+        self.layers.insert(at, Arc::new(layer));
+    }
+
+    fn name_tags(&mut self, table: TableName, tags: &[Box<str>]) -> Result<(), StoreError> {
+        let known = self.catalog.state().tables.get(&table);
+        // tags are added to a table, never taken away
+        match known.is_none_or(|known| known.len() < tags.len()) {
+            true => self.catalog.set_table(&table, tags),
+            false => Ok(()),
+        }
+    }
+
+    /// The type that a series has now.
+    fn known_type(&self, device: &Device, measurement: &str) -> Option<DataType> {
+        let in_memory = self.memory.devices().get(device);
+        if let Some(series) = in_memory.and_then(|it| it.series.get(measurement)) {
+            return Some(series.data_type);
+        }
+        self.layers.iter().rev().filter(|layer| layer.range_of(device).is_some()).find_map(
+            |layer| {
+                let file = layer.file().ok()?;
+                let found = file.find_device(&device.id(file.version())).ok()??;
+                file.find_series(&found, measurement).ok()??.data_type
+            },
+        )
+    }
+
+    fn precedence_of(&self, sequence: u64) -> u64 {
+        let base = self.catalog.state().spool.map_or(0, |(_, base)| base);
+        base.saturating_add(sequence)
+    }
+
+    pub(crate) fn new_layer(&self, kind: LayerKind, precedence: u64, arrival_ms: i64) -> Layer {
+        Layer {
+            id: self.catalog.state().next_id,
+            precedence,
+            lowest: precedence,
+            kind,
+            database: None,
+            folder: Box::default(),
+            region: 0,
+            partition: 0,
+            arrival_ms,
+            merges: 0,
+            range: TimeRange::ALL,
+            length_bytes: 0,
+            mods: None,
+        }
+    }
+
+    /// Gives a layer a name that no other one has.
+    pub(crate) fn name(&self, layer: &mut Layer) {
+        let doomed = self.doomed.iter().map(|it| it.layer.path());
+        let taken: BTreeSet<String> = self.layers().map(Layer::path).chain(doomed).collect();
+        while taken.contains(&layer.path()) {
+            layer.merges = layer.merges.saturating_add(1);
+        }
+    }
+
+    /// Decides where a layer lies.
+    fn place(&self, layer: &mut Layer, extents: &Extents) {
+        let mut folders = extents.keys().map(folder_of);
+        let first = folders.next().unwrap_or_default();
+        layer.folder = match folders.all(|folder| folder == first) {
+            true => first.into(),
+            false => "root".into(),
+        };
+        layer.region = self.region_of(&layer.folder, &[]);
+        layer.partition = self.partition_of(layer.range.start);
+        self.name(layer);
+        // not before: a flush may have come between
+        layer.id = self.catalog.state().next_id;
+    }
+
+    /// The number of a folder: that of its layers, or the next one.
+    pub(crate) fn region_of(&self, folder: &str, others: &[Layer]) -> u32 {
+        let all = || self.layers().chain(others);
+        let known = all().find(|layer| *layer.folder == *folder).map(|layer| layer.region);
+        let greatest = || all().map(|layer| layer.region).max().unwrap_or(0);
+        known.unwrap_or_else(|| greatest().saturating_add(1))
+    }
+
+    /// The number of the partition of a time.
+    pub(crate) fn partition_of(&self, time: i64) -> i64 {
+        let per_ms = match self.catalog.state().precision {
+            None | Some(Precision::Ms) => 1,
+            Some(Precision::Us) => 1_000,
+            Some(Precision::Ns) => 1_000_000,
+        };
+        time.div_euclid(self.options.partition_ms.saturating_mul(per_ms).max(1))
+    }
+
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let mut known: BTreeMap<String, BTreeSet<FileName>> = BTreeMap::new();
+        for layer in &self.layers {
+            known.entry(layer.layer.directory()).or_default().extend(layer.names());
+        }
+        let paths = self.volume.data_dirs().map_err(StoreError::io("list", "the data"))?;
+        for path in paths {
+            let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
+            for name in dir.list().map_err(StoreError::io("list", &path))? {
+                if !known.get(&path).is_some_and(|known| known.contains(&name)) {
+                    dir.remove(&name).map_err(StoreError::io("remove", &name))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files of former layers that nobody reads any more.
+    pub(crate) fn remove_doomed(&mut self) -> Result<(), StoreError> {
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            self.doomed.drain(..).partition(|layer| Arc::strong_count(layer) == 1);
+        self.doomed = kept;
+        for layer in gone {
+            for name in names_of(&layer.layer) {
+                match layer.dir.remove(&name) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(StoreError::io("remove", layer.layer.path())(error));
+                    }
+                    _ => (),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A compressed request may become so long; the listener has refused longer ones.
+const INFLATED_BYTES_MAX: usize = 64 << 20;
+
+/// The folder in which layers of a device lie: as its database is called at the source, as far as
+/// that can be told.
+pub(crate) fn folder_of(device: &Device) -> String {
+    let name = match device {
+        Device::Table { database, .. } => database.to_string(),
+        Device::Tree { path } => {
+            let nodes = path::nodes(path);
+            let n_nodes = nodes.len().saturating_sub(1).clamp(1, 2);
+            nodes.get(..n_nodes).unwrap_or(&nodes).join(".")
+        }
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let first_is_plain = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if first_is_plain && name.len() <= 100 && name.bytes().all(is_plain) {
+        return name;
+    }
+    // a name that no other has, and that every file system takes
+    let mut escaped = String::from("x");
+    for byte in name.bytes().take(60) {
+        match is_plain(byte) {
+            true => escaped.push(char::from(byte)),
+            false => escaped.push('_'),
+        }
+    }
+    let digest = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{escaped}-{digest:016x}")
+}
