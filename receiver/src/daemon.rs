@@ -47,6 +47,7 @@ use crate::edge::Ended;
 use crate::edge::Settings;
 use crate::edge::Tell;
 use crate::loader::MANIFESTS_OPEN_MAX;
+use crate::loader::Stores;
 use crate::state::Layout;
 use crate::state::State;
 use crate::status::LoaderReport;
@@ -127,10 +128,13 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let report = Arc::new(Mutex::new(LoaderReport {
         target: target.directory().display().to_string(),
         position: opened.directory.position().get(),
+        read: opened.directory.position().get(),
         ..LoaderReport::default()
     }));
     let common = Common { supervisor: &supervisor, tell: &tell, guard: &guard, report: &report };
-    let places = Places { layout, target, run: run.simple().to_string() };
+    let stores =
+        (config.target == tidegate_config::Target::Store).then(|| Stores::new(&opened, &config));
+    let places = Places { layout, target, stores, run: run.simple().to_string() };
     let (threads, ingest) = Threads::start(&common, opened, places, config.timestamp_precision)
         .map_err(failed("threads"))?;
 

@@ -56,6 +56,8 @@ const BATCH_MAX: usize = 256;
 
 /// What the keeper is asked to do.
 pub(crate) enum KeeperOp {
+    /// Everything up to this record is in the stores: outdated segments may go.
+    Applied(u64),
     /// How things stand.
     Ask(SyncSender<KeeperReport>),
     /// The gaps one by one, which are many.
@@ -198,6 +200,13 @@ impl<S: Storage> Keeper<S> {
 
     fn take(&mut self, op: KeeperOp) -> Result<(), WriteError> {
         match op {
+            KeeperOp::Applied(position) => {
+                self.settle()?;
+                self.state.let_go(position);
+                tolerate_full(self.state.checkpoint())?;
+                tolerate_full(self.state.spool.retain().map(drop))?;
+                Ok(())
+            }
             KeeperOp::Ask(reply) => {
                 let report = self.state.report(self.waiting.len());
                 // a client that has gone away needs no answer

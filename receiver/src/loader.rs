@@ -2,7 +2,10 @@
 //!
 //! One record after the other, in order of arrival; what an interrupted run has done already is
 //! recognised and not done twice. The position moves only after files and manifest are durable.
-//! Rows, deletions and plans are passed over: they stay in the spool for a later consumer.
+//! Rows, deletions and plans are passed over: they stay in the spool for a later consumer. Where the
+//! target is a store, `loader/storing.rs` gives it everything instead.
+
+mod storing;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -46,6 +49,8 @@ use crate::status::LoaderReport;
 use crate::target::Target;
 use crate::writer;
 use crate::writer::named;
+
+pub(crate) use storing::Stores;
 
 /// Manifests that are open at once; there may be more origins than descriptors. A batch ends where
 /// one more would be needed.
@@ -100,6 +105,8 @@ pub(crate) struct Loader<S: Storage> {
     pub(crate) manifests: BTreeMap<String, PlacedManifest>,
     /// Fewer than [`MANIFESTS_OPEN_MAX`] after descriptors have run out.
     pub(crate) manifests_max: usize,
+    /// Where the target is stores and no files.
+    pub(crate) stores: Option<Stores>,
 }
 
 /// What the records of one batch have touched.
@@ -144,7 +151,11 @@ impl<S: Storage> Loader<S> {
         let mut stalled: Option<String> = None;
         let mut pause = ROOM_POLL;
         loop {
-            match self.load_all() {
+            let loaded = match self.stores.is_some() {
+                true => self.store_all(),
+                false => self.load_all(),
+            };
+            match loaded {
                 Ok(()) => {
                     if stalled.take().is_some() {
                         tracing::info!("target goes on, every file that waited is in its place");
@@ -164,6 +175,7 @@ impl<S: Storage> Loader<S> {
                     stalled = Some(reason);
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
+                    self.close_stores();
                     if disk::is_full(&error) {
                         // it may be descriptors that are full
                         self.manifests_max = (self.manifests_max / 2).max(1);
@@ -176,8 +188,12 @@ impl<S: Storage> Loader<S> {
                 }
                 Err(error) => return Err(error),
             }
-            if self.is_stopped(stalled.as_ref().map(|_| pause)) {
-                return Ok(());
+            let pause = stalled.as_ref().map(|_| pause);
+            if self.is_stopped(pause.or_else(|| self.stores.as_ref()?.pause())) {
+                return match pause {
+                    None => self.end_stores(),
+                    Some(_) => Ok(()),
+                };
             }
         }
     }
@@ -284,7 +300,7 @@ impl<S: Storage> Loader<S> {
         self.note(|report| {
             report.files = report.files.saturating_add(touched.files);
             report.bytes = report.bytes.saturating_add(touched.bytes);
-            report.position = last.get();
+            (report.position, report.read) = (last.get(), last.get());
             report.is_target_away = false;
             report.last_error = None;
         });

@@ -273,6 +273,15 @@ pub(crate) fn decode(kind: RecordKind, payload: &[u8]) -> Result<Contents, Error
     Ok(Contents { stream, epoch, files, parameters, type_code, seal_sha256 })
 }
 
+/// The request in the payload of a kept request that was decoded to `contents`.
+pub(crate) fn request_of<'p>(payload: &'p [u8], contents: &Contents) -> &'p [u8] {
+    let stream = contents.stream.as_ref().map_or(0, String::len);
+    let epoch = if contents.epoch.is_some() { 8 } else { 0 };
+    // version, length of the stream, stream, flag, epoch
+    let head = 1usize.saturating_add(4).saturating_add(stream).saturating_add(1);
+    payload.get(head.saturating_add(epoch)..).unwrap_or_default()
+}
+
 fn write_sender(writer: &mut Writer<'_>, hello: &Hello) {
     writer.u8(VERSION);
     writer.nullable_str(hello.stream.as_deref());

@@ -120,6 +120,8 @@ pub(crate) struct Opened<S: Storage> {
     /// For the loader.
     pub(crate) directory: Consumer<S>,
     pub(crate) reader: SpoolReader<S>,
+    /// Up to here nobody waits for points.
+    pub(crate) points_position: Seq,
     /// The cluster id of this receiver.
     pub(crate) cluster_id: String,
     /// The small facts of the state, for those that others keep.
@@ -227,7 +229,8 @@ impl<S: Storage> State<S> {
         state.recall()?;
         state.catch_up()?;
         let cluster_id = cluster_id(&memory)?;
-        Ok(Opened { state, directory, reader, cluster_id, memory })
+        let points_position = state.points.position();
+        Ok(Opened { state, points_position, directory, reader, cluster_id, memory })
     }
 
     /// A record became durable.
@@ -264,6 +267,16 @@ impl<S: Storage> State<S> {
         let surplus = self.not_applied.len().saturating_sub(NOT_APPLIED_MAX);
         self.not_applied.drain(..surplus);
         self.memory.not_applied = self.not_applied.iter().map(|it| it.sequence).collect();
+    }
+
+    /// A store has taken in everything up to `position`, so no later consumer waits for it.
+    pub(crate) fn let_go(&mut self, position: u64) {
+        if self.memory.first_kept.is_some_and(|first| first <= position) {
+            let next = position.saturating_add(1);
+            self.memory.first_kept = (next <= self.memory.counted_to).then_some(next);
+            // so that the next checkpoint says so, also if nothing arrives
+            self.checkpointed_sequence = 0;
+        }
     }
 
     /// Whether a start would have much to read again.

@@ -150,6 +150,8 @@ pub(crate) struct LoaderReport {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) position: u64,
+    /// The last item that the target was given: a store may hold rows of it in memory only.
+    pub(crate) read: u64,
     /// The target or its marker is not there: files wait in the state directory.
     pub(crate) is_target_away: bool,
     pub(crate) last_error: Option<String>,

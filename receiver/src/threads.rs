@@ -46,6 +46,8 @@ pub(crate) struct Common<'a> {
 pub(crate) struct Places {
     pub(crate) layout: Layout,
     pub(crate) target: Target,
+    /// Whether the target is stores.
+    pub(crate) stores: Option<crate::loader::Stores>,
     /// The name of this run, unique over all runs.
     pub(crate) run: String,
 }
@@ -109,6 +111,7 @@ impl Threads {
             report: Arc::clone(common.report),
             manifests: BTreeMap::new(),
             manifests_max: MANIFESTS_OPEN_MAX,
+            stores: places.stores,
         };
         let loader_thread = supervisor.spawn("loader", move || it.run())?;
 

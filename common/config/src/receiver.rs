@@ -32,7 +32,7 @@ pub enum Target {
     Directory,
     /// A running IoTDB; refused by this release.
     Iotdb,
-    /// The embedded store; refused by this release.
+    /// The embedded store.
     Store,
 }
 
@@ -175,13 +175,23 @@ config_table! {
 
     section "Target";
 
-    /// Where received data ends up. store and iotdb come with a later release.
+    /// Where received data ends up. directory keeps files as they came, store keeps files, rows and
+    /// deletions in the embedded store; iotdb comes with a later release.
     target: Target = "receiver_target",
     "directory", Kind::Choice(&["directory", "store", "iotdb"]), Restart, Used;
 
-    /// Directory of received files. Nothing means the directory files in the state directory.
+    /// Directory of received files or of the store. Nothing means the directory files or store in the
+    /// state directory.
     directory: Option<PathBuf> = "receiver_directory",
     "", Kind::OptionalPath, Restart, Used;
+
+    /// Rows of a store older than this are hidden, and files of such rows are removed. 0 keeps all.
+    store_keep_ms: u64 = "receiver_store_keep_ms",
+    "0", Kind::Millis { min: 0, max: 3_155_760_000_000 }, Restart, Used;
+
+    /// Most bytes of files of the store of one origin; the oldest rows go. 0 keeps all.
+    store_bytes_max: u64 = "receiver_store_max_bytes",
+    "0", Kind::Bytes { min: 0, max: 1024 * TIB }, Restart, Used;
 
     section "Daemon";
 
@@ -203,9 +213,10 @@ config_table! {
 }
 
 impl ReceiverConfig {
-    /// Directory of received files.
+    /// Directory of received files or of the store.
     pub fn directory(&self) -> PathBuf {
-        self.directory.clone().unwrap_or_else(|| self.state_dir.join("files"))
+        let name = if self.target == Target::Store { "store" } else { "files" };
+        self.directory.clone().unwrap_or_else(|| self.state_dir.join(name))
     }
 
     /// True when a handshake is checked against what everyone knows.
@@ -216,9 +227,10 @@ impl ReceiverConfig {
 
 /// What no single key can tell.
 fn check(config: &ReceiverConfig, reading: &mut Reading) {
-    if config.target != Target::Directory {
+    if config.target == Target::Iotdb {
         let what = format!("receiver_target={}", config.target.as_str());
-        let message = format!("{what} comes with a later release, this one has directory");
+        let message =
+            format!("{what} comes with a later release, this one has directory and store");
         reading.fault(reading.line("receiver_target"), Reason::Contradiction { message });
     }
     let longest_ms = config.withhold_file_ms.max(config.withhold_tablet_ms);

@@ -277,12 +277,8 @@ fn the_receiver_refuses_what_cannot_be_meant() {
                 10.0.0.2,10.1.0.0/16, but found";
     let cases = [
         (
-            "receiver_target=store",
-            "r:1: receiver_target=store comes with a later release, this one has directory".to_owned(),
-        ),
-        (
             "\nreceiver_target=iotdb",
-            "r:2: receiver_target=iotdb comes with a later release, this one has directory".to_owned(),
+            "r:2: receiver_target=iotdb comes with a later release, this one has directory and store".to_owned(),
         ),
         (
             "receiver_target=kafka",

@@ -93,6 +93,8 @@ pub struct ReceivedFile<'p> {
 pub struct Applied {
     /// What of it is not in the store, and why: to be told to people.
     pub left_out: Vec<String>,
+    /// Whether that is all of it: a file that cannot be read, or is not there.
+    pub is_refused: bool,
 }
 
 /// The store of one origin.
@@ -107,6 +109,8 @@ pub struct Store<V: Volume> {
     pub(crate) memory: Arc<Memory>,
     /// Of the newest row in memory.
     pub(crate) memory_precedence: u64,
+    /// The record of the oldest row in memory.
+    pub(crate) memory_first: u64,
     pub(crate) memory_arrival_ms: i64,
     /// The last record that was given.
     pub(crate) applied: u64,
@@ -141,6 +145,7 @@ impl<V: Volume> Store<V> {
             deletions,
             memory: Arc::default(),
             memory_precedence: 0,
+            memory_first: 0,
             memory_arrival_ms: 0,
             applied,
             doomed: Vec::new(),
@@ -181,8 +186,18 @@ impl<V: Volume> Store<V> {
     pub fn position(&self) -> u64 {
         match self.memory.is_empty() {
             true => self.applied.max(self.catalog.state().position),
-            false => self.catalog.state().position,
+            false => self.memory_first.saturating_sub(1).max(self.catalog.state().position),
         }
+    }
+
+    /// Whether there are rows in memory, which hold the position back.
+    pub fn has_rows_in_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// What the rows in memory take.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
     }
 
     /// Takes in a record that has nothing for a store.
@@ -218,7 +233,9 @@ impl<V: Volume> Store<V> {
         for action in list {
             match action {
                 Action::Delete(deletion) => deletions.push(deletion),
-                Action::Insert(points) => self.insert(&points, precedence, arrival_ms)?,
+                Action::Insert(points) => {
+                    self.insert(&points, sequence, arrival_ms)?;
+                }
                 Action::Table { database, table, tags } => {
                     self.name_tags((database.into(), table.into()), &tags)?;
                 }
@@ -231,7 +248,7 @@ impl<V: Volume> Store<V> {
         if self.memory.bytes() >= self.options.flush_bytes {
             self.flush()?;
         }
-        Ok(Applied { left_out })
+        Ok(Applied { left_out, is_refused: false })
     }
 
     /// Takes in a file. It stays where it is; once this has returned it may be removed there.
@@ -251,11 +268,11 @@ impl<V: Volume> Store<V> {
             self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
         layer.database = file.database.map(Box::from);
         layer.mods = file.mods.map(|(kind, _)| kind);
-        if let Err(reason) = self.receive(sequence, layer, file, &mut left_out)? {
-            left_out.push(reason);
-        }
+        let received = self.receive(sequence, layer, file, &mut left_out)?;
+        let is_refused = received.is_err();
+        left_out.extend(received.err());
         self.applied = self.applied.max(sequence);
-        Ok(Applied { left_out })
+        Ok(Applied { left_out, is_refused })
     }
 
     /// What is in the store now.
@@ -348,14 +365,17 @@ impl<V: Volume> Store<V> {
     fn insert(
         &mut self,
         points: &Points<'_>,
-        precedence: u64,
+        sequence: u64,
         arrival_ms: i64,
     ) -> Result<(), StoreError> {
         if !self.memory.accepts(points) {
             self.flush()?;
         }
+        if self.memory.is_empty() {
+            self.memory_first = sequence;
+        }
         Arc::make_mut(&mut self.memory).insert(points);
-        self.memory_precedence = self.memory_precedence.max(precedence);
+        self.memory_precedence = self.memory_precedence.max(self.precedence_of(sequence));
         self.memory_arrival_ms = self.memory_arrival_ms.max(arrival_ms);
         Ok(())
     }
@@ -384,7 +404,7 @@ impl<V: Volume> Store<V> {
     /// Makes a change of an item durable, and the position with it if nothing is in memory only.
     fn commit(&mut self, sequence: u64, change: Change) -> Result<(), StoreError> {
         let is_all = self.memory.is_empty();
-        let position = if is_all { sequence } else { self.catalog.state().position };
+        let position = if is_all { sequence } else { self.position() };
         let done = (!is_all).then_some(sequence);
         self.catalog.change(&Change { position, done, ..change })
     }

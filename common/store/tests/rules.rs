@@ -1,0 +1,312 @@
+//! Single rules of a store, one by one.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use tidegate_codec::Writer;
+use tidegate_durable::sim::SimStorage;
+use tidegate_model::Category;
+use tidegate_model::Column;
+use tidegate_model::DataType;
+use tidegate_model::Precision;
+use tidegate_model::Tablet;
+use tidegate_model::Value;
+use tidegate_store::Device;
+use tidegate_store::DirVolume;
+use tidegate_store::LayerKind;
+use tidegate_store::Options;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
+use tidegate_store::Store;
+use tidegate_store::StoreError;
+use tidegate_tsfile::RESOURCE_SUFFIX;
+use tidegate_tsfile::Resource;
+
+use support::SimVolume;
+use support::column;
+use support::delete_request;
+use support::everything;
+use support::held;
+use support::tablet_request;
+
+fn store(volume: &SimVolume) -> Store<SimVolume> {
+    let mut options = Options::default();
+    options.merge_files_min = 2;
+    let mut store = Store::open(volume.clone(), options, 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    store
+}
+
+fn rows(device: &str, times: Vec<i64>, columns: Vec<Column>) -> Vec<u8> {
+    let device = device.to_owned();
+    tablet_request(&Tablet { database: None, device, aligned: false, times, columns })
+}
+
+fn ints(name: &str, values: &[i32]) -> Column {
+    column(name, DataType::Int32, values.iter().map(|it| Some(Value::Int32(*it))).collect())
+}
+
+/// What a series holds now, as numbers.
+fn series(store: &Store<SimVolume>, device: &str, name: &str) -> BTreeMap<i64, Value> {
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    all.get(&(Device::tree(device), name.to_owned())).cloned().unwrap_or_default()
+}
+
+fn give(store: &mut Store<SimVolume>, sequence: u64, request: &[u8]) {
+    let applied = store.apply_request(sequence, 5, request).unwrap();
+    assert_eq!(applied.left_out, Vec::<String>::new());
+}
+
+#[test]
+fn a_series_whose_type_widens_shows_old_values_as_new_ones_and_one_that_changes_names_what_it_hides()
+ {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1, 2], vec![ints("s", &[10, 20])]));
+    let doubles = column("s", DataType::Double, vec![Some(Value::Double(2.5))]);
+    give(&mut store, 2, &rows("root.a.d", vec![2], vec![doubles]));
+    let expected = BTreeMap::from([(1, Value::Double(10.0)), (2, Value::Double(2.5))]);
+    assert_eq!(series(&store, "root.a.d", "s"), expected);
+    let texts = column("s", DataType::Text, vec![Some(Value::Bytes(b"on".to_vec()))]);
+    give(&mut store, 3, &rows("root.a.d", vec![9], vec![texts]));
+    store.flush().unwrap();
+    while store.merge_once().unwrap() {}
+    assert_eq!(
+        series(&store, "root.a.d", "s"),
+        BTreeMap::from([(9, Value::Bytes(b"on".to_vec()))])
+    );
+    let scan = Scan { patterns: everything(), measurements: None, times: i64::MIN..=i64::MAX };
+    let snapshot = store.snapshot();
+    let opened = snapshot.device(&Device::tree("root.a.d"), &scan).unwrap();
+    let hidden: Vec<_> = opened.hidden().iter().map(|it| (it.data_type, it.n_points)).collect();
+    assert_eq!(hidden, [(DataType::Int32, 2), (DataType::Double, 1)]);
+    assert_eq!(store.layers().count(), 3, "none of them was merged away");
+    // once the texts are deleted the numbers are there again
+    give(&mut store, 4, &delete_request("root.a.d.s", 9, 9));
+    assert_eq!(series(&store, "root.a.d", "s"), expected);
+}
+
+#[test]
+fn a_deletion_of_a_table_means_its_database_and_the_tags_that_it_names() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let text = |text: &str| Some(Value::Bytes(text.as_bytes().to_vec()));
+    for (sequence, database) in [(1, "plant"), (2, "other")] {
+        let mut tag = column("line", DataType::String, vec![text("a"), text("b")]);
+        tag.category = Category::Tag;
+        let tablet = Tablet {
+            database: Some(database.to_owned()),
+            device: "pumps".to_owned(),
+            aligned: true,
+            times: vec![1, 1],
+            columns: vec![tag, ints("s", &[1, 2]), ints("t", &[3, 4])],
+        };
+        give(&mut store, sequence, &tablet_request(&tablet));
+    }
+    store.flush().unwrap();
+    // plan 2003: one entry, table, segment 1 is b, column s
+    let mut request = vec![1, 0, 100];
+    let mut writer = Writer::new(&mut request);
+    writer.i16(2003);
+    writer.var(1);
+    writer.u8(0);
+    writer.i64(0);
+    writer.i64(5);
+    writer.vstr(Some("pumps"));
+    writer.u8(2);
+    writer.vstr(Some("b"));
+    writer.var(1);
+    writer.var(1);
+    writer.vstr(Some("s"));
+    writer.vstr(Some("plant"));
+    writer.str("");
+    writer.i32(0);
+    give(&mut store, 3, &request);
+    for merged in [false, true] {
+        let patterns: Vec<Pattern> = ["plant", "other"]
+            .map(|name| Pattern::Table { database: name.into(), table: Some("pumps".into()) })
+            .into();
+        let all = held(&store.snapshot(), &patterns, (i64::MIN, i64::MAX));
+        let cells: Vec<String> =
+            all.keys().map(|(device, name)| format!("{device}.{name}")).collect();
+        let expected = [
+            "other.pumps.a.s",
+            "other.pumps.a.t",
+            "other.pumps.b.s",
+            "other.pumps.b.t",
+            "plant.pumps.a.s",
+            "plant.pumps.a.t",
+            "plant.pumps.b.t",
+        ];
+        assert_eq!(cells, expected, "{merged}");
+        let mut tag = column("line", DataType::String, vec![text("a")]);
+        tag.category = Category::Tag;
+        let tablet = Tablet {
+            database: Some("plant".to_owned()),
+            device: "pumps".to_owned(),
+            aligned: true,
+            times: vec![2],
+            columns: vec![tag, ints("s", &[5])],
+        };
+        if !merged {
+            give(&mut store, 4, &tablet_request(&tablet));
+            store.flush().unwrap();
+            assert!(store.merge_once().unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_has_expired_is_gone_and_does_not_bring_back_what_it_had_overwritten() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]));
+    store.flush().unwrap();
+    give(&mut store, 2, &rows("root.a.d", vec![1], vec![ints("s", &[9])]));
+    store.flush().unwrap();
+    store.expire(40).unwrap();
+    let left = BTreeMap::from([(50, Value::Int32(2))]);
+    assert_eq!(series(&store, "root.a.d", "s"), left);
+    assert_eq!(store.layers().count(), 1);
+    drop(store);
+    let mut store = self::store(&volume);
+    assert_eq!(series(&store, "root.a.d", "s"), left, "also after a start");
+    store.shrink(0).unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::new());
+    assert_eq!(store.layers().count(), 0);
+    assert_eq!(store.position(), 2);
+}
+
+#[test]
+fn a_snapshot_reads_on_while_its_files_are_merged_away() {
+    let root = tempfile::tempdir().unwrap();
+    let mut options = Options::default();
+    options.merge_files_min = 2;
+    let mut store = Store::open(DirVolume::new(root.path()), options, 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    for sequence in 1..5 {
+        let request = rows("root.a.d", vec![sequence as i64], vec![ints("s", &[7])]);
+        let _ = store.apply_request(sequence, 5, &request).unwrap();
+        store.flush().unwrap();
+    }
+    let snapshot = store.snapshot();
+    while store.merge_once().unwrap() {}
+    assert_eq!(store.layers().map(|it| it.kind).collect::<Vec<_>>(), [LayerKind::Merged]);
+    assert_eq!(held(&snapshot, &everything(), (0, 9)).values().next().unwrap().len(), 4);
+    let files = || {
+        let folder = root.path().join(store.layers().next().unwrap().directory());
+        fs::read_dir(folder).unwrap().count()
+    };
+    assert_eq!(files(), 10);
+    drop(snapshot);
+    store.merge_once().unwrap();
+    let files = || {
+        let folder = root.path().join(store.layers().next().unwrap().directory());
+        fs::read_dir(folder).unwrap().count()
+    };
+    assert_eq!(files(), 2, "the merged file and its .resource");
+}
+
+/// What a sender reads of a source.
+#[test]
+fn a_store_looks_like_a_data_directory_in_which_later_files_have_greater_versions() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    store.set_precision(Precision::Ms).unwrap();
+    for (sequence, time) in [(1, 5), (2, 5), (3, 700_000_000)] {
+        let request = rows("root.a.d", vec![time], vec![ints("s", &[7])]);
+        let _ = store.apply_request(sequence, 1_700_000_000_000, &request).unwrap();
+        store.flush().unwrap();
+    }
+    let mut versions = Vec::new();
+    for partition in ["0", "1"] {
+        let folder = root.path().join("data/unsequence/root.a/1").join(partition);
+        let mut names: Vec<String> = fs::read_dir(folder.clone())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        for name in names.iter().filter(|name| name.ends_with(".tsfile")) {
+            let resource = fs::read(folder.join(format!("{name}{RESOURCE_SUFFIX}"))).unwrap();
+            let resource = Resource::parse(&resource).unwrap();
+            assert_eq!(resource.devices().next().unwrap().path, "root.a.d".into());
+            let parts: Vec<&str> = name.trim_end_matches(".tsfile").split('-').collect();
+            assert_eq!((parts[0], parts[2], parts[3]), ("1700000000000", "0", "0"));
+            versions.push(parts[1].parse::<u64>().unwrap());
+        }
+    }
+    assert_eq!(versions, [1, 2, 3]);
+}
+
+#[test]
+fn times_of_another_unit_are_refused_and_numbers_of_another_spool_count_behind() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    store.set_precision(Precision::Ms).unwrap();
+    assert!(matches!(store.set_precision(Precision::Ns), Err(StoreError::Precision { .. })));
+    give(&mut store, 40, &rows("root.a.d", vec![1], vec![ints("s", &[1])]));
+    store.flush().unwrap();
+    store.begin_spool([2; 16]).unwrap();
+    assert_eq!(store.position(), 0);
+    give(&mut store, 1, &rows("root.a.d", vec![1], vec![ints("s", &[2])]));
+    store.flush().unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::from([(1, Value::Int32(2))]));
+    drop(store);
+    let mut store = Store::open(volume, Options::default(), 1).unwrap();
+    store.begin_spool([2; 16]).unwrap();
+    assert_eq!((store.position(), store.precision()), (1, Some(Precision::Ms)));
+}
+
+#[test]
+fn counts_and_extremes_of_files_that_lie_alone_cost_no_point() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    for sequence in 1..4_u64 {
+        let times: Vec<i64> = (0..1000).map(|row| sequence as i64 * 10_000 + row).collect();
+        let values: Vec<i32> = (0..1000).collect();
+        give(&mut store, sequence, &rows("root.a.d", times, vec![ints("s", &values)]));
+        store.flush().unwrap();
+    }
+    let scan = |start, end| Scan { patterns: everything(), measurements: None, times: start..=end };
+    let aggregate = |store: &Store<SimVolume>, start, end| {
+        let snapshot = store.snapshot();
+        let device = snapshot.device(&Device::tree("root.a.d"), &scan(start, end)).unwrap();
+        let found = device.aggregate(0).unwrap();
+        (found.count, found.n_read)
+    };
+    assert_eq!(aggregate(&store, i64::MIN, i64::MAX), (3000, 0));
+    assert_eq!(aggregate(&store, 10_500, i64::MAX), (2500, 500));
+    give(&mut store, 4, &rows("root.a.d", vec![20_500], vec![ints("s", &[5])]));
+    assert_eq!(aggregate(&store, i64::MIN, i64::MAX), (3000, 1000));
+    give(&mut store, 5, &delete_request("root.a.d.s", 30_000, 30_009));
+    assert_eq!(aggregate(&store, i64::MIN, i64::MAX), (2990, 1990));
+}
+
+#[test]
+fn rows_of_more_partitions_than_files_are_allowed_share_files() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let times: Vec<i64> = (0..500).map(|row| row * 604_800_000).collect();
+    let values: Vec<i32> = (0..500).collect();
+    give(&mut store, 1, &rows("root.a.d", times, vec![ints("s", &values)]));
+    store.flush().unwrap();
+    assert_eq!(store.layers().count(), 1);
+    assert_eq!(series(&store, "root.a.d", "s").len(), 500);
+}
+
+#[test]
+fn a_request_that_no_file_can_hold_is_left_out_and_said_so() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let columns = vec![ints("", &[1]), ints("s", &[2])];
+    let applied = store.apply_request(1, 5, &rows("root.a.d", vec![1], columns)).unwrap();
+    assert_eq!(applied.left_out.len(), 1, "{applied:?}");
+    assert!(matches!(store.apply_request(2, 5, &[9, 9, 9]), Err(StoreError::Request(_))));
+    store.pass(2);
+    store.flush().unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::from([(1, Value::Int32(2))]));
+    assert_eq!(store.position(), 2);
+}

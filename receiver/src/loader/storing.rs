@@ -1,0 +1,428 @@
+//! Gives every record to the store of its origin.
+//!
+//! A store says how far the spool may go: rows that it has in memory only are still in the spool, and
+//! come again after a crash. So what is read runs ahead of the position.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::BuildHasher;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use std::time::Instant;
+
+use tidegate_config::ReceiverConfig;
+use tidegate_durable::Entry;
+use tidegate_durable::Record;
+use tidegate_durable::Seq;
+use tidegate_durable::Storage;
+use tidegate_model::Precision;
+use tidegate_store::Applied;
+use tidegate_store::DirVolume;
+use tidegate_store::Options;
+use tidegate_store::ReceivedFile;
+use tidegate_store::Store;
+use tidegate_store::StoreError;
+use tidegate_tsfile::ModsKind;
+
+use super::Loader;
+use super::READ_BYTES;
+use super::READ_RECORDS;
+use super::Touched;
+use crate::gaps::Gap;
+use crate::keeper::KeeperOp;
+use crate::keeper::now_ms;
+use crate::records;
+use crate::records::Contents;
+use crate::records::RecordKind;
+use crate::state::Opened;
+use crate::state::lost_gap;
+
+/// Stores that are open at once; there may be more origins than descriptors.
+const STORES_OPEN_MAX: usize = 128;
+/// Rows stay in memory no longer than this.
+const FLUSH_AFTER: Duration = Duration::from_secs(60);
+/// What the rows of all stores take in memory, together.
+const MEMORY_BYTES_MAX: usize = 128 << 20;
+/// How often age and size of the stores are looked at.
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+/// While there is something left to merge.
+const MERGE_PAUSE: Duration = Duration::from_millis(200);
+
+/// The stores of all origins.
+pub(crate) struct Stores {
+    open: BTreeMap<String, Store<DirVolume>>,
+    /// The record to be read next.
+    next: Seq,
+    /// Where reading begins after everything was closed.
+    begin: Seq,
+    /// Up to here files were given to a directory, before the target was a store.
+    given_away: Seq,
+    /// Which spool the numbers are of.
+    spool: [u8; 16],
+    /// Since when rows are in memory only.
+    in_memory_since: Option<Instant>,
+    may_merge: bool,
+    /// Whether the stores of origins that send nothing were opened, so that their rows expire.
+    knows_all: bool,
+    expired: Option<Instant>,
+    keep_ms: u64,
+    bytes_max: u64,
+}
+
+impl Stores {
+    pub(crate) fn new(opened: &Opened<impl Storage>, config: &ReceiverConfig) -> Self {
+        let given_away = opened.directory.position();
+        let begin = opened.points_position.min(given_away);
+        let spool = uuid::Uuid::parse_str(&opened.cluster_id).unwrap_or_default().into_bytes();
+        Self {
+            open: BTreeMap::new(),
+            next: begin.next(),
+            begin,
+            given_away,
+            spool,
+            in_memory_since: None,
+            may_merge: true,
+            knows_all: false,
+            expired: None,
+            keep_ms: config.store_keep_ms,
+            bytes_max: config.store_bytes_max,
+        }
+    }
+
+    /// How long there may be no news before there is something to do all the same.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        if self.may_merge {
+            return Some(MERGE_PAUSE);
+        }
+        let left = |since: Instant| FLUSH_AFTER.saturating_sub(since.elapsed());
+        Some(self.in_memory_since.map_or(EXPIRE_EVERY, left))
+    }
+
+    /// Everything up to here is durable in the stores.
+    fn position(&self) -> Seq {
+        let read = self.next.get().saturating_sub(1);
+        let with_rows = self.open.values().filter(|store| store.has_rows_in_memory());
+        let held = with_rows.map(Store::position).min();
+        Seq::new(held.map_or(read, |held| held.min(read)))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.open.values_mut().try_for_each(Store::flush)?;
+        self.in_memory_since = None;
+        Ok(())
+    }
+}
+
+impl<S: Storage> Loader<S> {
+    /// Everything durable in the spool, then what stores do by themselves.
+    pub(super) fn store_all(&mut self) -> io::Result<()> {
+        self.places.target.check()?;
+        let durable = self.reader.durable_seq();
+        while let Some(next) = self.stores.as_ref().map(|stores| stores.next)
+            && next <= durable
+        {
+            let entries = self.reader.read(next, READ_BYTES, READ_RECORDS);
+            let entries = entries.map_err(io::Error::other)?;
+            let mut touched = Touched::default();
+            let given = self.give_all(&entries, &mut touched);
+            self.let_go(touched)?;
+            given?;
+        }
+        self.open_known()?;
+        self.keep_house()
+    }
+
+    /// Opens the stores that are there, as many as may be open.
+    fn open_known(&mut self) -> io::Result<()> {
+        if self.stores.as_ref().is_none_or(|stores| stores.knows_all) {
+            return Ok(());
+        }
+        let (reply, report) = sync_channel(1);
+        let _ = self.keeper.send(KeeperOp::Ask(reply));
+        let known = report.recv().map(|report| report.origins).unwrap_or_default();
+        for origin in known.into_iter().take(STORES_OPEN_MAX) {
+            if self.places.target.directory().join(&origin.origin).is_dir() {
+                self.store(&origin.origin)?;
+            }
+        }
+        if let Some(stores) = &mut self.stores {
+            stores.knows_all = true;
+        }
+        Ok(())
+    }
+
+    /// Writes what is in memory, so that the next start has nothing to read again.
+    pub(super) fn end_stores(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        stores.flush().map_err(failed)?;
+        self.let_go(Touched::default())
+    }
+
+    /// Forgets what is in memory: it comes again.
+    pub(super) fn close_stores(&mut self) {
+        let position = self.consumer.position();
+        if let Some(stores) = &mut self.stores {
+            stores.open.clear();
+            stores.in_memory_since = None;
+            let again = match stores.begin < stores.given_away {
+                true => stores.begin,
+                false => position,
+            };
+            stores.next = again.next();
+        }
+    }
+
+    fn give_all(&mut self, entries: &[Entry], touched: &mut Touched) -> io::Result<()> {
+        for entry in entries {
+            match entry {
+                Entry::Lost(range) => {
+                    tracing::error!(%range, "spool damaged");
+                    self.keep_unclaimed()?;
+                    touched.gaps.push(lost_gap(range));
+                }
+                Entry::Record(record) => self.give(record, touched)?,
+            }
+            self.look_at_target();
+            if let Some(stores) = &mut self.stores {
+                stores.next = entry.last_seq().next();
+                stores.may_merge = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, record: &Record, touched: &mut Touched) -> io::Result<()> {
+        let Some(kind) = RecordKind::of_code(record.kind) else { return Ok(()) };
+        let sequence = record.seq.get();
+        let gap =
+            |item: String, reason: String| Gap { origin: record.origin.clone(), item, reason };
+        let contents = match records::decode(kind, &record.payload) {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.keep_unclaimed()?;
+                touched.gaps.push(gap(format!("spool record {sequence}"), error.to_string()));
+                return Ok(());
+            }
+        };
+        let applied = match kind {
+            RecordKind::File => self.give_file(record, &contents)?,
+            RecordKind::Tablet | RecordKind::Delete => {
+                let request = records::request_of(&record.payload, &contents);
+                let store = self.store(&record.origin)?;
+                match store.apply_request(sequence, record.arrival_ms, request) {
+                    Err(error) if error.is_of_item() => {
+                        touched.gaps.push(gap(format!("request {sequence}"), error.to_string()));
+                        store.pass(sequence);
+                        return Ok(());
+                    }
+                    applied => applied.map_err(failed)?,
+                }
+            }
+            RecordKind::SchemaSnapshot | RecordKind::ConfigSnapshot => {
+                return self.keep_snapshot(&record.origin, sequence, &contents.files, touched);
+            }
+            RecordKind::SchemaPlan | RecordKind::ConfigPlan => return Ok(()),
+        };
+        let named = contents.files.last().map(|file| format!("{} of record {sequence}", file.name));
+        for what in applied.left_out {
+            touched.gaps.push(match &named {
+                Some(file) => gap(file.clone(), what),
+                None => gap(what, String::from("a store does not keep it")),
+            });
+        }
+        if kind == RecordKind::File && !applied.is_refused {
+            for file in &contents.files {
+                touched.files = touched.files.saturating_add(1);
+                touched.bytes = touched.bytes.saturating_add(file.length_bytes);
+            }
+        }
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        if stores.in_memory_since.is_none() && stores.open.values().any(Store::has_rows_in_memory) {
+            stores.in_memory_since = Some(Instant::now());
+        }
+        let in_memory = stores.open.values().map(Store::memory_bytes);
+        match in_memory.fold(0, usize::saturating_add) > MEMORY_BYTES_MAX {
+            true => stores.flush().map_err(failed),
+            false => Ok(()),
+        }
+    }
+
+    fn give_file(&mut self, record: &Record, contents: &Contents) -> io::Result<Applied> {
+        let sequence = record.seq.get();
+        let staging = self.places.staging.clone();
+        let at = |end: &str| contents.files.iter().find(|file| file.name.ends_with(end));
+        let Some(ts_file) = at(".tsfile") else { return Ok(Applied::default()) };
+        let mods = [ModsKind::Binary, ModsKind::Text].into_iter().find_map(|kind| {
+            let file = contents.files.iter().find(|file| file.name.ends_with(kind.suffix()))?;
+            Some((kind, staging.join(&file.staged)))
+        });
+        let path = staging.join(&ts_file.staged);
+        let is_given_away =
+            self.stores.as_ref().is_some_and(|stores| record.seq <= stores.given_away);
+        if is_given_away && !path.try_exists()? {
+            return Ok(Applied::default());
+        }
+        let file = ReceivedFile {
+            ts_file: &path,
+            mods: mods.as_ref().map(|(kind, path)| (*kind, path.as_path())),
+            database: contents.database(&ts_file.name),
+        };
+        let store = self.store(&record.origin)?;
+        let applied = store.apply_file(sequence, record.arrival_ms, &file).map_err(failed)?;
+        for file in &contents.files {
+            match applied.is_refused {
+                true => self.put_away(&file.staged)?,
+                false => remove_if_there(&staging.join(&file.staged))?,
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Keeps a file that no store takes, where somebody may look at it.
+    fn put_away(&self, staged: &str) -> io::Result<()> {
+        self.keep_unclaimed()?;
+        let from = self.places.staging.join(staged);
+        match fs::rename(from, self.places.unclaimed.join(staged)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// The store of an origin, open.
+    fn store(&mut self, origin: &str) -> io::Result<&mut Store<DirVolume>> {
+        let Some(stores) = &self.stores else { return Err(io::Error::other("no stores")) };
+        if !stores.open.contains_key(origin) {
+            if stores.open.len() >= STORES_OPEN_MAX {
+                self.end_stores()?;
+                if let Some(stores) = &mut self.stores {
+                    stores.open.clear();
+                }
+            }
+            let opened = self.open_store(origin)?;
+            if let Some(stores) = &mut self.stores {
+                stores.open.insert(origin.to_owned(), opened);
+            }
+        }
+        let store = self.stores.as_mut().and_then(|stores| stores.open.get_mut(origin));
+        store.ok_or_else(|| io::Error::other("no stores"))
+    }
+
+    fn open_store(&self, origin: &str) -> io::Result<Store<DirVolume>> {
+        let directory = self.places.target.origin(origin)?;
+        let salt = RandomState::new().hash_one(()) as u32;
+        let mut store =
+            Store::open(DirVolume::new(directory), Options::default(), salt).map_err(failed)?;
+        let spool = self.stores.as_ref().map(|stores| stores.spool).unwrap_or_default();
+        store.begin_spool(spool).map_err(failed)?;
+        let last = self.reader.durable_seq().get();
+        if store.position() > last {
+            // the state was made anew under the old id
+            tracing::warn!(origin, position = store.position(), last, "the spool begins anew");
+            store.begin_spool(uuid::Uuid::new_v4().into_bytes()).map_err(failed)?;
+        }
+        if store.precision().is_none()
+            && let Some(precision) = self.precision_of(origin)
+        {
+            store.set_precision(precision).map_err(failed)?;
+        }
+        Ok(store)
+    }
+
+    /// The unit of an origin's times, which its handshakes have said.
+    fn precision_of(&self, origin: &str) -> Option<Precision> {
+        let (reply, report) = sync_channel(1);
+        let _ = self.keeper.send(KeeperOp::Ask(reply));
+        let report = report.recv().ok()?;
+        let found = report.origins.into_iter().find(|it| it.origin == origin)?;
+        Precision::parse(&found.precision)
+    }
+
+    /// Flushes what has waited for long, merges and expires.
+    fn keep_house(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        if stores.in_memory_since.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
+            stores.flush().map_err(failed)?;
+            stores.may_merge = true;
+            return self.let_go(Touched::default());
+        }
+        if stores.may_merge {
+            stores.may_merge = false;
+            for store in stores.open.values_mut() {
+                stores.may_merge |= store.merge_once().map_err(failed)?;
+            }
+        }
+        if stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
+            stores.expired = Some(Instant::now());
+            let (keep_ms, bytes_max) = (stores.keep_ms, stores.bytes_max);
+            for store in stores.open.values_mut() {
+                expire(store, keep_ms, bytes_max).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells everybody how far the spool may go.
+    fn let_go(&mut self, touched: Touched) -> io::Result<()> {
+        let Some(stores) = &self.stores else { return Ok(()) };
+        let (position, read) = (stores.position(), stores.next.get().saturating_sub(1));
+        self.places.target.check()?;
+        self.report_lost(touched.gaps)?;
+        if position > self.consumer.position() {
+            self.consumer.advance(position).map_err(io::Error::other)?;
+            self.consumer.sync().map_err(|error| match error.is_fatal() {
+                true => io::Error::other(error),
+                false => io::Error::new(io::ErrorKind::StorageFull, error),
+            })?;
+        }
+        if position >= stores.given_away
+            && let Some(stores) = &mut self.stores
+        {
+            stores.begin = stores.begin.max(position);
+        }
+        let _ = self.keeper.send(KeeperOp::Applied(position.get()));
+        self.note(|report| {
+            report.files = report.files.saturating_add(touched.files);
+            report.bytes = report.bytes.saturating_add(touched.bytes);
+            (report.position, report.read) = (position.get(), read);
+            report.is_target_away = false;
+            report.last_error = None;
+        });
+        Ok(())
+    }
+}
+
+fn expire(store: &mut Store<DirVolume>, keep_ms: u64, most: u64) -> Result<(), StoreError> {
+    let keep_ms = i64::try_from(keep_ms).unwrap_or(i64::MAX);
+    if keep_ms > 0 {
+        let per_ms = match store.precision() {
+            None | Some(Precision::Ms) => 1,
+            Some(Precision::Us) => 1_000,
+            Some(Precision::Ns) => 1_000_000,
+        };
+        store.expire(now_ms().saturating_sub(keep_ms).saturating_mul(per_ms))?;
+    }
+    match most > 0 {
+        true => store.shrink(most),
+        false => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// As an error of the target: one that may pass keeps its kind.
+fn failed(error: StoreError) -> io::Error {
+    let kind = match &error {
+        StoreError::Io { source, .. } => source.kind(),
+        _ if error.is_full() => io::ErrorKind::StorageFull,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
