@@ -92,7 +92,9 @@ impl Control {
         let _ = self.loader.send(LoaderOp::Flush(reply));
         match answer.recv_timeout(FLUSH_TIME_MAX) {
             Ok(outcome) => outcome,
-            Err(RecvTimeoutError::Disconnected) => Err(String::from("expected receiver_target=store")),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(String::from("expected receiver_target=store"))
+            }
             Err(RecvTimeoutError::Timeout) => Err(String::from("the stores are busy, try again")),
         }
     }

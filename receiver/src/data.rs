@@ -50,11 +50,8 @@ impl Place {
                 config.target.as_str()
             ));
         }
-        match control::ask(
-            &config.control_socket,
-            &control::Request::new("flush"),
-            FLUSH_TIME_MAX,
-        ) {
+        match control::ask(&config.control_socket, &control::Request::new("flush"), FLUSH_TIME_MAX)
+        {
             // what is not in files is in the spool, and comes when the daemon starts
             Ok(_) | Err(AskError::NotRunning { .. }) => (),
             Err(error) => eprintln!(
@@ -67,7 +64,8 @@ impl Place {
 
     /// Looks at the stores as they are now.
     pub(crate) fn look(&self) -> Result<Stores, String> {
-        let shown = |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
+        let shown =
+            |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(|error| shown(&error))? {
             let entry = entry.map_err(|error| shown(&error))?;

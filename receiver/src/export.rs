@@ -160,7 +160,8 @@ impl Export {
         let mut n_points = 0u64;
         for (number, (device, source)) in devices.iter().enumerate() {
             let Some(source) = sources.get(*source) else { continue };
-            let opened = source.snapshot.device(device, &scan).map_err(|error| error.to_string())?;
+            let opened =
+                source.snapshot.device(device, &scan).map_err(|error| error.to_string())?;
             for hidden in opened.hidden() {
                 let (measurement, found) = (&hidden.measurement, hidden.data_type);
                 bar.suspend(|| {
@@ -199,10 +200,8 @@ impl Export {
                 let offset = (!self.as_numbers).then_some(self.offset);
                 let mut csv = Csv::new(out, Text { precision, offset });
                 let names = ["Device", "Measurement", "DataType", "Value"];
-                let columns = names.map(|name| Column {
-                    name: name.to_owned(),
-                    data_type: DataType::Text,
-                });
+                let columns =
+                    names.map(|name| Column { name: name.to_owned(), data_type: DataType::Text });
                 let head = Head { has_time: true, columns: columns.into() };
                 csv.head(&head).map_err(|error| error.to_string())?;
                 return Ok(Writer::Csv(Box::new(csv)));
@@ -307,9 +306,8 @@ fn points(path: &str, series: &Series, times: &[i64], column: &BatchColumn) -> B
 /// How far a device is read, from 0 to [`STEPS`]: by the last time.
 fn part(opened: &DeviceScan<DirStorage>, time: i64) -> u64 {
     let ranges = (0..opened.columns().len()).filter_map(|column| opened.range(column));
-    let range = ranges.reduce(|one, other| {
-        *one.start().min(other.start())..=*one.end().max(other.end())
-    });
+    let range =
+        ranges.reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()));
     let Some(range) = range else { return STEPS };
     let span = u128::from(range.end().abs_diff(*range.start())).max(1);
     let done = u128::from(time.abs_diff(*range.start())).saturating_mul(STEPS.into());

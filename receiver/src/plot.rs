@@ -55,8 +55,8 @@ pub(crate) fn draw(
         return Err(format!("{series}: expected numbers or BOOLEAN, found {found}"));
     }
     let range = opened.range(0).unwrap_or(0..=0);
-    let range: RangeInclusive<i64> = (*range.start()).max(*scan.times.start())
-        ..=(*range.end()).min(*scan.times.end());
+    let range: RangeInclusive<i64> =
+        (*range.start()).max(*scan.times.start())..=(*range.end()).min(*scan.times.end());
     let (rows, columns) = console::Term::stdout().size_checked().unwrap_or(SIZE);
     let width = columns.saturating_sub(MARGIN_COLUMNS);
     let height = rows.saturating_sub(MARGIN_ROWS).min(HEIGHT_MAX);

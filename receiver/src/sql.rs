@@ -142,7 +142,8 @@ impl Shell {
                 return Ok(());
             }
             if waiting.len() > STATEMENT_BYTES_MAX {
-                let message = format!("expected a statement of at most {STATEMENT_BYTES_MAX} bytes");
+                let message =
+                    format!("expected a statement of at most {STATEMENT_BYTES_MAX} bytes");
                 return Err(Failure::Message(message));
             }
         }

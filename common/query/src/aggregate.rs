@@ -175,7 +175,8 @@ impl<S: Storage> Run<'_, S> {
         let mut cells: Vec<Cell> = self.items.iter().filter_map(|item| item.cell).collect();
         cells.sort_unstable();
         cells.dedup();
-        let empty = |cell: &Cell| vec![Accumulator::new(self.sites.data_type(*cell)); windows.len()];
+        let empty =
+            |cell: &Cell| vec![Accumulator::new(self.sites.data_type(*cell)); windows.len()];
         let mut found: Vec<Vec<Accumulator>> = cells.iter().map(empty).collect();
         match &self.when.rest {
             Some(_) => self.read_joined(&cells, windows, &mut found)?,
@@ -225,8 +226,8 @@ impl<S: Storage> Run<'_, S> {
         found: &mut [Accumulator],
     ) -> Result<(), QueryError> {
         let n_chunks = scan.n_chunks(column);
-        let is_few = windows.len() <= n_chunks.max(1)
-            && windows.len().saturating_mul(n_chunks) <= LOOKS_MAX;
+        let is_few =
+            windows.len() <= n_chunks.max(1) && windows.len().saturating_mul(n_chunks) <= LOOKS_MAX;
         let data_type = scan.columns().get(column).map(|column| column.data_type);
         if is_few && data_type.is_some_and(Accumulator::is_in_statistics) {
             for (window, found) in windows.iter().zip(found) {
@@ -277,12 +278,7 @@ fn hull(windows: &[Window]) -> TimeRange {
 }
 
 /// Adds the values of a column to the windows that they are in.
-fn sort_in(
-    times: &[i64],
-    column: &BatchColumn,
-    windows: &[Window],
-    found: &mut [Accumulator],
-) {
+fn sort_in(times: &[i64], column: &BatchColumn, windows: &[Window], found: &mut [Accumulator]) {
     let times = times_of(times, column);
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return };
     // both ends of windows ascend with their numbers

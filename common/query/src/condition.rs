@@ -105,9 +105,7 @@ impl<'f> Bound<'f> {
             Condition::And(members) => decided(members.iter().map(each), false),
             Condition::Or(members) => decided(members.iter().map(each), true),
             Condition::Constant(constant) => *constant,
-            Condition::Not(inner) => {
-                self.evaluate(inner, time, !is_positive, value).map(|it| !it)
-            }
+            Condition::Not(inner) => self.evaluate(inner, time, !is_positive, value).map(|it| !it),
             Condition::Time(test) => Some(test.holds(time)),
             Condition::Value { series, test } => self.value(*series, test, is_positive, value),
         }

@@ -62,12 +62,11 @@ impl<'s, S: Storage> Plan<'s, S> {
 
     /// Times outside of which there are no rows; `None` if there are none at all.
     pub(crate) fn range(&self) -> Option<RangeInclusive<i64>> {
-        let ranges = self.parts.iter().flat_map(|part| {
-            part.columns.iter().filter_map(|column| part.scan.range(*column))
-        });
-        ranges.reduce(|one, other| {
-            *one.start().min(other.start())..=*one.end().max(other.end())
-        })
+        let ranges = self
+            .parts
+            .iter()
+            .flat_map(|part| part.columns.iter().filter_map(|column| part.scan.range(*column)));
+        ranges.reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()))
     }
 
     /// The rows within some times.

@@ -44,7 +44,8 @@ impl Plot {
             return;
         }
         let span = u128::from(self.end.abs_diff(self.start)).saturating_add(1);
-        let place = u128::from(time.abs_diff(self.start)).saturating_mul(self.columns.len() as u128);
+        let place =
+            u128::from(time.abs_diff(self.start)).saturating_mul(self.columns.len() as u128);
         let place = usize::try_from(place.checked_div(span).unwrap_or(0)).unwrap_or(0);
         if let Some(column) = self.columns.get_mut(place) {
             let bar = column.get_or_insert(Bar { min: value, max: value, last: value });
@@ -170,7 +171,8 @@ mod tests {
         let lines: Vec<&str> = picture.lines().collect();
         assert_eq!(lines.len(), 10);
         assert!(lines[0].starts_with("100"), "{picture}");
-        let column = lines[0].chars().skip_while(|char| *char != '┤').position(|char| char > '\u{2800}');
+        let column =
+            lines[0].chars().skip_while(|char| *char != '┤').position(|char| char > '\u{2800}');
         assert_eq!(column, Some(1 + 28), "{picture}");
         let below = lines[4].chars().filter(|char| *char > '\u{2800}').count();
         assert_eq!(below, 1, "{picture}");

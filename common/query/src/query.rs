@@ -73,11 +73,7 @@ impl Outcome {
 
 impl<S: Storage> Query<'_, S> {
     /// Answers a statement.
-    pub fn run(
-        &self,
-        statement: &Statement,
-        sink: &mut dyn Sink,
-    ) -> Result<Outcome, QueryError> {
+    pub fn run(&self, statement: &Statement, sink: &mut dyn Sink) -> Result<Outcome, QueryError> {
         let mut outcome = Outcome::default();
         let page = match statement {
             Statement::Select(select) => select.page,

@@ -143,8 +143,11 @@ fn databases<S: Storage>(
     query: &Query<'_, S>,
     pattern: Option<&Path>,
 ) -> Result<Vec<String>, QueryError> {
-    let scan =
-        Scan { patterns: vec![Pattern::Tree("root.**".into())], measurements: None, times: ALL_TIMES };
+    let scan = Scan {
+        patterns: vec![Pattern::Tree("root.**".into())],
+        measurements: None,
+        times: ALL_TIMES,
+    };
     let mut found: Vec<String> = Vec::new();
     for source in query.sources {
         for device in source.snapshot.devices(&scan.patterns) {

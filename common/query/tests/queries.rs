@@ -47,7 +47,8 @@ const SERIES: [(&str, DataType); 5] = [
     ("s3", DataType::Boolean),
     ("s4", DataType::Text),
 ];
-const DEVICES: [(&str, bool); 3] = [("root.p.d1", false), ("root.p.d2", true), ("root.q.d3", false)];
+const DEVICES: [(&str, bool); 3] =
+    [("root.p.d1", false), ("root.p.d2", true), ("root.q.d3", false)];
 const CONTEXT: TimeContext =
     TimeContext { precision: Precision::Ms, offset: UtcOffset::UTC, now: 1000 };
 
@@ -109,8 +110,16 @@ impl Site {
         Self { store, held: Held::new(), sequence: 0 }
     }
 
-    fn insert(&mut self, device: &str, aligned: bool, times: &[i64], columns: &[(&str, DataType, Vec<Option<Value>>)]) {
-        let own = columns.iter().map(|(name, data_type, values)| column(name, *data_type, values.clone()));
+    fn insert(
+        &mut self,
+        device: &str,
+        aligned: bool,
+        times: &[i64],
+        columns: &[(&str, DataType, Vec<Option<Value>>)],
+    ) {
+        let own = columns
+            .iter()
+            .map(|(name, data_type, values)| column(name, *data_type, values.clone()));
         let tablet = Tablet {
             database: None,
             device: device.to_owned(),
@@ -152,7 +161,11 @@ impl Site {
                 0 => site.store.flush().unwrap(),
                 1 => {
                     let start = rng.i64(0..300);
-                    site.delete(&format!("{device}.s{}", rng.u8(0..5)), start, start + rng.i64(0..80));
+                    site.delete(
+                        &format!("{device}.s{}", rng.u8(0..5)),
+                        start,
+                        start + rng.i64(0..80),
+                    );
                 }
                 _ => {
                     let start = rng.i64(0..250);
@@ -185,8 +198,7 @@ impl Site {
     fn ask(&self, text: &str, sink: &mut dyn Sink) -> Result<Outcome, QueryError> {
         let snapshot = self.store.snapshot();
         let sources = [Source { name: "site", snapshot: &snapshot }];
-        let query =
-            Query { sources: &sources, precision: Precision::Ms, offset: UtcOffset::UTC };
+        let query = Query { sources: &sources, precision: Precision::Ms, offset: UtcOffset::UTC };
         query.run(&parse(text, &CONTEXT).unwrap_or_else(|error| panic!("{error}")), sink)
     }
 
@@ -307,10 +319,13 @@ fn brute(function: &str, points: &[(i64, Value)]) -> Option<Value> {
         Value::Double(value) => *value,
         _ => panic!("no number"),
     };
-    let least = |one: &&(i64, Value), other: &&(i64, Value)| {
-        number(&one.1).total_cmp(&number(&other.1))
-    };
-    let sum: f64 = points.iter().filter(|_| matches!(function, "sum" | "avg")).map(|(_, value)| number(value)).sum();
+    let least =
+        |one: &&(i64, Value), other: &&(i64, Value)| number(&one.1).total_cmp(&number(&other.1));
+    let sum: f64 = points
+        .iter()
+        .filter(|_| matches!(function, "sum" | "avg"))
+        .map(|(_, value)| number(value))
+        .sum();
     match function {
         "count" => return Some(Value::Int64(points.len() as i64)),
         _ if points.is_empty() => return None,
@@ -516,11 +531,6 @@ Empty set.
     assert_eq!(table("SELECT s FROM root.p.d1 WHERE s > 100"), empty);
     assert_eq!(table("SELECT x FROM root.p.d1"), "+----+\n|Time|\n+----+\n+----+\nEmpty set.\n");
     let aggregates = "\
-+--------------------+------------------+----+
-|count(root.p.d1.s)  |
-";
-    assert_ne!(table("SELECT count(s), avg(s) AS mean FROM root.p.d1"), aggregates);
-    let aggregates = "\
 +------------------+------------------+
 |count(root.p.d1.s)|              mean|
 +------------------+------------------+
@@ -542,29 +552,29 @@ Total line number = 3
     let text = "SELECT count(s), max_value(s) FROM root.p.d1 GROUP BY ([0, 6000), 2s)";
     assert_eq!(table(text), windows);
     let by_device = "\
-+-----------------------------+---------+----+-------------------------+
-|                         Time|   Device|   s|                        t|
-+-----------------------------+---------+----+-------------------------+
-|1970-01-01T08:00:01.000+08:00|root.p.d1|   7|                     null|
-|1970-01-01T08:00:02.000+08:00|root.p.d1|   3|                     null|
-|1970-01-01T08:00:01.000+08:00|root.p.d2|   6|                     null|
-|1970-01-01T08:00:03.000+08:00|root.p.d2|   2|a,\"b\"\\n\\u{1b}[2J|
++-----------------------------+---------+-+------------------+
+|                         Time|   Device|s|                 t|
++-----------------------------+---------+-+------------------+
+|1970-01-01T08:00:01.000+08:00|root.p.d1|7|              null|
+|1970-01-01T08:00:02.000+08:00|root.p.d1|3|              null|
+|1970-01-01T08:00:01.000+08:00|root.p.d2|6|              null|
+|1970-01-01T08:00:03.000+08:00|root.p.d2|2|a,\"b\"\\n\\u{1b}[2J|
++-----------------------------+---------+-+------------------+
+Total line number = 4
 ";
-    let found = table("SELECT s, t FROM root.p.* WHERE time > 0 ALIGN BY DEVICE");
-    let words = |text: &str| text.split_whitespace().collect::<String>().replace('-', "");
-    assert!(words(&found).starts_with(&words(by_device)[..40]), "{found}");
-    assert!(found.contains("|a,\"b\"\\n\\u{1b}[2J|\n"), "{found}");
+    let text = "SELECT s, t FROM root.p.* WHERE time > 0 ALIGN BY DEVICE";
+    assert_eq!(table(text), by_device);
     let series = "\
-+-------------+--------+--------+
-|   Timeseries|Database|DataType|
-+-------------+--------+--------+
-|  root.p.d1.s|  root.p|   INT32|
-|  root.p.d2.s|  root.p|   INT32|
-|  root.p.d2.t|  root.p|    TEXT|
-+-------------+--------+--------+
++-----------+--------+--------+
+| Timeseries|Database|DataType|
++-----------+--------+--------+
+|root.p.d1.s|  root.p|   INT32|
+|root.p.d2.s|  root.p|   INT32|
+|root.p.d2.t|  root.p|    TEXT|
++-----------+--------+--------+
 Total line number = 3
 ";
-    assert_eq!(words(&table("SHOW TIMESERIES root.p.**")), words(series));
+    assert_eq!(table("SHOW TIMESERIES root.p.**"), series);
     let count = "\
 +-----------------+
 |count(timeseries)|
@@ -586,8 +596,11 @@ fn csv_and_json_tell_null_from_empty_and_quote_what_must_be_quoted() {
     assert_eq!(String::from_utf8(out).unwrap(), expected);
     let mut out = Vec::new();
     written(&small(), text, |out, text| Box::new(Json::new(out, text)), &mut out);
-    let rows: Vec<serde_json::Value> =
-        out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let rows: Vec<serde_json::Value> = out
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
     assert_eq!(rows[0]["root.p.d2.t"], serde_json::Value::Null);
     assert_eq!(rows[1]["root.p.d2.t"], "a,\"b\"\n\u{1b}[2J");
     assert_eq!(rows[1]["root.p.d2.s"], 2);
@@ -597,9 +610,8 @@ fn csv_and_json_tell_null_from_empty_and_quote_what_must_be_quoted() {
 #[test]
 fn a_condition_on_several_series_holds_for_all_of_them() {
     let site = small();
-    let times = |text: &str| -> Vec<i64> {
-        site.kept(text).rows.iter().map(|(time, _)| *time).collect()
-    };
+    let times =
+        |text: &str| -> Vec<i64> { site.kept(text).rows.iter().map(|(time, _)| *time).collect() };
     assert_eq!(times("SELECT s FROM root.p.* WHERE s > 5"), [1000]);
     assert_eq!(times("SELECT s FROM root.p.* WHERE s > 6"), Vec::<i64>::new());
     // d1 has 7 and d2 has 6: not both of them are at most 6, but NOT asks each
@@ -627,10 +639,8 @@ fn what_cannot_be_answered_says_why() {
 #[test]
 fn a_series_of_two_origins_is_refused_until_one_is_named() {
     let (one, other) = (small().store.snapshot(), small().store.snapshot());
-    let sources = [
-        Source { name: "east", snapshot: &one },
-        Source { name: "west", snapshot: &other },
-    ];
+    let sources =
+        [Source { name: "east", snapshot: &one }, Source { name: "west", snapshot: &other }];
     let ask = |sources: &[Source<'_, _>]| {
         let query = Query { sources, precision: Precision::Ms, offset: UtcOffset::UTC };
         let statement = parse("SELECT s FROM root.p.d1", &CONTEXT).unwrap();
@@ -679,8 +689,7 @@ fn five_million_points_stream_in_batches_in_either_order() {
             // the second device is behind by half a row
             let times: Vec<i64> = times.iter().map(|time| time * 2 + number as i64).collect();
             let values = || times.iter().map(|time| Some(Value::Int64(*time))).collect();
-            let columns =
-                ["a", "b"].map(|name| column(name, DataType::Int64, values()));
+            let columns = ["a", "b"].map(|name| column(name, DataType::Int64, values()));
             let tablet = Tablet {
                 database: None,
                 device: (*device).to_owned(),

@@ -119,10 +119,8 @@ impl<S: Storage> DeviceScan<S> {
         times: TimeRange,
         found: &mut Aggregate,
     ) -> Result<(), StoreError> {
-        let times = TimeRange {
-            start: range.start.max(times.start),
-            end: range.end.min(times.end),
-        };
+        let times =
+            TimeRange { start: range.start.max(times.start), end: range.end.min(times.end) };
         let mut rows = self.rows_of(&[column], times)?;
         let mut batch = Batch::default();
         while self.next_into(&mut rows, &mut batch)? {

@@ -342,9 +342,8 @@ impl<S: Storage> DeviceScan<S> {
     pub fn range(&self, column: usize) -> Option<RangeInclusive<i64>> {
         let name = &*self.columns.get(column)?.measurement;
         let in_files = self.parts.iter().flat_map(|part| &part.series);
-        let in_files = in_files.filter(|(place, _)| *place == column).map(|(_, series)| TimeRange {
-            start: series.statistics.start_time,
-            end: series.statistics.end_time,
+        let in_files = in_files.filter(|(place, _)| *place == column).map(|(_, series)| {
+            TimeRange { start: series.statistics.start_time, end: series.statistics.end_time }
         });
         let memory = self.memory.devices().get(&self.device);
         let memory = memory.filter(|memory| memory.series.contains_key(name));
