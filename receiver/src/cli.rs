@@ -18,9 +18,14 @@ use tidegate_daemon::control::AskError;
 use tidegate_daemon::files;
 use tidegate_daemon::inspect;
 use tidegate_durable::DirStorage;
+use tidegate_sql::time::UtcOffset;
 
 use crate::daemon;
+use crate::data::Place;
+use crate::export;
 use crate::gaps;
+use crate::plot;
+use crate::sql;
 use crate::state::Layout;
 use crate::status;
 use crate::status::Report;
@@ -52,6 +57,12 @@ enum Command {
     /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
     /// configuration
     Inspect(Inspect),
+    /// Ask the embedded store: SELECT, SHOW, COUNT
+    Sql(Sql),
+    /// Write series of the embedded store to a file
+    Export(Export),
+    /// Draw a series of the embedded store in the terminal
+    Plot(Plot),
     /// Check receiver.properties without starting
     CheckConf(Conf),
     /// Print receiver.properties with every key, its default and its meaning
@@ -92,6 +103,76 @@ struct Inspect {
     points: bool,
 }
 
+#[derive(Args)]
+struct Stored {
+    #[command(flatten)]
+    conf: Conf,
+    /// Whose data; without it, those of all origins
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
+    /// Offset of times that are shown or are written without one
+    #[arg(long, value_name = "+hh:mm", default_value = "Z", value_parser = zone,
+        allow_hyphen_values = true)]
+    zone: UtcOffset,
+}
+
+#[derive(Args)]
+struct Sql {
+    #[command(flatten)]
+    stored: Stored,
+    /// The statement; without it, statements are read from the standard input
+    #[arg(short = 'e', long = "execute", value_name = "STATEMENT")]
+    statement: Option<String>,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: sql::Format,
+    /// How times are printed
+    #[arg(long, value_enum, default_value = "iso")]
+    time: sql::Times,
+}
+
+#[derive(Args)]
+struct Export {
+    #[command(flatten)]
+    stored: Stored,
+    /// The kind of file
+    #[arg(long, value_enum)]
+    format: export::Kind,
+    /// Series by their full paths, with * and **; may be given several times
+    #[arg(long, value_name = "PATTERN", default_value = "root.**")]
+    pattern: Vec<String>,
+    /// The first time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    start: Option<String>,
+    /// The last time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    end: Option<String>,
+    /// How times are written in csv
+    #[arg(long, value_enum, default_value = "iso")]
+    time: sql::Times,
+    /// The file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct Plot {
+    #[command(flatten)]
+    stored: Stored,
+    /// The full path of a series
+    series: String,
+    /// The first time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    start: Option<String>,
+    /// The last time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    end: Option<String>,
+}
+
+fn zone(text: &str) -> Result<UtcOffset, String> {
+    UtcOffset::parse(text).map_err(|error| error.to_string())
+}
+
 /// Does what the arguments ask for.
 pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
@@ -120,7 +201,56 @@ pub(crate) fn main() -> ExitCode {
                 Err(error) => fail(1, &format!("{error:#}")),
             }
         }
+        Command::Sql(arguments) => ask_store(arguments),
+        Command::Export(arguments) => export(arguments),
+        Command::Plot(Plot { stored, series, start, end }) => {
+            let drawn = stored.place().and_then(|place| {
+                plot::draw(&place, &series, (start.as_deref(), end.as_deref()), stored.zone)
+            });
+            match drawn {
+                Ok(picture) => print(&picture),
+                Err(message) => fail(1, &message),
+            }
+        }
         Command::PrintDefaultConf => print(&RECEIVER_TABLE.render_conf()),
+    }
+}
+
+impl Stored {
+    fn place(&self) -> Result<Place, String> {
+        Place::find(&self.conf.conf, self.origin.clone())
+    }
+}
+
+fn ask_store(Sql { stored, statement, format, time }: Sql) -> ExitCode {
+    let place = match stored.place() {
+        Ok(place) => place,
+        Err(message) => return fail(EXIT_CONFIG, &message),
+    };
+    let shell = sql::Shell { place, format, times: time, offset: stored.zone };
+    let answered = match statement {
+        Some(statement) => shell.answer(&statement),
+        None => shell.answer_all(),
+    };
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sql::Failure::Closed) => ExitCode::FAILURE,
+        Err(sql::Failure::Message(message)) => fail(1, &message),
+    }
+}
+
+fn export(Export { stored, format, pattern, start, end, time, out }: Export) -> ExitCode {
+    let place = match stored.place() {
+        Ok(place) => place,
+        Err(message) => return fail(EXIT_CONFIG, &message),
+    };
+    let (offset, as_numbers) = (stored.zone, time == sql::Times::Epoch);
+    let times = (start, end);
+    let export =
+        export::Export { place, kind: format, patterns: pattern, times, as_numbers, offset, out };
+    match export.run() {
+        Ok(n_points) => print(&format!("{n_points} points in {}\n", export.out.display())),
+        Err(message) => fail(1, &message),
     }
 }
 

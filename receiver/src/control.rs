@@ -1,4 +1,4 @@
-//! Answers `status` and `gaps` over the control socket.
+//! Answers `status`, `gaps` and `flush` over the control socket.
 //!
 //! Each thread is asked for its own part; one that is busy is left out after a second rather than
 //! waited for.
@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
@@ -22,17 +23,21 @@ use crate::disk::DiskGuard;
 use crate::edge::EdgeMessage;
 use crate::edge::Tell;
 use crate::keeper::KeeperOp;
+use crate::loader::LoaderOp;
 use crate::status::EdgeReport;
 use crate::status::LoaderReport;
 use crate::status::Report;
 
 /// A busy thread is left out after this time.
 const ASK_TIME_MAX: Duration = Duration::from_secs(1);
+/// Stores may take so long to write what is in memory.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Whom to ask, and what never changes.
 pub(crate) struct Control {
     pub(crate) tell: Tell,
     pub(crate) keeper: Sender<KeeperOp>,
+    pub(crate) loader: Sender<LoaderOp>,
     pub(crate) guard: Arc<DiskGuard>,
     pub(crate) report: Arc<Mutex<LoaderReport>>,
     pub(crate) cluster_id: String,
@@ -53,8 +58,9 @@ impl Control {
                 let gaps = self.ask_keeper(KeeperOp::AskGaps);
                 serde_json::to_value(gaps.ok_or("the keeper is busy, try again")?)
             }
+            "flush" => return self.flush().map(|()| serde_json::Value::Null),
             "status" => serde_json::to_value(self.status()),
-            other => return Err(format!("expected status or gaps, found {other}")),
+            other => return Err(format!("expected status, gaps or flush, found {other}")),
         };
         answer.map_err(|error| error.to_string())
     }
@@ -77,6 +83,19 @@ impl Control {
             edge: self.ask_edge(),
             keeper: self.ask_keeper(KeeperOp::Ask),
             loader,
+        }
+    }
+
+    /// Waits until the stores have written what they had in memory.
+    fn flush(&self) -> Result<(), String> {
+        let (reply, answer) = sync_channel(1);
+        let _ = self.loader.send(LoaderOp::Flush(reply));
+        match answer.recv_timeout(FLUSH_TIME_MAX) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(String::from("expected receiver_target=store"))
+            }
+            Err(RecvTimeoutError::Timeout) => Err(String::from("the stores are busy, try again")),
         }
     }
 

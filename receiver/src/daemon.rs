@@ -142,6 +142,7 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let control = Control {
         tell: Arc::clone(&tell),
         keeper: threads.keeper.clone(),
+        loader: threads.loader.clone(),
         guard: Arc::clone(&guard),
         report,
         cluster_id: cluster_id.clone(),

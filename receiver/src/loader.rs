@@ -21,6 +21,7 @@ use std::sync::PoisonError;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -76,6 +77,8 @@ const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the keeper tells the loader.
 pub(crate) enum LoaderOp {
+    /// Write what stores have in memory, and say so: somebody wants to read their files.
+    Flush(SyncSender<Result<(), String>>),
     /// There is something new.
     Look,
     /// The daemon ends.
@@ -189,7 +192,8 @@ impl<S: Storage> Loader<S> {
                 Err(error) => return Err(error),
             }
             let pause = stalled.as_ref().map(|_| pause);
-            if self.is_stopped(pause.or_else(|| self.stores.as_ref()?.pause())) {
+            let until = pause.or_else(|| self.stores.as_ref()?.pause());
+            if self.is_stopped(until) {
                 return match pause {
                     None => self.end_stores(),
                     Some(_) => Ok(()),
@@ -199,7 +203,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// Waits for news, and then a moment for more of them; `true` when the daemon ends.
-    fn is_stopped(&self, pause: Option<Duration>) -> bool {
+    fn is_stopped(&mut self, pause: Option<Duration>) -> bool {
         let again = pause.map(|pause| Instant::now() + pause);
         let mut op = loop {
             self.look_at_target();
@@ -214,6 +218,12 @@ impl<S: Storage> Loader<S> {
             match op {
                 Ok(LoaderOp::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
+                Ok(LoaderOp::Flush(reply)) => {
+                    // without stores the reply is dropped, which says so, too
+                    if let Some(stores) = &mut self.stores {
+                        stores.wait_for_flush(reply);
+                    }
+                }
                 Ok(LoaderOp::Look) => {}
             }
             op = self.ops.recv_timeout(until.saturating_duration_since(Instant::now()));

@@ -56,7 +56,7 @@ pub(crate) struct Places {
 pub(crate) struct Threads {
     pub(crate) keeper: Sender<KeeperOp>,
     writer: Sender<WriterOp>,
-    loader: Sender<LoaderOp>,
+    pub(crate) loader: Sender<LoaderOp>,
     before_keeper: Vec<JoinHandle<()>>,
     keeper_thread: JoinHandle<()>,
     loader_thread: JoinHandle<()>,

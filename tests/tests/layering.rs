@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-sql", "tidegate-tsfile", "tidegate-wire"],
     &["tidegate-config", "tidegate-durable", "tidegate-link", "tidegate-source"],
     &["tidegate-daemon", "tidegate-store"],
+    &["tidegate-query"],
     &["tidegate-receiver", "tidegate-sender"],
     &["tidegate-tests"],
 ];

@@ -3,6 +3,8 @@
 //! A chunk answers for itself if it lies within the times, nothing of it is deleted, and no other
 //! layer or chunk has points between its first and last one. Where it does not, its points are read.
 
+use core::ops::RangeInclusive;
+
 use tidegate_durable::Storage;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::Statistics;
@@ -35,10 +37,30 @@ impl<S: Storage> DeviceScan<S> {
     ///
     /// `column` is a place in [`columns`](Self::columns).
     pub fn aggregate(&self, column: usize) -> Result<Aggregate, StoreError> {
+        self.aggregate_within(column, self.times)
+    }
+
+    /// What the points of one column within some of the times are together.
+    pub fn aggregate_between(
+        &self,
+        column: usize,
+        times: &RangeInclusive<i64>,
+    ) -> Result<Aggregate, StoreError> {
+        self.aggregate_within(column, self.times_in(times))
+    }
+
+    /// In how many pieces the points of one column lie: what it costs to look through them.
+    pub fn n_chunks(&self, column: usize) -> usize {
+        let series = self.parts.iter().flat_map(|part| &part.series);
+        let own = series.filter(|(place, _)| *place == column);
+        own.map(|(_, series)| series.chunks.len()).sum()
+    }
+
+    fn aggregate_within(&self, column: usize, times: TimeRange) -> Result<Aggregate, StoreError> {
         let data_type = self.columns.get(column).map(|column| column.data_type);
         let statistics = Statistics::empty(data_type);
         let mut found = Aggregate { count: 0, statistics, n_read: 0 };
-        let mut pieces = self.pieces(column).into_iter().peekable();
+        let mut pieces = self.pieces(column, times).into_iter().peekable();
         while let Some(Piece { mut range, mut statistics }) = pieces.next() {
             while let Some(next) = pieces.next_if(|next| next.range.start <= range.end) {
                 (range, statistics) = (range.union(next.range), None);
@@ -48,14 +70,14 @@ impl<S: Storage> DeviceScan<S> {
                     found.count = found.count.saturating_add(statistics.count.into());
                     found.statistics.merge(statistics);
                 }
-                None => self.read_into(column, range, &mut found)?,
+                None => self.read_into(column, range, times, &mut found)?,
             }
         }
         Ok(found)
     }
 
     /// All chunks with points within the times, by their first times.
-    fn pieces(&self, column: usize) -> Vec<Piece<'_>> {
+    fn pieces(&self, column: usize, times: TimeRange) -> Vec<Piece<'_>> {
         let data_type = self.columns.get(column).map(|column| column.data_type);
         let mut pieces = Vec::new();
         for part in &self.parts {
@@ -67,10 +89,10 @@ impl<S: Storage> DeviceScan<S> {
             for chunk in &series.chunks {
                 let Statistics { count, start_time: start, end_time: end, .. } = chunk.statistics;
                 let range = TimeRange { start, end };
-                if count == 0 || !range.overlaps(self.times) {
+                if count == 0 || !range.overlaps(times) {
                     continue;
                 }
-                let is_inside = self.times.start <= start && end <= self.times.end;
+                let is_inside = times.start <= start && end <= times.end;
                 let is_own =
                     is_inside && series.data_type == data_type && part.is_whole(own, range);
                 pieces.push(Piece { range, statistics: is_own.then_some(&chunk.statistics) });
@@ -80,7 +102,7 @@ impl<S: Storage> DeviceScan<S> {
         let name = self.columns.get(column).map(|column| &*column.measurement);
         let in_memory = memory.and_then(|device| device.series.get(name?));
         if let Some(series) = in_memory
-            && let batch = series.points(self.times)
+            && let batch = series.points(times)
             && let (Some(start), Some(end)) = (batch.times.first(), batch.times.last())
         {
             let range = TimeRange { start: *start, end: *end };
@@ -94,12 +116,11 @@ impl<S: Storage> DeviceScan<S> {
         &self,
         column: usize,
         range: TimeRange,
+        times: TimeRange,
         found: &mut Aggregate,
     ) -> Result<(), StoreError> {
-        let times = TimeRange {
-            start: range.start.max(self.times.start),
-            end: range.end.min(self.times.end),
-        };
+        let times =
+            TimeRange { start: range.start.max(times.start), end: range.end.min(times.end) };
         let mut rows = self.rows_of(&[column], times)?;
         let mut batch = Batch::default();
         while self.next_into(&mut rows, &mut batch)? {

@@ -20,6 +20,7 @@ use tidegate_codec::Writer;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecord;
+use tidegate_durable::JournalRecovery;
 use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
@@ -92,16 +93,11 @@ impl<S: Storage> Catalog<S> {
     pub(crate) fn open(root: S, salt: u32) -> Result<Self, StoreError> {
         let name = FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"));
         // before anything is written: a damaged one stays as it is
-        if let Some(found) = Journal::inspect(&root, &name)?
-            && let Some(damage) = found.damage.first()
-        {
-            return Err(StoreError::CatalogDamaged(*damage));
+        if let Some(found) = Journal::inspect(&root, &name)? {
+            State::of(&found)?;
         }
         let (journal, found) = Journal::open(root, name, salt)?;
-        let mut state = State::default();
-        for record in &found.records {
-            state.replay(record).map_err(StoreError::CatalogRecord)?;
-        }
+        let state = State::of(&found)?;
         let base_bytes = journal.bytes();
         Ok(Self { journal, state, base_bytes })
     }
@@ -179,6 +175,18 @@ impl Default for State {
 }
 
 impl State {
+    /// What a journal says.
+    pub(crate) fn of(found: &JournalRecovery) -> Result<Self, StoreError> {
+        if let Some(damage) = found.damage.first() {
+            return Err(StoreError::CatalogDamaged(*damage));
+        }
+        let mut state = Self::default();
+        for record in &found.records {
+            state.replay(record).map_err(StoreError::CatalogRecord)?;
+        }
+        Ok(state)
+    }
+
     fn replay(&mut self, record: &JournalRecord) -> Result<(), Error> {
         let mut reader = Reader::new(&record.bytes);
         match record.kind {

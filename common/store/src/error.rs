@@ -81,6 +81,16 @@ impl StoreError {
         matches!(self, Self::Request(_) | Self::Precision { .. })
     }
 
+    /// Whether a file was gone when it was to be opened: a merge may have removed it.
+    pub fn is_vanished(&self) -> bool {
+        match self {
+            Self::Io { doing: "open" | "read", source, .. } => {
+                source.kind() == io::ErrorKind::NotFound
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         what: impl fmt::Display,

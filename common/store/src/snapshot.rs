@@ -327,6 +327,40 @@ impl<S: Storage> DeviceScan<S> {
         self.rows_of(&all, self.times)
     }
 
+    /// Rows of some columns, by their places in [`columns`](Self::columns), within some of the times.
+    ///
+    /// The rows have these columns, in this order, and no others.
+    pub fn rows_between(
+        &self,
+        columns: &[usize],
+        times: &RangeInclusive<i64>,
+    ) -> Result<Rows<'_, S::File>, StoreError> {
+        self.rows_of(columns, self.times_in(times))
+    }
+
+    /// A range of times outside of which a column has no points; `None` if it has none at all.
+    pub fn range(&self, column: usize) -> Option<RangeInclusive<i64>> {
+        let name = &*self.columns.get(column)?.measurement;
+        let in_files = self.parts.iter().flat_map(|part| &part.series);
+        let in_files = in_files.filter(|(place, _)| *place == column).map(|(_, series)| {
+            TimeRange { start: series.statistics.start_time, end: series.statistics.end_time }
+        });
+        let memory = self.memory.devices().get(&self.device);
+        let memory = memory.filter(|memory| memory.series.contains_key(name));
+        let all = in_files.chain(memory.map(|memory| memory.range()));
+        let found = all.reduce(TimeRange::union)?;
+        let found = self.times_in(&(found.start..=found.end));
+        (found.start <= found.end).then_some(found.start..=found.end)
+    }
+
+    /// What of some times this scan is about.
+    pub(crate) fn times_in(&self, times: &RangeInclusive<i64>) -> TimeRange {
+        TimeRange {
+            start: self.times.start.max(*times.start()),
+            end: self.times.end.min(*times.end()),
+        }
+    }
+
     /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
     pub fn next_into(
         &self,

@@ -9,6 +9,7 @@ use std::fs;
 use std::hash::BuildHasher;
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -48,6 +49,8 @@ const FLUSH_AFTER: Duration = Duration::from_secs(60);
 const MEMORY_BYTES_MAX: usize = 128 << 20;
 /// How often age and size of the stores are looked at.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+/// Questions that wait for memory to be written; the others are told to come again.
+const WAITING_MAX: usize = 64;
 /// While there is something left to merge.
 const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -70,6 +73,8 @@ pub(crate) struct Stores {
     expired: Option<Instant>,
     keep_ms: u64,
     bytes_max: u64,
+    /// Whoever wants to know when what is in memory was written.
+    waiting: Vec<SyncSender<Result<(), String>>>,
 }
 
 impl Stores {
@@ -89,6 +94,14 @@ impl Stores {
             expired: None,
             keep_ms: config.store_keep_ms,
             bytes_max: config.store_bytes_max,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Remembers to answer once everything that was read is in files.
+    pub(super) fn wait_for_flush(&mut self, reply: SyncSender<Result<(), String>>) {
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push(reply);
         }
     }
 
@@ -132,6 +145,7 @@ impl<S: Storage> Loader<S> {
             given?;
         }
         self.open_known()?;
+        self.answer_flushes()?;
         self.keep_house()
     }
 
@@ -152,6 +166,22 @@ impl<S: Storage> Loader<S> {
             stores.knows_all = true;
         }
         Ok(())
+    }
+
+    /// Writes what is in memory if somebody waits for that.
+    fn answer_flushes(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        let waiting = core::mem::take(&mut stores.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let flushed = stores.flush().map_err(failed);
+        let flushed = flushed.and_then(|()| self.let_go(Touched::default()));
+        for reply in waiting {
+            // who asked may have gone
+            let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());
+        }
+        flushed
     }
 
     /// Writes what is in memory, so that the next start has nothing to read again.

@@ -85,7 +85,7 @@ impl core::error::Error for TypeMismatch {}
 
 impl ValueTest {
     /// Whether it holds; `None` if the value is null or of another kind.
-    pub(super) fn holds(&self, value: Option<&Value>) -> Option<bool> {
+    pub fn holds(&self, value: Option<&Value>) -> Option<bool> {
         if let Self::IsNull = self {
             return Some(value.is_none());
         }

@@ -110,7 +110,7 @@ impl BatchColumn {
 
     /// Appends rows `rows` of `other`, the first of which has its value, if any, at `value` of
     /// `other`'s values. Returns at which value the row behind the last one has its own.
-    pub(crate) fn append(&mut self, other: &Self, rows: Range<usize>, value: usize) -> usize {
+    pub fn append(&mut self, other: &Self, rows: Range<usize>, value: usize) -> usize {
         let n_values = self.presence.append(&other.presence, rows);
         let end = value.saturating_add(n_values);
         self.values.extend_from(&other.values, value..end);

@@ -1,0 +1,102 @@
+//! One statement over some snapshots.
+
+use tidegate_durable::Storage;
+use tidegate_model::Precision;
+use tidegate_sql::Align;
+use tidegate_sql::Statement;
+use tidegate_sql::time::UtcOffset;
+use tidegate_store::DeviceScan;
+use tidegate_store::Snapshot;
+
+use crate::NOTICES_MAX;
+use crate::QueryError;
+use crate::Sink;
+use crate::aggregate;
+use crate::answer::Pages;
+use crate::last;
+use crate::select;
+use crate::show;
+
+/// What one origin has.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)] // what a source is
+pub struct Source<'s, S: Storage> {
+    /// The origin.
+    pub name: &'s str,
+    /// What its store holds.
+    pub snapshot: &'s Snapshot<S>,
+}
+
+/// Where statements are answered from.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)] // what there is to know
+pub struct Query<'s, S: Storage> {
+    /// The origins; their times are of one unit.
+    pub sources: &'s [Source<'s, S>],
+    /// That unit.
+    pub precision: Precision,
+    /// Where months begin, and where times are shown.
+    pub offset: UtcOffset,
+}
+
+/// What is to be said beside the rows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How many rows there were.
+    pub n_rows: u64,
+    /// What people should know: points that cannot be shown.
+    pub notices: Vec<String>,
+    /// Notices beyond [`NOTICES_MAX`].
+    pub n_more_notices: u64,
+}
+
+impl Outcome {
+    /// Remembers points of a device that cannot be shown.
+    pub(crate) fn notice<S: Storage>(&mut self, device: &str, scan: &DeviceScan<S>) {
+        for hidden in scan.hidden() {
+            if self.notices.len() >= NOTICES_MAX {
+                self.n_more_notices = self.n_more_notices.saturating_add(1);
+                continue;
+            }
+            let name = &hidden.measurement;
+            let column = scan.columns().iter().find(|it| it.measurement == *name);
+            let now = column.map_or("another type", |column| column.data_type.as_str());
+            self.notices.push(format!(
+                "{} points of {device}.{name} are {} in {} and are not shown, since the series is \
+                 {now} now",
+                hidden.n_points, hidden.data_type, hidden.file
+            ));
+        }
+    }
+}
+
+impl<S: Storage> Query<'_, S> {
+    /// Answers a statement.
+    pub fn run(&self, statement: &Statement, sink: &mut dyn Sink) -> Result<Outcome, QueryError> {
+        let mut outcome = Outcome::default();
+        let page = match statement {
+            Statement::Select(select) => select.page,
+            Statement::SelectLast(select) => select.page,
+            Statement::Show(show) => show.page,
+            _ => tidegate_sql::Page::default(),
+        };
+        let mut pages = Pages::new(sink, page);
+        match statement {
+            Statement::Count(count) => show::count(self, count, &mut pages)?,
+            Statement::Select(select) if select.is_aggregation() => match select.align {
+                Align::Time => aggregate::by_time(self, select, &mut pages, &mut outcome)?,
+                Align::Device => aggregate::by_device(self, select, &mut pages, &mut outcome)?,
+            },
+            Statement::Select(select) => match select.align {
+                Align::Time => select::by_time(self, select, &mut pages, &mut outcome)?,
+                Align::Device => select::by_device(self, select, &mut pages, &mut outcome)?,
+            },
+            Statement::SelectLast(select) => last::run(self, select, &mut pages, &mut outcome)?,
+            Statement::Show(show) => show::show(self, show, &mut pages)?,
+            _ => return Err(QueryError::Unknown),
+        }
+        outcome.n_rows = pages.finish()?;
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,124 @@
+//! Rows in memory: parts of them, and others of their columns.
+
+use tidegate_model::DataType;
+use tidegate_model::Value;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::BatchColumn;
+
+/// An empty batch of these types, in the memory of `batch` if it has them already.
+pub(crate) fn shape(batch: &mut Batch, types: &[DataType]) {
+    match batch.columns.iter().map(|column| column.data_type).eq(types.iter().copied()) {
+        true => batch.clear(),
+        false => *batch = Batch::new(types.iter().copied()),
+    }
+}
+
+/// The rows for which `mask` says so.
+pub(crate) fn kept(batch: Batch, mask: &[bool]) -> Batch {
+    if mask.iter().all(|it| *it) {
+        return batch;
+    }
+    let times = batch.times.iter().zip(mask).filter(|(_, it)| **it).map(|(time, _)| *time);
+    let times = times.collect();
+    let columns = batch.columns.iter().map(|column| {
+        let mut out = BatchColumn::new(column.data_type);
+        let (mut row, mut value) = (0usize, 0usize);
+        for run in mask.chunk_by(|one, other| one == other) {
+            let end = row.saturating_add(run.len());
+            if run.first() == Some(&true) {
+                value = out.append(column, row..end, value);
+            } else {
+                value = value.saturating_add(n_there(column, row, end));
+            }
+            row = end;
+        }
+        out
+    });
+    let columns = columns.collect();
+    Batch { times, columns }
+}
+
+/// How many rows from `start` to before `end` are not null.
+fn n_there(column: &BatchColumn, start: usize, end: usize) -> usize {
+    match column.presence.is_all() {
+        true => end.saturating_sub(start),
+        false => (start..end).filter(|row| column.presence.get(*row)).count(),
+    }
+}
+
+/// The columns at these places, in that order.
+pub(crate) fn projected(batch: Batch, places: &[usize]) -> Batch {
+    if places.iter().copied().eq(0..batch.columns.len()) {
+        return batch;
+    }
+    let column = |place: &usize| batch.columns.get(*place).cloned();
+    let columns = places.iter().filter_map(column).collect();
+    Batch { times: batch.times, columns }
+}
+
+/// The rows that have a value at least.
+pub(crate) fn without_empty(batch: Batch) -> Batch {
+    if batch.columns.iter().any(|column| column.presence.is_all()) {
+        return batch;
+    }
+    let has_cell = |row: usize| batch.columns.iter().any(|column| column.presence.get(row));
+    let mask: Vec<bool> = (0..batch.len()).map(has_cell).collect();
+    kept(batch, &mask)
+}
+
+/// The rows in the contrary order.
+pub(crate) fn reversed(batch: &Batch) -> Batch {
+    let times = batch.times.iter().rev().copied().collect();
+    let columns = batch.columns.iter().map(|column| {
+        let mut out = BatchColumn::new(column.data_type);
+        let mut value = column.values.len();
+        for row in (0..batch.len()).rev() {
+            if column.presence.get(row) {
+                value = value.saturating_sub(1);
+            }
+            out.append(column, row..row.saturating_add(1), value);
+        }
+        out
+    });
+    let columns = columns.collect();
+    Batch { times, columns }
+}
+
+/// A column of `n_rows` rows without a value.
+pub(crate) fn nulls(data_type: DataType, n_rows: usize) -> BatchColumn {
+    let mut column = BatchColumn::new(data_type);
+    column.presence.push_many(false, n_rows);
+    column
+}
+
+/// A column that says the same in each row.
+pub(crate) fn repeated(text: &str, n_rows: usize) -> BatchColumn {
+    let mut column = BatchColumn::new(DataType::Text);
+    for _ in 0..n_rows {
+        push(&mut column, Some(&Value::Bytes(text.as_bytes().to_vec())));
+    }
+    column
+}
+
+/// Appends a cell; a value is of the column's type.
+pub(crate) fn push(column: &mut BatchColumn, value: Option<&Value>) {
+    let is_there = value.is_some_and(|value| column.values.push(value));
+    column.presence.push(is_there);
+}
+
+/// Appends a cell of a column of texts.
+pub(crate) fn push_text(column: &mut BatchColumn, text: &str) {
+    push(column, Some(&Value::Bytes(text.as_bytes().to_vec())));
+}
+
+/// About how much memory the values of rows take.
+pub(crate) fn bytes_of(batch: &Batch) -> usize {
+    let column = |column: &BatchColumn| match &column.values {
+        tidegate_tsfile::Values::Bytes(values) => {
+            values.total_bytes().saturating_add(values.len().saturating_mul(16))
+        }
+        values => values.len().saturating_mul(8),
+    };
+    let columns: usize = batch.columns.iter().map(column).fold(0, usize::saturating_add);
+    columns.saturating_add(batch.len().saturating_mul(8))
+}

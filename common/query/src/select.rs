@@ -1,0 +1,302 @@
+//! `SELECT` of series: rows joined by time, or device by device.
+
+use core::ops::RangeInclusive;
+use std::collections::BTreeMap;
+
+use tidegate_durable::Storage;
+use tidegate_model::DataType;
+use tidegate_sql::Filter;
+use tidegate_sql::Order;
+use tidegate_sql::Select;
+use tidegate_tsfile::Batch;
+
+use crate::JOINED_MAX;
+use crate::Query;
+use crate::QueryError;
+use crate::answer::Column;
+use crate::answer::Head;
+use crate::answer::Pages;
+use crate::backward::Backward;
+use crate::backward::Stream;
+use crate::backward::place_of;
+use crate::condition;
+use crate::condition::Bound;
+use crate::join::Plan;
+use crate::query::Outcome;
+use crate::rows::kept;
+use crate::rows::nulls;
+use crate::rows::projected;
+use crate::rows::repeated;
+use crate::rows::without_empty;
+use crate::site::Cell;
+use crate::site::Sites;
+
+/// A condition as a range of times and what is left of it.
+pub(crate) struct When {
+    pub(crate) times: RangeInclusive<i64>,
+    pub(crate) rest: Option<Filter>,
+}
+
+impl When {
+    pub(crate) fn of(filter: Option<&Filter>) -> Self {
+        let (range, rest) = match filter {
+            Some(filter) => filter.split(),
+            None => (tidegate_sql::TimeRange::ALL, None),
+        };
+        Self { times: range.first..=range.last, rest }
+    }
+}
+
+/// Everything that a selection names.
+pub(crate) fn sites<'q, S: Storage>(
+    query: &'q Query<'q, S>,
+    select: &Select,
+    outcome: &mut Outcome,
+) -> Result<(Sites<'q, S>, Vec<tidegate_sql::Column>), QueryError> {
+    let columns = select.columns().map_err(QueryError::TooManyColumns)?;
+    let mut wanted: Vec<Vec<String>> =
+        columns.iter().map(|column| column.path.nodes().to_vec()).collect();
+    wanted.extend(condition::paths(select.filter.as_ref(), &select.from));
+    wanted.sort_unstable();
+    wanted.dedup();
+    Ok((Sites::find(query, &wanted, outcome)?, columns))
+}
+
+/// The paths of FROM.
+pub(crate) fn prefixes(select: &Select) -> Vec<Vec<String>> {
+    select.from.iter().map(|path| path.nodes().to_vec()).collect()
+}
+
+/// One column of the answer, of one series.
+pub(crate) struct Selected {
+    pub(crate) cell: Cell,
+    pub(crate) function: Option<tidegate_sql::Function>,
+    pub(crate) name: String,
+}
+
+/// The columns of a selection that is aligned by time.
+pub(crate) fn selected<S: Storage>(
+    sites: &Sites<'_, S>,
+    columns: Vec<tidegate_sql::Column>,
+) -> Result<Vec<Selected>, QueryError> {
+    let mut found = Vec::new();
+    for column in columns {
+        let cells = sites.cells(column.path.nodes());
+        if let Some(alias) = column.alias.as_ref().filter(|_| cells.len() > 1) {
+            return Err(QueryError::Alias { alias: alias.clone(), n_series: cells.len() });
+        }
+        for cell in cells {
+            let name = match (&column.alias, column.function) {
+                (Some(alias), _) => alias.clone(),
+                (None, None) => sites.name(cell),
+                (None, Some(function)) => {
+                    format!("{}({})", function.as_str().to_lowercase(), sites.name(cell))
+                }
+            };
+            found.push(Selected { cell, function: column.function, name });
+        }
+        if found.len() > crate::RESULT_COLUMNS_MAX {
+            return Err(QueryError::too_many(
+                "columns of the result",
+                found.len(),
+                crate::RESULT_COLUMNS_MAX,
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Rows of the series that `chosen` are places of, and of those of the condition.
+pub(crate) struct Reading<'s, S: Storage> {
+    plan: Plan<'s, S>,
+    when: &'s When,
+    bound: Option<Bound<'s>>,
+    /// For each column that is asked for its place in the join.
+    chosen: Vec<usize>,
+}
+
+impl<'s, S: Storage> Reading<'s, S> {
+    pub(crate) fn new(
+        sites: &'s Sites<'_, S>,
+        chosen: &[Cell],
+        when: &'s When,
+        from: &[Vec<String>],
+    ) -> Result<Self, QueryError> {
+        let mut cells = Vec::new();
+        let mut place = |cell: &Cell| {
+            let place = place_of(&mut cells, *cell);
+            match place < JOINED_MAX {
+                true => Ok(place),
+                false => Err(QueryError::too_many("series joined by time", place + 1, JOINED_MAX)),
+            }
+        };
+        let chosen = chosen.iter().map(&mut place).collect::<Result<_, _>>()?;
+        let mut bound = None;
+        if let Some(filter) = &when.rest {
+            let mut places = Vec::new();
+            for cells in condition::cells(filter, sites, from)? {
+                places.push(cells.iter().map(&mut place).collect::<Result<_, _>>()?);
+            }
+            bound = Some(Bound::new(filter, places));
+        }
+        let plan = Plan::new(sites, &cells)?;
+        Ok(Self { plan, when, bound, chosen })
+    }
+
+    /// The rows within some times as well.
+    pub(crate) fn stream(
+        &self,
+        within: &RangeInclusive<i64>,
+        order: Order,
+    ) -> Result<Stream<'_, 's, S>, QueryError> {
+        let start = *self.when.times.start().max(within.start());
+        let end = *self.when.times.end().min(within.end());
+        Ok(match order {
+            Order::Ascending => Stream::Forward(self.plan.rows(&(start..=end))?),
+            Order::Descending => Stream::Backward(Backward::new(&self.plan, &(start..=end))),
+        })
+    }
+
+    /// The rows that are meant, with the columns that are asked for; maybe none.
+    pub(crate) fn choose(&self, batch: &mut Batch) {
+        let mut rows = core::mem::take(batch);
+        if let Some(bound) = &self.bound {
+            let mask = bound.mask(&rows);
+            rows = kept(rows, &mask);
+        }
+        *batch = without_empty(projected(rows, &self.chosen));
+    }
+}
+
+/// `ALIGN BY TIME`.
+pub(crate) fn by_time<S: Storage>(
+    query: &Query<'_, S>,
+    select: &Select,
+    pages: &mut Pages<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), QueryError> {
+    let (sites, columns) = sites(query, select, outcome)?;
+    let selected = selected(&sites, columns)?;
+    let when = When::of(select.filter.as_ref());
+    let cells: Vec<Cell> = selected.iter().map(|it| it.cell).collect();
+    let reading = Reading::new(&sites, &cells, &when, &prefixes(select))?;
+    let column = |it: &Selected| Column::new(it.name.clone(), sites.data_type(it.cell));
+    pages.head(&Head { has_time: true, columns: selected.iter().map(column).collect() })?;
+    if cells.is_empty() {
+        return Ok(());
+    }
+    let mut rows = reading.stream(&crate::site::ALL_TIMES, select.order)?;
+    let mut batch = Batch::default();
+    while !pages.is_full() && rows.next_into(&mut batch)? {
+        reading.choose(&mut batch);
+        pages.push(&mut batch)?;
+    }
+    Ok(())
+}
+
+/// What a selection that is aligned by device has of each.
+pub(crate) struct ByDevice {
+    /// The names of the columns, their functions and types.
+    pub(crate) columns: Vec<DeviceColumn>,
+    /// The sites, each with its series for these columns.
+    pub(crate) devices: Vec<(usize, Vec<Option<Cell>>)>,
+}
+
+/// One column of an answer that is aligned by device.
+pub(crate) struct DeviceColumn {
+    pub(crate) name: String,
+    pub(crate) measurement: String,
+    pub(crate) function: Option<tidegate_sql::Function>,
+    pub(crate) data_type: DataType,
+}
+
+/// Sorts the series of a selection by their devices.
+pub(crate) fn split_by_device<S: Storage>(
+    sites: &Sites<'_, S>,
+    select: &Select,
+    columns: &[tidegate_sql::Column],
+) -> Result<ByDevice, QueryError> {
+    // item by item: the measurements that it means anywhere, with their types
+    let mut found = ByDevice { columns: Vec::new(), devices: Vec::new() };
+    let mut devices: BTreeMap<usize, Vec<Cell>> = BTreeMap::new();
+    let n_from = select.from.len().max(1);
+    for own in columns.chunks(n_from) {
+        let Some(first) = own.first() else { continue };
+        let n_prefix = select.from.first().map_or(0, |path| path.nodes().len());
+        if let [_, _, ..] = first.path.nodes().get(n_prefix..).unwrap_or_default() {
+            let path = first.path.nodes().get(n_prefix..).unwrap_or_default().join(".");
+            return Err(QueryError::AlignedPath { path });
+        }
+        let mut measurements: BTreeMap<&str, DataType> = BTreeMap::new();
+        for cell in own.iter().flat_map(|column| sites.cells(column.path.nodes())) {
+            let Some(series) = sites.series(cell) else { continue };
+            devices.entry(cell.site).or_default().push(cell);
+            let known = measurements.entry(&series.measurement).or_insert(series.data_type);
+            if *known != series.data_type {
+                let measurement = series.measurement.to_string();
+                let (one, other) = (*known, series.data_type);
+                return Err(QueryError::AlignedTypes { measurement, one, other });
+            }
+        }
+        if let Some(alias) = first.alias.as_ref().filter(|_| measurements.len() > 1) {
+            let n_series = measurements.len();
+            return Err(QueryError::Alias { alias: alias.clone(), n_series });
+        }
+        for (measurement, data_type) in measurements {
+            let name = match (&first.alias, first.function) {
+                (Some(alias), _) => alias.clone(),
+                (None, None) => measurement.to_owned(),
+                (None, Some(function)) => {
+                    format!("{}({measurement})", function.as_str().to_lowercase())
+                }
+            };
+            let (measurement, function) = (measurement.to_owned(), first.function);
+            found.columns.push(DeviceColumn { name, measurement, function, data_type });
+        }
+    }
+    for (site, meant) in devices {
+        let cell = |column: &DeviceColumn| {
+            sites.cell(site, &column.measurement).filter(|cell| meant.contains(cell))
+        };
+        found.devices.push((site, found.columns.iter().map(cell).collect()));
+    }
+    Ok(found)
+}
+
+/// `ALIGN BY DEVICE`.
+pub(crate) fn by_device<S: Storage>(
+    query: &Query<'_, S>,
+    select: &Select,
+    pages: &mut Pages<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), QueryError> {
+    let (sites, columns) = sites(query, select, outcome)?;
+    let found = split_by_device(&sites, select, &columns)?;
+    let mut head = vec![Column::new("Device", DataType::Text)];
+    head.extend(found.columns.iter().map(|it| Column::new(it.name.clone(), it.data_type)));
+    pages.head(&Head { has_time: true, columns: head })?;
+    let when = When::of(select.filter.as_ref());
+    for (site, cells) in &found.devices {
+        if pages.is_full() {
+            break;
+        }
+        let path = sites.list.get(*site).map_or("", |site| &site.path);
+        let nodes = tidegate_model::path::nodes(path).into_iter().map(str::to_owned).collect();
+        let present: Vec<Cell> = cells.iter().flatten().copied().collect();
+        let reading = Reading::new(&sites, &present, &when, &[nodes])?;
+        let mut rows = reading.stream(&crate::site::ALL_TIMES, select.order)?;
+        let mut batch = Batch::default();
+        while !pages.is_full() && rows.next_into(&mut batch)? {
+            reading.choose(&mut batch);
+            let n_rows = batch.len();
+            let mut own = core::mem::take(&mut batch.columns).into_iter();
+            batch.columns.push(repeated(path, n_rows));
+            for (cell, column) in cells.iter().zip(&found.columns) {
+                let there = cell.and_then(|_| own.next());
+                batch.columns.push(there.unwrap_or_else(|| nulls(column.data_type, n_rows)));
+            }
+            pages.push(&mut batch)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Which series a statement means: the devices that have them, and the types they have.
+
+use core::ops::RangeInclusive;
+use std::collections::BTreeMap;
+
+use tidegate_durable::Storage;
+use tidegate_model::DataType;
+use tidegate_model::path;
+use tidegate_sql::Path;
+use tidegate_store::Device;
+use tidegate_store::DeviceScan;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
+use tidegate_store::Series;
+
+use crate::JOINED_MAX;
+use crate::Query;
+use crate::QueryError;
+use crate::RESULT_COLUMNS_MAX;
+use crate::query::Outcome;
+
+pub(crate) const ALL_TIMES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
+/// A series: a place among the sites, and one among the columns of that.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Cell {
+    pub(crate) site: usize,
+    pub(crate) column: usize,
+}
+
+/// A device of one source.
+#[derive(Debug)]
+pub(crate) struct Site<S: Storage> {
+    source: usize,
+    device: Device,
+    pub(crate) path: String,
+    pub(crate) columns: Vec<Series>,
+    /// As long as there are few.
+    scan: Option<DeviceScan<S>>,
+}
+
+/// All devices of a statement, in order.
+#[derive(Debug)]
+pub(crate) struct Sites<'q, S: Storage> {
+    query: &'q Query<'q, S>,
+    scan: Scan,
+    pub(crate) list: Vec<Site<S>>,
+    /// Places in the list by the path of the device.
+    by_path: BTreeMap<String, usize>,
+}
+
+impl<'q, S: Storage> Sites<'q, S> {
+    /// Looks up everything that these paths mean.
+    pub(crate) fn find(
+        query: &'q Query<'q, S>,
+        wanted: &[Vec<String>],
+        outcome: &mut Outcome,
+    ) -> Result<Self, QueryError> {
+        let patterns = wanted.iter().map(|nodes| Pattern::Tree(nodes.join(".").into())).collect();
+        let scan = Scan { patterns, measurements: None, times: ALL_TIMES };
+        let mut list: Vec<Site<S>> = Vec::new();
+        let mut n_columns = 0usize;
+        for (source, it) in query.sources.iter().enumerate() {
+            for device in it.snapshot.devices(&scan.patterns) {
+                let Device::Tree { path } = &device else { continue };
+                let found = it.snapshot.device(&device, &scan)?;
+                let (path, columns) = (path.to_string(), found.columns().to_vec());
+                if columns.is_empty() {
+                    continue;
+                }
+                outcome.notice(&path, &found);
+                n_columns = n_columns.saturating_add(columns.len());
+                if n_columns > RESULT_COLUMNS_MAX {
+                    return Err(QueryError::too_many("series", n_columns, RESULT_COLUMNS_MAX));
+                }
+                let scan = (n_columns <= JOINED_MAX).then_some(found);
+                list.push(Site { source, device, path, columns, scan });
+            }
+        }
+        if n_columns > JOINED_MAX {
+            list.iter_mut().for_each(|site| site.scan = None);
+        }
+        list.sort_by(|one, other| one.path.cmp(&other.path));
+        for pair in list.windows(2) {
+            let [one, other] = pair else { continue };
+            if one.path == other.path {
+                return Err(ambiguous(query, one, other));
+            }
+        }
+        let by_path = list.iter().enumerate().map(|(at, site)| (site.path.clone(), at)).collect();
+        Ok(Self { query, scan, list, by_path })
+    }
+
+    /// The series that a path means, in order.
+    pub(crate) fn cells(&self, nodes: &[String]) -> Vec<Cell> {
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        let Some((last, front)) = nodes.split_last() else { return found };
+        let is_pattern = nodes.iter().any(|node| node.contains('*') && !node.starts_with('`'));
+        if !is_pattern {
+            let at = self.by_path.get(&front.join("."));
+            found.extend(at.and_then(|at| self.cell(*at, last)));
+            return found;
+        }
+        for (at, site) in self.list.iter().enumerate() {
+            let device = path::nodes(&site.path);
+            let Some(wanted) = path::measurement_pattern(&nodes, &device) else { continue };
+            for (column, series) in site.columns.iter().enumerate() {
+                if path::matches(&[wanted], &[&series.measurement]) {
+                    found.push(Cell { site: at, column });
+                }
+            }
+        }
+        found
+    }
+
+    /// The series of a device with that name.
+    pub(crate) fn cell(&self, site: usize, measurement: &str) -> Option<Cell> {
+        let columns = &self.list.get(site)?.columns;
+        let column = columns.iter().position(|it| *it.measurement == *measurement)?;
+        Some(Cell { site, column })
+    }
+
+    /// A series.
+    pub(crate) fn series(&self, cell: Cell) -> Option<&Series> {
+        self.list.get(cell.site)?.columns.get(cell.column)
+    }
+
+    /// The type of a series.
+    pub(crate) fn data_type(&self, cell: Cell) -> DataType {
+        self.series(cell).map_or(DataType::Text, |series| series.data_type)
+    }
+
+    /// The full path of a series.
+    pub(crate) fn name(&self, cell: Cell) -> String {
+        let site = self.list.get(cell.site).map_or("", |site| &site.path);
+        let measurement = self.series(cell).map_or("", |series| &series.measurement);
+        format!("{site}.{measurement}")
+    }
+
+    /// A device, opened anew if there are too many to be kept open.
+    pub(crate) fn open(&self, site: usize) -> Result<Option<Opened<'_, S>>, QueryError> {
+        let Some(site) = self.list.get(site) else { return Ok(None) };
+        if let Some(scan) = &site.scan {
+            return Ok(Some(Opened::Kept(scan)));
+        }
+        let Some(source) = self.query.sources.get(site.source) else { return Ok(None) };
+        let scan = source.snapshot.device(&site.device, &self.scan)?;
+        Ok(Some(Opened::Anew(Box::new(scan))))
+    }
+}
+
+/// A device, ready to be read.
+pub(crate) enum Opened<'s, S: Storage> {
+    Anew(Box<DeviceScan<S>>),
+    Kept(&'s DeviceScan<S>),
+}
+
+impl<S: Storage> core::ops::Deref for Opened<'_, S> {
+    type Target = DeviceScan<S>;
+
+    fn deref(&self) -> &DeviceScan<S> {
+        match self {
+            Self::Anew(scan) => scan,
+            Self::Kept(scan) => scan,
+        }
+    }
+}
+
+/// The nodes of a path behind another one.
+pub(crate) fn joined(prefix: &[String], path: &Path) -> Vec<String> {
+    prefix.iter().chain(path.nodes()).cloned().collect()
+}
+
+fn ambiguous<S: Storage>(query: &Query<'_, S>, one: &Site<S>, other: &Site<S>) -> QueryError {
+    let name = |site: &Site<S>| query.sources.get(site.source).map_or("", |it| it.name).to_owned();
+    QueryError::Ambiguous { series: one.path.clone(), one: name(one), other: name(other) }
+}

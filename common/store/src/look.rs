@@ -1,0 +1,53 @@
+//! Looks at a store that another process may be writing, and changes nothing in it.
+//!
+//! What that process has in memory only is not seen. A file may be merged away between the look at
+//! the catalog and the opening of it: [`StoreError::is_vanished`] tells, and a new look helps.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
+use tidegate_durable::Journal;
+use tidegate_model::Precision;
+
+use crate::Snapshot;
+use crate::StoreError;
+use crate::catalog::CATALOG;
+use crate::catalog::State;
+use crate::file::LayerFile;
+
+/// What lies in the directory of a store.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs)] // what can be seen from outside
+pub struct Look {
+    /// What can be read.
+    pub snapshot: Snapshot<DirStorage>,
+    /// The unit of the times, if it is known.
+    pub precision: Option<Precision>,
+}
+
+impl Look {
+    /// Looks at the store in `root`; `None` if there is none.
+    pub fn at(root: &Path) -> Result<Option<Self>, StoreError> {
+        let catalog = FileName::new(CATALOG).map_err(io::Error::other);
+        let catalog = catalog.map_err(StoreError::io("name", CATALOG))?;
+        let dir = match DirStorage::existing(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            dir => dir.map_err(StoreError::io("open", root.display()))?,
+        };
+        let Some(found) = Journal::inspect(&dir, &catalog)? else { return Ok(None) };
+        let state = State::of(&found)?;
+        let mut layers = Vec::new();
+        for layer in state.layers.values() {
+            let at = root.join(layer.directory());
+            let dir = DirStorage::existing(&at).map_err(StoreError::io("open", at.display()))?;
+            layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
+        }
+        layers.sort_by_key(|layer| layer.layer.precedence);
+        let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
+        let snapshot = Snapshot { layers, deletions, memory, horizon: state.horizon };
+        Ok(Some(Self { snapshot, precision: state.precision }))
+    }
+}

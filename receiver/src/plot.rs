@@ -1,0 +1,98 @@
+//! `tidegate-receiver plot`: one series as a picture in the terminal.
+
+use core::ops::RangeInclusive;
+
+use tidegate_model::DataType;
+use tidegate_query::Plot;
+use tidegate_query::text::Text;
+use tidegate_sql::time::UtcOffset;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::Values;
+
+use crate::data::Place;
+
+/// Where a terminal does not say how large it is.
+const SIZE: (u16, u16) = (24, 80);
+/// The picture takes no more rows than this.
+const HEIGHT_MAX: u16 = 20;
+/// Values, axes and the prompt take so much of the terminal.
+const MARGIN_COLUMNS: u16 = 16;
+const MARGIN_ROWS: u16 = 5;
+
+/// Draws a series.
+///
+/// # Arguments
+///
+/// - `times`: first and last time as people write them
+pub(crate) fn draw(
+    place: &Place,
+    series: &str,
+    times: (Option<&str>, Option<&str>),
+    offset: UtcOffset,
+) -> Result<String, String> {
+    let stores = place.look()?;
+    let times = crate::export::times(&stores.context(offset), times)?;
+    let scan = Scan { patterns: vec![Pattern::Tree(series.into())], measurements: None, times };
+    let mut found = Vec::new();
+    for source in stores.sources() {
+        for device in source.snapshot.devices(&scan.patterns) {
+            let scan = source.snapshot.device(&device, &scan).map_err(|error| error.to_string())?;
+            if !scan.columns().is_empty() {
+                found.push((device.to_string(), scan));
+            }
+        }
+    }
+    let n_series: usize = found.iter().map(|(_, scan)| scan.columns().len()).sum();
+    let (device, opened) = match found.as_slice() {
+        [only] if n_series == 1 => only,
+        _ => return Err(format!("{series}: expected one series, found {n_series}")),
+    };
+    let column = opened.columns().first().ok_or_else(|| format!("{series}: no series"))?;
+    if !is_drawable(column.data_type) {
+        let found = column.data_type;
+        return Err(format!("{series}: expected numbers or BOOLEAN, found {found}"));
+    }
+    let range = opened.range(0).unwrap_or(0..=0);
+    let range: RangeInclusive<i64> =
+        (*range.start()).max(*scan.times.start())..=(*range.end()).min(*scan.times.end());
+    let (rows, columns) = console::Term::stdout().size_checked().unwrap_or(SIZE);
+    let width = columns.saturating_sub(MARGIN_COLUMNS);
+    let height = rows.saturating_sub(MARGIN_ROWS).min(HEIGHT_MAX);
+    let mut plot = Plot::new(&range, width.into(), height.into());
+    let mut rows = opened.rows_between(&[0], &range).map_err(|error| error.to_string())?;
+    let mut batch = Batch::default();
+    while opened.next_into(&mut rows, &mut batch).map_err(|error| error.to_string())? {
+        if let Some(column) = batch.columns.first() {
+            add(&mut plot, &batch.times, &column.values);
+        }
+    }
+    let text = Text { precision: stores.precision, offset: Some(offset) };
+    let picture = plot.render(&|time| {
+        let mut shown = String::new();
+        text.write_time(&mut shown, time);
+        shown
+    });
+    let (name, data_type) = (&column.measurement, column.data_type);
+    Ok(format!("{device}.{name} ({data_type}, {} points)\n{picture}", plot.n_points()))
+}
+
+fn is_drawable(data_type: DataType) -> bool {
+    use DataType as T;
+    matches!(data_type, T::Boolean | T::Int32 | T::Int64 | T::Float | T::Double)
+}
+
+fn add(plot: &mut Plot, times: &[i64], values: &Values) {
+    fn each<T: Copy>(plot: &mut Plot, times: &[i64], values: &[T], of: impl Fn(T) -> f64) {
+        times.iter().zip(values).for_each(|(time, value)| plot.add(*time, of(*value)));
+    }
+    match values {
+        Values::Boolean(values) => each(plot, times, values, |it| f64::from(u8::from(it))),
+        Values::Int32(values) => each(plot, times, values, f64::from),
+        Values::Int64(values) => each(plot, times, values, |it| it as f64),
+        Values::Float(values) => each(plot, times, values, f64::from),
+        Values::Double(values) => each(plot, times, values, |it| it),
+        Values::Bytes(_) => (),
+    }
+}

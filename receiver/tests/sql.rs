@@ -1,0 +1,124 @@
+//! The commands that ask the embedded store, beside a daemon that runs and after it.
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+
+use common::Site;
+use tidegate_tsfile::SeriesKind;
+use tidegate_tsfile::TsFile;
+
+/// A site that was sent rows, which its daemon has in memory.
+fn site() -> (Site, common::Daemon) {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let daemon = site.start();
+    for conversation in common::capture("2.0.1-beta/airgap-log-tablet") {
+        let mut peer = daemon.connect();
+        peer.send(&conversation.up);
+        let mut replies = vec![0; conversation.down.len()];
+        peer.socket.read_exact(&mut replies).unwrap();
+    }
+    let durable = |status: &serde_json::Value| {
+        status["loader"]["read"] == status["keeper"]["durable_sequence"]
+    };
+    daemon.wait_status(durable);
+    (site, daemon)
+}
+
+fn text(site: &Site, command: &str, more: &[&str]) -> String {
+    let output = site.output(command, more);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command} {more:?}: {errors}");
+    assert_eq!(errors, "", "{command} {more:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Lines behind the first one.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().skip(1).collect()
+}
+
+#[test]
+fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
+    let (site, daemon) = site();
+    let csv = |statement: &str| {
+        text(&site, "sql", &["-e", statement, "--format", "csv", "--time", "epoch"])
+    };
+    let series = csv("SHOW TIMESERIES");
+    let names: Vec<&str> = lines(&series).iter().filter_map(|it| it.split(',').next()).collect();
+    assert!(!names.is_empty(), "{series}");
+    let mut n_points = 0u64;
+    for name in &names {
+        let (device, measurement) = name.rsplit_once('.').unwrap();
+        let counted = csv(&format!("SELECT count({measurement}) FROM {device}"));
+        let rows = csv(&format!("SELECT {measurement} FROM {device}"));
+        let count: u64 = lines(&counted)[0].parse().unwrap();
+        assert_eq!(lines(&rows).len() as u64, count, "{name}");
+        n_points += count;
+    }
+    assert!(n_points > 0);
+    // csv, and the same points out of a TsFile of either version
+    let out = |name: &str| site.path(name).display().to_string();
+    let csv_path = out("out.csv");
+    let told = text(&site, "export", &["--format", "csv", "--time", "epoch", "--out", &csv_path]);
+    assert_eq!(told, format!("{n_points} points in {csv_path}\n"));
+    assert_eq!(lines(&fs::read_to_string(&csv_path).unwrap()).len() as u64, n_points);
+    for (format, version) in [("tsfile", 4), ("tsfile-v3", 3)] {
+        let path = out(format);
+        text(&site, "export", &["--format", format, "--out", &path]);
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes[6], version);
+        let file = TsFile::open(bytes).unwrap();
+        let mut found = 0;
+        for device in file.devices() {
+            let device = device.unwrap();
+            for series in file.series(&device).unwrap() {
+                let series = series.unwrap();
+                if series.kind != SeriesKind::Time {
+                    found += u64::from(series.statistics.count);
+                }
+            }
+        }
+        assert_eq!(found, n_points, "{format}");
+    }
+    let again = site.output("export", &["--format", "csv", "--out", &csv_path]);
+    assert_eq!(again.status.code(), Some(1), "what is there is not replaced");
+    let left: Vec<_> = fs::read_dir(site.path("."))
+        .unwrap()
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".part"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+    let numbers = lines(&series).into_iter().find(|it| {
+        it.ends_with("INT32")
+            || it.ends_with("DOUBLE")
+            || it.ends_with("FLOAT")
+            || it.ends_with("INT64")
+    });
+    let name = numbers.unwrap().split(',').next().unwrap();
+    let picture = text(&site, "plot", &[name]);
+    assert!(picture.starts_with(name) && picture.contains('┤'), "{picture}");
+    // and the same without the daemon
+    let before = csv("SELECT * FROM root.**");
+    assert!(daemon.terminate().0.success());
+    assert_eq!(csv("SELECT * FROM root.**"), before);
+}
+
+#[test]
+fn what_cannot_be_asked_says_why() {
+    let (site, daemon) = site();
+    let message = |more: &[&str]| {
+        let output = site.output("sql", more);
+        assert_ne!(output.status.code(), Some(0), "{more:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let found = message(&["-e", "SELECT s FORM root.x"]);
+    assert!(found.contains("did you mean FROM?"), "{found}");
+    let found = message(&["-e", "SHOW DEVICES", "--origin", "../files"]);
+    assert!(found.contains("no store of origin ../files; there are: ["), "{found}");
+    assert!(daemon.terminate().0.success());
+    site.configure(&[]);
+    let found = message(&["-e", "SHOW DEVICES"]);
+    assert!(found.contains("expected receiver_target=store, found directory"), "{found}");
+}
