@@ -111,8 +111,7 @@ struct Stored {
     #[arg(long, value_name = "NAME")]
     origin: Option<String>,
     /// Offset of times that are shown or are written without one
-    #[arg(long, value_name = "+hh:mm", default_value = "Z", value_parser = zone,
-        allow_hyphen_values = true)]
+    #[arg(long, value_name = "+hh:mm", default_value = "Z", value_parser = zone)]
     zone: UtcOffset,
 }
 
@@ -121,8 +120,8 @@ struct Sql {
     #[command(flatten)]
     stored: Stored,
     /// The statement; without it, statements are read from the standard input
-    #[arg(short = 'e', long = "execute", value_name = "STATEMENT")]
-    statement: Option<String>,
+    #[arg(long, short = 'e', value_name = "STATEMENT")]
+    execute: Option<String>,
     /// How rows are printed
     #[arg(long, value_enum, default_value = "table")]
     format: sql::Format,
@@ -142,10 +141,10 @@ struct Export {
     #[arg(long, value_name = "PATTERN", default_value = "root.**")]
     pattern: Vec<String>,
     /// The first time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME")]
     start: Option<String>,
     /// The last time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME")]
     end: Option<String>,
     /// How times are written in csv
     #[arg(long, value_enum, default_value = "iso")]
@@ -162,10 +161,10 @@ struct Plot {
     /// The full path of a series
     series: String,
     /// The first time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME")]
     start: Option<String>,
     /// The last time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME")]
     end: Option<String>,
 }
 
@@ -222,13 +221,13 @@ impl Stored {
     }
 }
 
-fn ask_store(Sql { stored, statement, format, time }: Sql) -> ExitCode {
+fn ask_store(Sql { stored, execute, format, time }: Sql) -> ExitCode {
     let place = match stored.place() {
         Ok(place) => place,
         Err(message) => return fail(EXIT_CONFIG, &message),
     };
     let shell = sql::Shell { place, format, times: time, offset: stored.zone };
-    let answered = match statement {
+    let answered = match execute {
         Some(statement) => shell.answer(&statement),
         None => shell.answer_all(),
     };

@@ -107,7 +107,7 @@ impl Partial {
         file.sync_all()?;
         fs::rename(&self.beside, &self.path)?;
         let parent = self.path.parent().filter(|it| !it.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 }
 

@@ -65,7 +65,7 @@ fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
     assert_eq!(told, format!("{n_points} points in {csv_path}\n"));
     assert_eq!(lines(&fs::read_to_string(&csv_path).unwrap()).len() as u64, n_points);
     for (format, version) in [("tsfile", 4), ("tsfile-v3", 3)] {
-        let path = out(format);
+        let path = out(&format!("{format}.tsfile"));
         text(&site, "export", &["--format", format, "--out", &path]);
         let bytes = fs::read(&path).unwrap();
         assert_eq!(bytes[6], version);
@@ -81,6 +81,21 @@ fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
             }
         }
         assert_eq!(found, n_points, "{format}");
+    }
+    // value by value, as the daemon's own reader prints a file
+    let points = |path: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate-receiver"));
+        let output = command.args(["inspect", "--points", path]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = points(&out("tsfile.tsfile"));
+    assert_eq!(points(&out("tsfile-v3.tsfile")), printed);
+    let exported = fs::read_to_string(&csv_path).unwrap();
+    for line in lines(&exported) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let is_printed = |it: &&str| cells.iter().take(3).all(|cell| it.contains(cell));
+        assert!(lines(&printed).iter().any(is_printed), "{line} is not in {printed}");
     }
     let again = site.output("export", &["--format", "csv", "--out", &csv_path]);
     assert_eq!(again.status.code(), Some(1), "what is there is not replaced");

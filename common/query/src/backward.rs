@@ -32,7 +32,9 @@ pub(crate) struct Backward<'p, 's, S: Storage> {
 impl<'p, 's, S: Storage> Backward<'p, 's, S> {
     /// The rows of a plan within some times.
     pub(crate) fn new(plan: &'p Plan<'s, S>, times: &core::ops::RangeInclusive<i64>) -> Self {
-        let found = plan.range().unwrap_or(1..=0);
+        let Some(found) = plan.range() else {
+            return Self { plan, start: 0, end: None, width: 0 };
+        };
         let start = *times.start().max(found.start());
         let end = *times.end().min(found.end());
         let width = end.abs_diff(start) / FIRST_PART;

@@ -127,7 +127,11 @@ impl<'s, S: Storage> Reading<'s, S> {
             let place = place_of(&mut cells, *cell);
             match place < JOINED_MAX {
                 true => Ok(place),
-                false => Err(QueryError::too_many("series joined by time", place + 1, JOINED_MAX)),
+                false => Err(QueryError::too_many(
+                    "series joined by time",
+                    place.saturating_add(1),
+                    JOINED_MAX,
+                )),
             }
         };
         let chosen = chosen.iter().map(&mut place).collect::<Result<_, _>>()?;
