@@ -322,3 +322,33 @@ fn bar(n_devices: u64) -> ProgressBar {
     }
     bar
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let (partial, mut file) = Partial::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(partial);
+        assert_eq!(names(directory.path()), Vec::<String>::new());
+        let (partial, mut file) = Partial::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        partial.keep(&file).unwrap();
+        assert_eq!(names(directory.path()), ["out"]);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert!(Partial::create(&path).is_err(), "what is there is not replaced");
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+}
