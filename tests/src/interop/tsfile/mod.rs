@@ -357,17 +357,67 @@ pub(super) fn corpus(rig: &mut Rig) -> Result<Shown> {
         let dir = rig.dir.join(kind.name);
         kind.java(rig, &["corpus", &dir.display().to_string()], &[])?;
         let manifest = fs::read_to_string(dir.join("manifest.csv"))?;
+        let files: Vec<(PathBuf, PathBuf)> = manifest
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(','))
+            .map(|(file, expected)| (dir.join(file), dir.join(expected)))
+            .collect();
+        for encoding in [Encoding::Ts2Diff, Encoding::Plain, Encoding::Rle] {
+            let paths = files.iter().map(|(path, _)| path.clone());
+            let paths: Vec<PathBuf> = paths.filter(|it| time_encoding(it) == encoding).collect();
+            let into = dir.display().to_string();
+            let words = ["dump", "--time-encoding", encoding.as_str(), "--into", &into];
+            kind.java(rig, &words, &paths)?;
+        }
         let mut compared = Compared::default();
-        for line in manifest.lines().skip(1) {
-            let (file, expected) = line.split_once(',').context("a line of manifest.csv")?;
-            let packed = fs::File::open(dir.join(expected))?;
-            let mut points = String::new();
-            GzDecoder::new(packed).read_to_string(&mut points)?;
-            let encoding = Encoding::Ts2Diff;
+        for (path, expected) in files {
+            let points = fs::read_to_string(path.with_extension("points"))?;
+            let mut written = String::new();
+            GzDecoder::new(fs::File::open(&expected)?).read_to_string(&mut written)?;
+            if sorted(&points, without_type) != sorted(&written, with_bits_only) {
+                bail!("{}: what the library reads is not what was written", path.display());
+            }
+            let encoding = time_encoding(&path);
             let theirs = Theirs { kind, encoding, points: &points, stats: None };
-            theirs.compare(&dir.join(file), &mut compared)?;
+            theirs.compare(&path, &mut compared)?;
         }
         all.push((kind, compared));
     }
     Ok(shown("the corpus, read by us", &all))
+}
+
+/// How a file of the corpus encodes times, which its name says.
+fn time_encoding(path: &Path) -> Encoding {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    match &*name {
+        "timeplain" => Encoding::Plain,
+        "timerle" => Encoding::Rle,
+        _ => Encoding::Ts2Diff,
+    }
+}
+
+fn sorted(text: &str, form: impl Fn(&str) -> String) -> Vec<String> {
+    let mut lines: Vec<String> = text.lines().map(form).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// A line of `dump` as the corpus has it: no type, and of a float the bits.
+fn without_type(line: &str) -> String {
+    let mut fields = line.rsplitn(3, ',');
+    let [value, _, front] =
+        [fields.next(), fields.next(), fields.next()].map(Option::unwrap_or_default);
+    let bits = value.strip_prefix("f:").or_else(|| value.strip_prefix("d:")).unwrap_or(value);
+    format!("{front},{bits}")
+}
+
+/// A line of the corpus, of a float without the decimal in front of its bits.
+fn with_bits_only(line: &str) -> String {
+    match line.rsplit_once('|') {
+        Some((front, bits)) => {
+            format!("{},{bits}", front.rsplit_once(',').map_or("", |(front, _)| front))
+        }
+        None => line.to_owned(),
+    }
 }
