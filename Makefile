@@ -10,7 +10,7 @@ BIN := target/debug
 help:
 	@echo "make demo        real IoTDB files through a simulated gateway, checksums compared"
 	@echo "make test        format, clippy, all tests"
-	@echo "make interop-ci  against a real IoTDB, what fits 4 minutes"
+	@echo "make interop-ci  against a real IoTDB and its library, what fits CI"
 	@echo "make interop     against a real IoTDB, everything"
 	@echo "make bench       the performance table, peers beside us in one run"
 	@echo "make fuzz        libFuzzer targets (needs a nightly toolchain); FUZZ_SECONDS=60 each"
