@@ -138,7 +138,15 @@ impl SeriesPattern {
         if !own.contains('*') || own.starts_with('`') {
             return path::matches(&[wanted], &[&own]).then_some(own);
         }
-        Some(if wanted == "*" { own } else { wanted.to_owned() })
+        // Both begin with some text, and the longer one is the narrower. Where the one does not begin
+        // with the other no name begins with both.
+        let before_star = |pattern: &str| pattern.split('*').next().unwrap_or("").len();
+        let (own_start, wanted_start) = (&own[..before_star(&own)], &wanted[..before_star(wanted)]);
+        if own_start.starts_with(wanted_start) {
+            let is_prefix = wanted.len() == wanted_start.len() + 1;
+            return Some(if is_prefix { own } else { wanted.to_owned() });
+        }
+        wanted_start.starts_with(own_start).then(|| wanted.to_owned())
     }
 
     /// What stands behind the device and a dot, if a prefix is longer than the device's path.
@@ -304,6 +312,10 @@ mod tests {
             ("root.db.d1.s", Prefix, "s2", Some("s2")),
             ("root.db.d1.s", Prefix, "t2", None),
             ("root.db.d2", Prefix, "s", None),
+            ("root.db.d1.a", Prefix, "s*", None),
+            ("root.db.d1.s", Prefix, "s1*", Some("s1*")),
+            ("root.db.d1.s12", Prefix, "s1*", Some("s12*")),
+            ("root.db.d1.s12", Prefix, "s*2", Some("s*2")),
             ("root.*.*.s1", Nodes, "*", Some("s1")),
             ("root.db.d1.*", Nodes, "s1", Some("s1")),
             ("root.db.d2.*", Nodes, "s1", None),

@@ -404,8 +404,9 @@ struct Place<'a> {
 impl Place<'_> {
     /// The time chunk before a value chunk.
     fn time_chunk(&self) -> Option<u64> {
-        let offsets = self.time?.chunks.iter().map(|chunk| chunk.offset);
-        offsets.filter(|offset| *offset < self.offset).max()
+        let chunks = &self.time?.chunks;
+        let behind = chunks.partition_point(|chunk| chunk.offset < self.offset);
+        chunks.get(behind.checked_sub(1)?).map(|chunk| chunk.offset)
     }
 }
 

@@ -16,9 +16,12 @@ use tidegate_model::Tablet;
 use tidegate_model::Value;
 use tidegate_model::path;
 use tidegate_tsfile::ALL_TIMES;
+use tidegate_tsfile::Batch;
 use tidegate_tsfile::Deletion;
 use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ModEntry;
+use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::Share;
 use tidegate_tsfile::TabletError;
 use tidegate_tsfile::TabletOrder;
@@ -26,7 +29,9 @@ use tidegate_tsfile::Tablets;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 use tidegate_tsfile::TsFile;
+use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::Wanted;
+use tidegate_tsfile::WriteOptions;
 
 use points::compare;
 use points::files;
@@ -357,4 +362,44 @@ fn rows_of_tables_carry_their_tags_and_no_tree_pattern_takes_them() {
         assert_eq!(tablets(&file, order).len(), 0);
     }
     assert!(n_files > 0, "a file of tables");
+}
+
+/// A file of a device whose series have chunks at different times: `s1` around those of `s2`.
+fn file_with_a_hole() -> TsFile<Vec<u8>> {
+    let mut options = WriteOptions::default();
+    options.chunk_rows_max = 11;
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    let device = DeviceId { path: "root.sg.d".into(), segments: None };
+    for (name, times) in [("s1", vec![0..=10, 100..=110]), ("s2", vec![40..=60])] {
+        writer.begin_series(&device, &SeriesSpec::new(name, DataType::Double)).unwrap();
+        for times in times {
+            let mut batch = Batch::new([DataType::Double]);
+            for time in times {
+                batch.times.push(time);
+                batch.columns[0].presence.push(true);
+                assert!(batch.columns[0].values.push(&Value::Double(time as f64)));
+            }
+            writer.write(&batch).unwrap();
+        }
+    }
+    TsFile::open(writer.finish().unwrap().out).unwrap()
+}
+
+#[test]
+fn a_series_without_a_row_in_the_times_leaves_its_column_to_nobody() {
+    let file = file_with_a_hole();
+    let times = order(Wanted { pattern: SeriesPattern::all(), times: 40..=60 });
+    let mut deleted = order(Wanted { pattern: SeriesPattern::all(), times: 20..=60 });
+    let target = Target::Tree { pattern: "root.sg.d.s1".into() };
+    let deletion = Deletion { target, start: i64::MIN, end: i64::MAX };
+    deleted.deleted =
+        vec![ModEntry { deletion, file_offset: None, position: 0, raw: Box::default() }];
+    for order in [times, deleted] {
+        let tablets = tablets(&file, order);
+        let names: Vec<&str> =
+            tablets.iter().flat_map(|it| &it.columns).map(|column| column.name.as_str()).collect();
+        assert!(names.iter().all(|name| *name == "s2"), "{names:?}");
+        let n_values = tablets.iter().flat_map(|it| &it.columns[0].values).flatten().count();
+        assert_eq!(n_values, 21);
+    }
 }

@@ -216,7 +216,7 @@ impl<'f, R: ReadAt> Filling<'f, R> {
             }
         };
         let tags = match &order.database {
-            Some(_) => tags_of(file, &device),
+            Some(_) => tags_of(file, &device)?,
             None => Vec::new(),
         };
         let columns =
@@ -398,12 +398,14 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
                 return Ok(Some(*time));
             }
             self.at = 0;
-            if !self.rows.next_into(&mut self.batch)? {
+            let is_there = self.rows.next_into(&mut self.batch)?;
+            // Also behind the last row: a column that is not counted would take the cell of another.
+            self.next_values.clear();
+            self.next_values.resize(self.batch.columns.len(), 0);
+            if !is_there {
                 self.batch.clear();
                 return Ok(None);
             }
-            self.next_values.clear();
-            self.next_values.resize(self.batch.columns.len(), 0);
         }
     }
 
@@ -450,14 +452,16 @@ fn text_bytes(value: &Value) -> usize {
 }
 
 /// The tags of a device of a table, each a column of one value.
-fn tags_of<R: ReadAt>(file: &TsFile<R>, device: &DeviceId) -> Vec<Column> {
-    let Some(segments) = &device.segments else { return Vec::new() };
+///
+/// A tag without a name is an error: without it rows of several devices would become those of one.
+fn tags_of<R: ReadAt>(file: &TsFile<R>, device: &DeviceId) -> Result<Vec<Column>, ReadError> {
+    let Some(segments) = &device.segments else { return Ok(Vec::new()) };
     let mut segments = segments.0.iter();
     let table = segments.next().and_then(Option::as_deref);
     let schema = file.tables().iter().find(|it| Some(&*it.name) == table);
     let tags = schema.into_iter().flat_map(|it| &it.columns);
     let tags = tags.filter(|column| column.category == Category::Tag);
-    let tag = tags.map(|column| {
+    let tags = tags.map(|column| {
         let value = segments.next().and_then(Option::as_deref);
         Column {
             name: column.name.to_string(),
@@ -468,7 +472,12 @@ fn tags_of<R: ReadAt>(file: &TsFile<R>, device: &DeviceId) -> Vec<Column> {
             values: vec![value.map(|it| Value::Bytes(it.as_bytes().to_vec()))],
         }
     });
-    tag.collect()
+    let tags: Vec<Column> = tags.collect();
+    if segments.next().is_some() {
+        let expected = "a schema that names every tag of the table's devices";
+        return Err(ReadError::unsound(file.data_end(), expected, device));
+    }
+    Ok(tags)
 }
 
 /// Why points cannot be made into tablets.
