@@ -142,7 +142,13 @@ impl<S: Storage> Loader<S> {
             let mut touched = Touched::default();
             let given = self.give_all(&entries, &mut touched);
             self.let_go(touched)?;
-            given?;
+            if let Err(error) = given {
+                if error.kind() == io::ErrorKind::StorageFull {
+                    // What may go by age or size is the one thing that makes room.
+                    self.expire_all()?;
+                }
+                return Err(error);
+            }
         }
         self.open_known()?;
         self.answer_flushes()?;
@@ -197,6 +203,8 @@ impl<S: Storage> Loader<S> {
         if let Some(stores) = &mut self.stores {
             stores.open.clear();
             stores.in_memory_since = None;
+            // Also those that nothing is sent to have rows that expire.
+            stores.knows_all = false;
             let again = match stores.begin < stores.given_away {
                 true => stores.begin,
                 false => position,
@@ -380,17 +388,31 @@ impl<S: Storage> Loader<S> {
         }
         if stores.may_merge {
             stores.may_merge = false;
-            for store in stores.open.values_mut() {
-                stores.may_merge |= store.merge_once().map_err(failed)?;
+            for (origin, store) in &mut stores.open {
+                match store.merge_once() {
+                    Ok(merged) => stores.may_merge |= merged,
+                    // Small files are no harm, and what expires makes room.
+                    Err(error) if error.is_full() => {
+                        tracing::warn!(origin, %error, "no room to merge files of the store");
+                    }
+                    Err(error) => return Err(failed(error)),
+                }
             }
         }
-        if stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
-            stores.expired = Some(Instant::now());
-            let (keep_ms, bytes_max) = (stores.keep_ms, stores.bytes_max);
-            for store in stores.open.values_mut() {
-                expire(store, keep_ms, bytes_max).map_err(failed)?;
-            }
+        match stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
+            true => self.expire_all(),
+            false => Ok(()),
         }
+    }
+
+    /// Lets go what is too old, or too much.
+    fn expire_all(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        let (keep_ms, bytes_max) = (stores.keep_ms, stores.bytes_max);
+        for store in stores.open.values_mut() {
+            expire(store, keep_ms, bytes_max).map_err(failed)?;
+        }
+        stores.expired = Some(Instant::now());
         Ok(())
     }
 
