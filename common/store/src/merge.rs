@@ -183,6 +183,15 @@ impl<V: Volume> Store<V> {
     }
 
     fn write_merged(&self, run: &Run<V>, layer: Layer) -> Result<Built<V>, StoreError> {
+        let mut culprits = Vec::new();
+        for layer in run {
+            if !layer.finds_its_devices()? {
+                culprits.push(layer.layer.id);
+            }
+        }
+        if !culprits.is_empty() {
+            return Ok(Built::Unmergeable(culprits));
+        }
         let snapshot = self.snapshot_of(run.clone());
         let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
         let mut named = Vec::new();
