@@ -202,6 +202,9 @@ impl<V: Volume> Store<V> {
             }
             named.push((*device, opened.columns().to_vec()));
         }
+        if !is_one_schema(&named) {
+            return Ok(Built::Unmergeable(Vec::new()));
+        }
         let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
         let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
         let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
@@ -277,6 +280,18 @@ impl<V: Volume> Store<V> {
         }
         self.expire(horizon)
     }
+}
+
+/// Whether each field of a table has one type on all its devices.
+fn is_one_schema(named: &[(&Device, Vec<Series>)]) -> bool {
+    let mut known = BTreeMap::new();
+    let tables = named.iter().filter_map(|(device, all)| Some((device.database_and_table()?, all)));
+    tables.into_iter().all(|(table, all)| {
+        all.iter().all(|series| {
+            let key = (table.clone(), &*series.measurement);
+            *known.entry(key).or_insert(series.data_type) == series.data_type
+        })
+    })
 }
 
 /// Everything of a device.

@@ -391,3 +391,34 @@ fn a_layer_with_a_device_that_is_not_found_is_not_merged_away() {
     assert_eq!(kinds, expected);
     assert_eq!(store.n_unmergeable(), 1);
 }
+
+fn table_rows(database: &str, tag: (&str, &str), time: i64, field: Column) -> Vec<u8> {
+    let text = Some(Value::Bytes(tag.1.as_bytes().to_vec()));
+    let mut line = column(tag.0, DataType::String, vec![text]);
+    line.category = Category::Tag;
+    tablet_request(&Tablet {
+        database: Some(database.to_owned()),
+        device: "pumps".to_owned(),
+        aligned: true,
+        times: vec![time],
+        columns: vec![line, field],
+    })
+}
+
+/// The schema of a table in a file has one type for a field: two devices with two of them in one
+/// file made each flush fail.
+#[test]
+fn a_field_of_two_types_on_two_devices_of_a_table_is_in_files_of_its_own() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let double = |value| column("s", DataType::Double, vec![Some(Value::Double(value))]);
+    give(&mut store, 1, &table_rows("plant", ("line", "a"), 1, ints("s", &[1])));
+    give(&mut store, 2, &table_rows("plant", ("line", "b"), 2, double(2.0)));
+    store.flush().unwrap();
+    while store.merge_once().unwrap() {}
+    assert_eq!(store.layers().filter(|it| it.database.as_deref() == Some("plant")).count(), 2);
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    let values: Vec<_> = all.values().flat_map(|it| it.values().cloned()).collect();
+    assert_eq!(values, [Value::Int32(1), Value::Double(2.0)]);
+    assert_eq!(store.n_unmergeable(), 2);
+}
