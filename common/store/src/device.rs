@@ -68,6 +68,11 @@ impl Device {
         }
     }
 
+    /// The database and the table; `None` in the tree model.
+    pub(crate) fn database_and_table(&self) -> Option<(Box<str>, Box<str>)> {
+        Some((self.database()?.into(), self.table_name()?.into()))
+    }
+
     /// The table; `None` in the tree model.
     pub fn table_name(&self) -> Option<&str> {
         match self {

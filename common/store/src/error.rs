@@ -91,6 +91,18 @@ impl StoreError {
         }
     }
 
+    /// Whether it is what is in a TsFile, or would be, that is wrong, and not the disk: it will not
+    /// become better.
+    pub(crate) fn is_of_content(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => !matches!(source, ReadError::Io { .. }),
+            Self::WriteFile { source, .. } => {
+                !matches!(source, tidegate_tsfile::WriteError::Io { .. })
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         what: impl fmt::Display,

@@ -94,6 +94,18 @@ impl<S: Storage> LayerFile<S> {
         self.extents.get(device).copied()
     }
 
+    /// Whether each of its devices is found by our name of it: what is not is in no merged file.
+    pub(crate) fn finds_its_devices(&self) -> Result<bool, StoreError> {
+        let file = self.file()?;
+        for device in self.extents.keys() {
+            let found = file.find_device(&device.id(file.version()));
+            if found.map_err(|source| self.unread(source))?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether both may have a cell of one series at one time.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         if self.layer.database != other.layer.database

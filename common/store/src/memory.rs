@@ -1,7 +1,7 @@
 //! Rows that are in no file yet.
 //!
 //! They need no log of their own: the spool keeps them until they are flushed. A series has one type
-//! here, and a device is aligned or not: rows that say otherwise are refused, and taken once what is
+//! here, a field of a table has one on all its devices, and a device is aligned or not: rows that say otherwise are refused, and taken once what is
 //! here has been flushed.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use tidegate_tsfile::Values;
 use tidegate_wire::request::ValueRef;
 
 use crate::Device;
+use crate::catalog::TableName;
 use crate::columns::append;
 use crate::columns::sorted;
 
@@ -30,6 +31,8 @@ const SERIES_BYTES: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     devices: BTreeMap<Device, MemoryDevice>,
+    /// Types of the fields of each table: a file has one for all devices.
+    fields: BTreeMap<TableName, BTreeMap<Box<str>, DataType>>,
     bytes: usize,
     n_points: u64,
 }
@@ -85,6 +88,14 @@ impl Memory {
 
     /// Whether these points fit to what is here.
     pub(crate) fn accepts(&self, points: &Points<'_>) -> bool {
+        let fields = points.device.database_and_table().and_then(|table| self.fields.get(&table));
+        let is_of_table = |column: &PointsColumn<'_>| {
+            let known = fields.and_then(|fields| fields.get(column.measurement));
+            known.is_none_or(|known| *known == column.data_type)
+        };
+        if !points.columns.iter().all(is_of_table) {
+            return false;
+        }
         let Some(device) = self.devices.get(&points.device) else { return true };
         device.is_aligned == points.is_aligned
             && points.columns.iter().all(|column| {
@@ -98,6 +109,8 @@ impl Memory {
         if points.columns.iter().all(|column| column.points.is_empty()) {
             return;
         }
+        let table = points.device.database_and_table();
+        let mut fields = table.map(|table| self.fields.entry(table).or_default());
         let device = self.devices.entry(points.device.clone()).or_default();
         device.is_aligned = points.is_aligned;
         for column in points.columns.iter().filter(|column| !column.points.is_empty()) {
@@ -106,6 +119,9 @@ impl Memory {
             }
             let series = device.series.entry(column.measurement.into());
             let series = series.or_insert_with(|| MemorySeries::new(column.data_type));
+            if let Some(fields) = &mut fields {
+                fields.insert(column.measurement.into(), series.data_type);
+            }
             for (time, value) in &column.points {
                 if !push(&mut series.values, *value) {
                     continue;
@@ -137,6 +153,10 @@ impl Memory {
             device.series.retain(|_, series| !series.times.is_empty());
             !device.series.is_empty()
         });
+        if self.devices.is_empty() {
+            // nothing would be flushed, and they would stay
+            self.fields.clear();
+        }
     }
 
     /// Whether there may be a row of one of these devices in their times.

@@ -24,9 +24,20 @@ use crate::build::Builder;
 use crate::build::table_schemas;
 use crate::catalog::Change;
 use crate::file::LayerFile;
+use crate::layer::Layer;
 use crate::layer::LayerKind;
 use crate::store::Store;
+use crate::store::remove_names;
 use crate::volume::Volume;
+
+/// What became of a run.
+enum Built<V: Volume> {
+    /// Its layer; nothing if every row is deleted.
+    Layer(Option<LayerFile<V::Dir>>),
+    /// It cannot be one file: a series has two types in it, and one file has one, or a layer cannot
+    /// be read. The layers that are to blame; none if it is all of them together.
+    Unmergeable(Vec<u64>),
+}
 
 type Run<V> = Vec<Arc<LayerFile<<V as Volume>::Dir>>>;
 
@@ -38,6 +49,12 @@ impl<V: Volume> Store<V> {
         self.merge(run)?;
         self.remove_doomed()?;
         Ok(true)
+    }
+
+    /// How many layers are left as they are since they cannot be merged, as far as was tried since
+    /// the start.
+    pub fn n_unmergeable(&self) -> usize {
+        self.layers().filter(|layer| self.unmergeable.contains(&layer.id)).count()
     }
 
     /// Layers to be merged: the first run of enough small ones.
@@ -90,10 +107,13 @@ impl<V: Volume> Store<V> {
 
     fn merge(&mut self, run: Run<V>) -> Result<(), StoreError> {
         let removed: Vec<u64> = run.iter().map(|layer| layer.layer.id).collect();
-        let Some(built) = self.build_merged(&run)? else {
-            // not again before something changes
-            self.unmergeable.extend(removed);
-            return Ok(());
+        let built = match self.build_merged(&run)? {
+            Built::Layer(built) => built,
+            Built::Unmergeable(culprits) => {
+                // not again before a start; the rest of a run may go on without its culprits
+                self.unmergeable.extend(if culprits.is_empty() { removed } else { culprits });
+                return Ok(());
+            }
         };
         let added = built.iter().map(|it| it.layer.clone()).collect();
         let position = self.position();
@@ -111,34 +131,12 @@ impl<V: Volume> Store<V> {
         Ok(())
     }
 
-    /// The layer that a run becomes: nothing if every row of it is deleted. `None` if it cannot be
-    /// one file: a series has two types in it, and one file has one.
-    fn build_merged(&self, run: &Run<V>) -> Result<Option<Option<LayerFile<V::Dir>>>, StoreError> {
-        let Some(newest) = run.last().map(|it| &it.layer) else { return Ok(None) };
-        let snapshot = Snapshot {
-            layers: run.clone(),
-            deletions: Arc::clone(&self.deletions),
-            memory: Arc::default(),
-            horizon: self.catalog.state().horizon,
+    /// What a run becomes. Only what is wrong with the disk is an error: a layer that was damaged at
+    /// its source is so at every start.
+    fn build_merged(&self, run: &Run<V>) -> Result<Built<V>, StoreError> {
+        let Some(newest) = run.last().map(|it| &it.layer) else {
+            return Ok(Built::Unmergeable(Vec::new()));
         };
-        let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
-        let scan = |device: &Device| Scan {
-            patterns: vec![Pattern::Device(device.clone())],
-            measurements: None,
-            times: i64::MIN..=i64::MAX,
-        };
-        let mut named = Vec::new();
-        for device in &devices {
-            let opened = snapshot.device(device, &scan(device))?;
-            if !opened.is_of_one_type() {
-                return Ok(None);
-            }
-            named.push((*device, opened.columns().to_vec()));
-        }
-        let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
-        let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
-        let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
-        let tables = table_schemas(&self.catalog.state().tables, named.into_iter());
         let mut layer = self.new_layer(LayerKind::Merged, newest.precedence, newest.arrival_ms);
         layer.lowest = run.iter().map(|it| it.layer.lowest).min().unwrap_or(newest.lowest);
         (layer.database, layer.folder) = (newest.database.clone(), newest.folder.clone());
@@ -146,11 +144,76 @@ impl<V: Volume> Store<V> {
         let merges = run.iter().map(|it| it.layer.merges).max().unwrap_or(0);
         layer.merges = merges.saturating_add(1);
         self.name(&mut layer);
+        match self.write_merged(run, layer.clone()) {
+            Err(error) if error.is_of_content() => (),
+            outcome => return outcome,
+        }
+        let dir = self.volume.dir(&layer.directory());
+        let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+        remove_names(&dir, &layer)?;
+        let mut culprits = Vec::new();
+        for layer in run {
+            match self.read_alone(layer) {
+                Err(error) if error.is_of_content() => culprits.push(layer.layer.id),
+                outcome => outcome?,
+            }
+        }
+        Ok(Built::Unmergeable(culprits))
+    }
+
+    /// Reads all that a merge reads of a layer.
+    fn read_alone(&self, layer: &Arc<LayerFile<V::Dir>>) -> Result<(), StoreError> {
+        let snapshot = self.snapshot_of(vec![Arc::clone(layer)]);
+        let mut batch = Batch::default();
+        for device in layer.extents.keys() {
+            let opened = snapshot.device(device, &whole(device))?;
+            let mut rows = opened.rows()?;
+            while opened.next_into(&mut rows, &mut batch)? {}
+        }
+        Ok(())
+    }
+
+    fn snapshot_of(&self, layers: Run<V>) -> Snapshot<V::Dir> {
+        Snapshot {
+            layers,
+            deletions: Arc::clone(&self.deletions),
+            memory: Arc::default(),
+            horizon: self.catalog.state().horizon,
+        }
+    }
+
+    fn write_merged(&self, run: &Run<V>, layer: Layer) -> Result<Built<V>, StoreError> {
+        let mut culprits = Vec::new();
+        for layer in run {
+            if !layer.finds_its_devices()? {
+                culprits.push(layer.layer.id);
+            }
+        }
+        if !culprits.is_empty() {
+            return Ok(Built::Unmergeable(culprits));
+        }
+        let snapshot = self.snapshot_of(run.clone());
+        let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
+        let mut named = Vec::new();
+        for device in &devices {
+            let opened = snapshot.device(device, &whole(device))?;
+            if !opened.is_of_one_type() {
+                return Ok(Built::Unmergeable(Vec::new()));
+            }
+            named.push((*device, opened.columns().to_vec()));
+        }
+        if !is_one_schema(&named) {
+            return Ok(Built::Unmergeable(Vec::new()));
+        }
+        let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
+        let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
+        let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
+        let tables = table_schemas(&self.catalog.state().tables, named.into_iter());
         let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
         for device in devices {
-            write_device(&mut builder, &snapshot.device(device, &scan(device))?)?;
+            write_device(&mut builder, &snapshot.device(device, &whole(device))?)?;
         }
-        builder.finish().map(Some)
+        builder.finish().map(Built::Layer)
     }
 
     /// Deletions that no layer is left for.
@@ -216,6 +279,27 @@ impl<V: Volume> Store<V> {
             horizon = end.saturating_add(1);
         }
         self.expire(horizon)
+    }
+}
+
+/// Whether each field of a table has one type on all its devices.
+fn is_one_schema(named: &[(&Device, Vec<Series>)]) -> bool {
+    let mut known = BTreeMap::new();
+    let tables = named.iter().filter_map(|(device, all)| Some((device.database_and_table()?, all)));
+    tables.into_iter().all(|(table, all)| {
+        all.iter().all(|series| {
+            let key = (table.clone(), &*series.measurement);
+            *known.entry(key).or_insert(series.data_type) == series.data_type
+        })
+    })
+}
+
+/// Everything of a device.
+fn whole(device: &Device) -> Scan {
+    Scan {
+        patterns: vec![Pattern::Device(device.clone())],
+        measurements: None,
+        times: i64::MIN..=i64::MAX,
     }
 }
 

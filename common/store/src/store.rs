@@ -527,17 +527,23 @@ impl<V: Volume> Store<V> {
             self.doomed.drain(..).partition(|layer| Arc::strong_count(layer) == 1);
         self.doomed = kept;
         for layer in gone {
-            for name in names_of(&layer.layer) {
-                match layer.dir.remove(&name) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(StoreError::io("remove", layer.layer.path())(error));
-                    }
-                    _ => (),
-                }
-            }
+            remove_names(&layer.dir, &layer.layer)?;
         }
         Ok(())
     }
+}
+
+/// Removes what lies in the directory of a layer, as far as it is there.
+pub(crate) fn remove_names<S: Storage>(dir: &S, layer: &Layer) -> Result<(), StoreError> {
+    for name in names_of(layer) {
+        match dir.remove(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::io("remove", layer.path())(error));
+            }
+            _ => (),
+        }
+    }
+    Ok(())
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.

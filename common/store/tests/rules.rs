@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use tidegate_codec::Writer;
+use tidegate_durable::Storage;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
 use tidegate_model::Column;
@@ -18,11 +19,21 @@ use tidegate_store::DirVolume;
 use tidegate_store::LayerKind;
 use tidegate_store::Options;
 use tidegate_store::Pattern;
+use tidegate_store::ReceivedFile;
 use tidegate_store::Scan;
 use tidegate_store::Store;
 use tidegate_store::StoreError;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::Compression;
+use tidegate_tsfile::DeviceId;
+use tidegate_tsfile::Encoding;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::Resource;
+use tidegate_tsfile::Segments;
+use tidegate_tsfile::SeriesSpec;
+use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::TsFileWriter;
+use tidegate_tsfile::WriteOptions;
 
 use support::SimVolume;
 use support::column;
@@ -309,4 +320,105 @@ fn a_request_that_no_file_can_hold_is_left_out_and_said_so() {
     store.flush().unwrap();
     assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::from([(1, Value::Int32(2))]));
     assert_eq!(store.position(), 2);
+}
+
+/// A file of one text of a device, as it stands in it.
+fn file_of_text(id: &DeviceId, time: i64, text: &str) -> Vec<u8> {
+    let version = if id.segments.is_some() { TsFileVersion::V4 } else { TsFileVersion::V3 };
+    let mut options = WriteOptions::of_version(version);
+    options.compression = Compression::Uncompressed;
+    let mut spec = SeriesSpec::new("s", DataType::Text);
+    spec.encoding = Encoding::Plain;
+    let mut batch = Batch::new([DataType::Text]);
+    batch.times.push(time);
+    batch.columns[0].presence.push(true);
+    assert!(batch.columns[0].values.push(&Value::Bytes(text.as_bytes().to_vec())));
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    writer.begin_series(id, &spec).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap().out
+}
+
+fn give_file(store: &mut Store<SimVolume>, volume: &SimVolume, sequence: u64, bytes: Vec<u8>) {
+    let path = volume.stage("staged.tsfile", bytes);
+    let file = ReceivedFile { ts_file: &path, mods: None, database: None };
+    let applied = store.apply_file(sequence, 5, &file).unwrap();
+    assert_eq!(applied.left_out, Vec::<String>::new());
+}
+
+/// A page that was damaged at the source is taken in, since only its index is read then. Merging it
+/// was an error, which ended the daemon, and again at each start.
+#[test]
+fn a_layer_that_cannot_be_read_is_left_alone_and_the_others_are_merged() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let id = DeviceId { path: "root.a.d".into(), segments: None };
+    for sequence in 1..=5 {
+        let mut bytes = file_of_text(&id, sequence as i64, "culprit");
+        if sequence == 3 {
+            let at = bytes.windows(7).position(|it| it == b"culprit").unwrap();
+            bytes[at - 1] = 0x7E; // a text that is longer than its page
+        }
+        // of the others' times, but not of their cells
+        give_file(&mut store, &volume, sequence, bytes);
+    }
+    let n_files = || volume.disk.list().unwrap().len();
+    assert_eq!(n_files(), 1 + 5 * 2, "catalog, TsFiles and what stands beside them");
+    while store.merge_once().unwrap() {}
+    assert_eq!(store.n_unmergeable(), 1);
+    let layers: Vec<_> = store.layers().map(|it| (it.kind, it.range.start, it.range.end)).collect();
+    let expected =
+        [(LayerKind::Merged, 1, 2), (LayerKind::Received, 3, 3), (LayerKind::Merged, 4, 5)];
+    assert_eq!(layers, expected);
+    assert_eq!(n_files(), 1 + 3 * 2, "nothing is left of what was given up");
+}
+
+/// Segments may be cut in other places than ours are, and such a device is not found by its path.
+/// A merge left it out, and removed the file that had it.
+#[test]
+fn a_layer_with_a_device_that_is_not_found_is_not_merged_away() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let nodes = ["root", "a", "b", "d"].map(|node| Some(Box::from(node)));
+    let odd = DeviceId { path: "root.a.b.d".into(), segments: Some(Segments(nodes.into())) };
+    let plain = DeviceId { path: "root.a.b.d".into(), segments: None };
+    give_file(&mut store, &volume, 1, file_of_text(&plain, 1, "one"));
+    give_file(&mut store, &volume, 2, file_of_text(&odd, 2, "two"));
+    give_file(&mut store, &volume, 3, file_of_text(&plain, 3, "three"));
+    while store.merge_once().unwrap() {}
+    let kinds: Vec<_> = store.layers().map(|it| (it.kind, it.range.start)).collect();
+    let expected = [1, 2, 3].map(|start| (LayerKind::Received, start));
+    assert_eq!(kinds, expected);
+    assert_eq!(store.n_unmergeable(), 1);
+}
+
+fn table_rows(database: &str, tag: (&str, &str), time: i64, field: Column) -> Vec<u8> {
+    let text = Some(Value::Bytes(tag.1.as_bytes().to_vec()));
+    let mut line = column(tag.0, DataType::String, vec![text]);
+    line.category = Category::Tag;
+    tablet_request(&Tablet {
+        database: Some(database.to_owned()),
+        device: "pumps".to_owned(),
+        aligned: true,
+        times: vec![time],
+        columns: vec![line, field],
+    })
+}
+
+/// The schema of a table in a file has one type for a field: two devices with two of them in one
+/// file made each flush fail.
+#[test]
+fn a_field_of_two_types_on_two_devices_of_a_table_is_in_files_of_its_own() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let double = |value| column("s", DataType::Double, vec![Some(Value::Double(value))]);
+    give(&mut store, 1, &table_rows("plant", ("line", "a"), 1, ints("s", &[1])));
+    give(&mut store, 2, &table_rows("plant", ("line", "b"), 2, double(2.0)));
+    store.flush().unwrap();
+    while store.merge_once().unwrap() {}
+    assert_eq!(store.layers().filter(|it| it.database.as_deref() == Some("plant")).count(), 2);
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    let values: Vec<_> = all.values().flat_map(|it| it.values().cloned()).collect();
+    assert_eq!(values, [Value::Int32(1), Value::Double(2.0)]);
+    assert_eq!(store.n_unmergeable(), 2);
 }
