@@ -422,3 +422,22 @@ fn a_field_of_two_types_on_two_devices_of_a_table_is_in_files_of_its_own() {
     assert_eq!(values, [Value::Int32(1), Value::Double(2.0)]);
     assert_eq!(store.n_unmergeable(), 2);
 }
+
+/// The name of a tag stands in the schema of every file of its table: a bad one made each flush
+/// fail.
+#[test]
+fn rows_whose_tags_have_names_of_no_file_are_left_out_and_said_so() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let longest = "n".repeat(16 * 1024);
+    let too_long = "n".repeat(16 * 1024 + 1);
+    for (sequence, name) in [(1, ""), (2, &*too_long), (3, "n"), (4, &*longest)] {
+        let request = table_rows("plant", (name, "a"), sequence as i64, ints("s", &[1]));
+        let applied = store.apply_request(sequence, 5, &request).unwrap();
+        assert_eq!(applied.left_out.len(), usize::from(sequence < 3), "{applied:?}");
+        store.flush().unwrap();
+    }
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    let times: Vec<i64> = all.values().flat_map(|it| it.keys().copied()).collect();
+    assert_eq!(times, [3, 4]);
+}
