@@ -137,7 +137,7 @@ impl<'a> Decoder<'_, 'a, '_> {
     fn tablet(&mut self, tablet: &Tablet<'a>, database: Option<&'a str>) {
         let times: Vec<i64> = tablet.times.iter().flat_map(|times| times.iter()).collect();
         let columns = tablet.columns();
-        match database.filter(|it| *it != "root" && !it.starts_with("root.")) {
+        match database.filter(|it| !is_of_root(it)) {
             None => self.tree(tablet.device, tablet.aligned, &times, columns),
             Some(database) => {
                 let columns = columns.map(|it| (Category::of_tablet(it.category), it));
@@ -304,7 +304,7 @@ impl<'a> Decoder<'_, 'a, '_> {
     /// Leaves out what no TsFile can hold: a flush that fails for good would hold all up.
     fn insert(&mut self, mut points: Points<'a>) {
         let is_device = match &points.device {
-            Device::Tree { path } => is_name(path),
+            Device::Tree { path } => is_name(path) && is_of_root(path),
             Device::Table { database, segments } => {
                 is_name(database)
                     && segments.0.len() <= TAGS_MAX
@@ -363,6 +363,11 @@ impl<'a> Decoder<'_, 'a, '_> {
 /// Whether a TsFile can have this name.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
+}
+
+/// Whether this is how names of the tree model begin: by it readers of a file tell the models apart.
+pub(crate) fn is_of_root(path: &str) -> bool {
+    path == "root" || path.starts_with("root.")
 }
 
 /// A tag as text.

@@ -441,3 +441,26 @@ fn rows_whose_tags_have_names_of_no_file_are_left_out_and_said_so() {
     let times: Vec<i64> = all.values().flat_map(|it| it.keys().copied()).collect();
     assert_eq!(times, [3, 4]);
 }
+
+/// A device of the tree model that does not begin with root is one of a table to every reader of a
+/// file, and shared the file of the database of its name.
+#[test]
+fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &table_rows("plant", ("line", "a"), 1, ints("s", &[1])));
+    for (sequence, device, n_left_out) in
+        [(2, "plant.d", 1), (3, "rooted.d", 1), (4, "root.plant", 0), (5, "root", 0)]
+    {
+        let request = rows(device, vec![1], vec![ints("s", &[2])]);
+        let applied = store.apply_request(sequence, 5, &request).unwrap();
+        assert_eq!(applied.left_out.len(), n_left_out, "{device}: {applied:?}");
+    }
+    for _ in 0..2 {
+        store.flush().unwrap();
+        let all = store.snapshot().devices(&everything());
+        let found: Vec<String> = all.iter().map(Device::to_string).collect();
+        assert_eq!(found, ["root", "root.plant", "plant.pumps.a"]);
+        store = self::store(&volume);
+    }
+}
