@@ -7,6 +7,7 @@ use std::fs;
 
 use tidegate_codec::Writer;
 use tidegate_durable::Storage;
+use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
 use tidegate_model::Column;
@@ -462,5 +463,30 @@ fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
         let found: Vec<String> = all.iter().map(Device::to_string).collect();
         assert_eq!(found, ["root", "root.plant", "plant.pumps.a"]);
         store = self::store(&volume);
+    }
+}
+
+/// Between the record of the horizon and that of the layers an interruption left layers for ever.
+#[test]
+fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
+    let filled = |disk: SimStorage| {
+        let volume = SimVolume::new(disk);
+        let mut store = store(&volume);
+        for (sequence, time) in [(1, 1), (2, 50)] {
+            give(&mut store, sequence, &rows("root.a.d", vec![time], vec![ints("s", &[1])]));
+            store.flush().unwrap();
+        }
+        (volume, store)
+    };
+    let (volume, mut store) = filled(SimStorage::new());
+    let first = volume.disk.changes();
+    store.expire(40).unwrap();
+    for index in first..volume.disk.changes() {
+        let disk = SimStorage::new().with_fault(index, SimFault::PowerCut);
+        let (volume, mut store) = filled(disk);
+        assert!(store.expire(40).is_err(), "{index}");
+        let mut store = self::store(&volume.on(volume.disk.restarted()));
+        store.expire(40).unwrap();
+        assert_eq!(store.layers().count(), 1, "{index}");
     }
 }
