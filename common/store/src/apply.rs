@@ -137,7 +137,7 @@ impl<'a> Decoder<'_, 'a, '_> {
     fn tablet(&mut self, tablet: &Tablet<'a>, database: Option<&'a str>) {
         let times: Vec<i64> = tablet.times.iter().flat_map(|times| times.iter()).collect();
         let columns = tablet.columns();
-        match database.filter(|it| *it != "root" && !it.starts_with("root.")) {
+        match database.filter(|it| !is_of_root(it)) {
             None => self.tree(tablet.device, tablet.aligned, &times, columns),
             Some(database) => {
                 let columns = columns.map(|it| (Category::of_tablet(it.category), it));
@@ -208,7 +208,9 @@ impl<'a> Decoder<'_, 'a, '_> {
                 Category::Time => (),
             }
         }
-        self.actions.list.push(Action::Table { database, table, tags: tag_names });
+        if !self.name_tags(database, table, tag_names) {
+            return;
+        }
         let mut rows_of: BTreeMap<Vec<Option<Box<str>>>, Vec<usize>> = BTreeMap::new();
         for row in 0..times.len() {
             let tag = |tag: &Vec<Option<ValueRef<'a>>>| {
@@ -261,8 +263,9 @@ impl<'a> Decoder<'_, 'a, '_> {
         let device = match database {
             None => Device::tree(row.device),
             Some(database) => {
-                let table = row.device;
-                self.actions.list.push(Action::Table { database, table, tags: tag_names });
+                if !self.name_tags(database, row.device, tag_names) {
+                    return;
+                }
                 Device::table(database, segments)
             }
         };
@@ -287,11 +290,21 @@ impl<'a> Decoder<'_, 'a, '_> {
         self.insert(Points { device, is_aligned, columns });
     }
 
+    /// Names the tags of a table; `false` if its rows are left out, since no TsFile can hold them.
+    fn name_tags(&mut self, database: &'a str, table: &'a str, tags: Vec<Box<str>>) -> bool {
+        let is_kept = tags.len() < TAGS_MAX
+            && [database, table].into_iter().chain(tags.iter().map(|tag| &**tag)).all(is_name);
+        match is_kept {
+            true => self.actions.list.push(Action::Table { database, table, tags }),
+            false => self.leave_out(format!("rows of table {table:.100}: a name of no file")),
+        }
+        is_kept
+    }
+
     /// Leaves out what no TsFile can hold: a flush that fails for good would hold all up.
     fn insert(&mut self, mut points: Points<'a>) {
-        let is_name = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
         let is_device = match &points.device {
-            Device::Tree { path } => is_name(path),
+            Device::Tree { path } => is_name(path) && is_of_root(path),
             Device::Table { database, segments } => {
                 is_name(database)
                     && segments.0.len() <= TAGS_MAX
@@ -345,6 +358,16 @@ impl<'a> Decoder<'_, 'a, '_> {
             }
         }
     }
+}
+
+/// Whether a TsFile can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+}
+
+/// Whether this is how names of the tree model begin: by it readers of a file tell the models apart.
+pub(crate) fn is_of_root(path: &str) -> bool {
+    path == "root" || path.starts_with("root.")
 }
 
 /// A tag as text.

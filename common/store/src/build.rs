@@ -22,6 +22,7 @@ use tidegate_tsfile::WriteOptions;
 
 use crate::Device;
 use crate::StoreError;
+use crate::apply::is_name;
 use crate::catalog::TableName;
 use crate::file::Extents;
 use crate::file::LayerFile;
@@ -173,15 +174,24 @@ pub(crate) fn table_schemas<'d>(
     }
     let schema = |(name, (n_tags, fields)): (TableName, (usize, BTreeMap<Box<str>, DataType>))| {
         let known = tags.get(&name).map_or(&[][..], Vec::as_slice);
-        let named = known.iter().cloned();
+        let named = known.iter().enumerate().map(|(at, name)| tag_name(at, name));
         // more values than names: a sender that did not say
-        let unnamed = (known.len()..n_tags).map(|at| format!("tag{at}").into());
+        let unnamed = (known.len()..n_tags).map(|at| tag_name(at, ""));
         let tag = |name| column(name, DataType::String, Category::Tag);
         let tag_columns = named.chain(unnamed).map(tag);
         let fields = fields.into_iter().map(|(name, it)| column(name, it, Category::Field));
         TableSchema { name: name.1, columns: tag_columns.chain(fields).collect() }
     };
     tables.into_iter().map(schema).collect()
+}
+
+/// The name of a tag in files, by its place: one that no file can have would be in the way of all
+/// files of its table.
+pub(crate) fn tag_name(at: usize, name: &str) -> Box<str> {
+    match is_name(name) {
+        true => name.into(),
+        false => format!("tag{at}").into(),
+    }
 }
 
 fn column(name: Box<str>, data_type: DataType, category: Category) -> TableColumn {
@@ -191,4 +201,19 @@ fn column(name: Box<str>, data_type: DataType, category: Category) -> TableColum
         _ => Encoding::Plain,
     };
     TableColumn { name, data_type, encoding, compression, category }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tags_that_no_file_can_have_are_replaced() {
+        let device = Device::table("plant", vec![Some("pumps".into()), None, Some("a".into())]);
+        let names = ["".into(), "line".into(), "n".repeat(70_000).into()];
+        let tags = BTreeMap::from([(("plant".into(), "pumps".into()), names.to_vec())]);
+        let schemas = table_schemas(&tags, [(&device, Vec::new())].into_iter());
+        let found: Vec<&str> = schemas[0].columns.iter().map(|it| &*it.name).collect();
+        assert_eq!(found, ["tag0", "line", "tag2"]);
+    }
 }

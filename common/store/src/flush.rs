@@ -27,6 +27,15 @@ const FILES_MAX: usize = 64;
 /// Devices of one file, each with the times that go into it.
 type Slices = BTreeMap<Device, TimeRange>;
 
+/// Where the file of some rows lies. Folders of two databases may have one name, and a file is of
+/// one model.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Place {
+    database: Option<Box<str>>,
+    folder: String,
+    partition: i64,
+}
+
 impl<V: Volume> Store<V> {
     /// Writes the rows in memory to files; then everything that was given is durable here.
     ///
@@ -39,14 +48,15 @@ impl<V: Volume> Store<V> {
         let memory = Arc::clone(&self.memory);
         let mut written: Vec<LayerFile<V::Dir>> = Vec::new();
         let mut next_id = self.catalog.state().next_id;
-        for ((folder, partition), slices) in self.slices() {
+        for (key, slices) in self.slices() {
             // Above everything that is here: what came after a row in memory does not meet it, or
             // was done to it, but may have been merged with what does.
             let precedence = self.memory_precedence.max(self.catalog.state().precedence);
             let arrival_ms = self.memory_arrival_ms;
             let mut layer = self.new_layer(LayerKind::Flushed, precedence, arrival_ms);
             layer.id = next_id;
-            layer.database = slices.keys().next().and_then(Device::database).map(Box::from);
+            let Place { database, folder, partition } = key;
+            layer.database = database;
             let others: Vec<_> = written.iter().map(|it| it.layer.clone()).collect();
             layer.region = self.region_of(&folder, &others);
             (layer.folder, layer.partition) = (folder.into(), partition);
@@ -77,9 +87,10 @@ impl<V: Volume> Store<V> {
     }
 
     /// Which rows go into which file.
-    fn slices(&self) -> BTreeMap<(String, i64), Slices> {
-        let mut files: BTreeMap<(String, i64), Slices> = BTreeMap::new();
+    fn slices(&self) -> BTreeMap<Place, Slices> {
+        let mut files: BTreeMap<Place, Slices> = BTreeMap::new();
         for (device, rows) in self.memory.devices() {
+            let database: Option<Box<str>> = device.database().map(Box::from);
             let folder = folder_of(device);
             let mut partitions = BTreeMap::new();
             for time in rows.times() {
@@ -88,21 +99,27 @@ impl<V: Volume> Store<V> {
                 *own = own.union(point);
             }
             for (partition, range) in partitions {
-                files.entry((folder.clone(), partition)).or_default().insert(device.clone(), range);
+                let (database, folder) = (database.clone(), folder.clone());
+                let place = Place { database, folder, partition };
+                files.entry(place).or_default().insert(device.clone(), range);
             }
         }
         if files.len() <= FILES_MAX {
             return files;
         }
-        let mut merged: BTreeMap<String, (i64, Slices)> = BTreeMap::new();
-        for ((folder, partition), slices) in files {
-            let (_, own) = merged.entry(folder).or_insert_with(|| (partition, Slices::new()));
+        let mut merged: BTreeMap<_, (i64, Slices)> = BTreeMap::new();
+        for (Place { database, folder, partition }, slices) in files {
+            let own = merged.entry((database, folder));
+            let (_, own) = own.or_insert_with(|| (partition, Slices::new()));
             for (device, range) in slices {
                 let times = own.entry(device).or_insert(range);
                 *times = times.union(range);
             }
         }
-        merged.into_iter().map(|(folder, (at, slices))| ((folder, at), slices)).collect()
+        let place = |((database, folder), (partition, slices))| {
+            (Place { database, folder, partition }, slices)
+        };
+        merged.into_iter().map(place).collect()
     }
 }
 

@@ -245,19 +245,20 @@ impl<V: Volume> Store<V> {
     ///
     /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
     pub fn expire(&mut self, horizon: i64) -> Result<(), StoreError> {
-        if horizon <= self.catalog.state().horizon {
-            return Ok(());
+        if horizon > self.catalog.state().horizon {
+            self.catalog.set_horizon(horizon)?;
         }
-        self.catalog.set_horizon(horizon)?;
+        // also what an interrupted one has left
+        let horizon = self.catalog.state().horizon;
         let (gone, left): (Vec<_>, Vec<_>) =
-            self.layers.drain(..).partition(|it| it.layer.range.end < horizon);
-        self.layers = left;
+            self.layers.iter().cloned().partition(|it| it.layer.range.end < horizon);
         if !gone.is_empty() {
             let removed = gone.iter().map(|it| it.layer.id).collect();
-            let forgotten = self.forgettable(&self.layers, None);
+            let forgotten = self.forgettable(&left, None);
             let position = self.position();
             let change = Change { position, removed, forgotten, ..Change::default() };
             self.catalog.change(&change)?;
+            self.layers = left;
             self.deletions = Arc::new(self.catalog.state().deletions.clone());
             self.doomed.extend(gone);
         }

@@ -28,6 +28,7 @@ use crate::StoreError;
 use crate::apply::Action;
 use crate::apply::Actions;
 use crate::build::finish_beside;
+use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
 use crate::catalog::State;
@@ -331,8 +332,8 @@ impl<V: Volume> Store<V> {
         for table in tables {
             let is_tag =
                 |it: &&tidegate_tsfile::TableColumn| it.category == tidegate_model::Category::Tag;
-            let tags: Vec<Box<str>> =
-                table.columns.iter().filter(is_tag).map(|it| it.name.clone()).collect();
+            let tags = table.columns.iter().filter(is_tag).enumerate();
+            let tags: Vec<Box<str>> = tags.map(|(at, it)| tag_name(at, &it.name)).collect();
             let database = layer.database.clone().unwrap_or_default();
             self.name_tags((database, table.name), &tags)?;
         }

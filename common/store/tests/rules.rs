@@ -7,6 +7,7 @@ use std::fs;
 
 use tidegate_codec::Writer;
 use tidegate_durable::Storage;
+use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
 use tidegate_model::Column;
@@ -421,4 +422,71 @@ fn a_field_of_two_types_on_two_devices_of_a_table_is_in_files_of_its_own() {
     let values: Vec<_> = all.values().flat_map(|it| it.values().cloned()).collect();
     assert_eq!(values, [Value::Int32(1), Value::Double(2.0)]);
     assert_eq!(store.n_unmergeable(), 2);
+}
+
+/// The name of a tag stands in the schema of every file of its table: a bad one made each flush
+/// fail.
+#[test]
+fn rows_whose_tags_have_names_of_no_file_are_left_out_and_said_so() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let longest = "n".repeat(16 * 1024);
+    let too_long = "n".repeat(16 * 1024 + 1);
+    for (sequence, name) in [(1, ""), (2, &*too_long), (3, "n"), (4, &*longest)] {
+        let request = table_rows("plant", (name, "a"), sequence as i64, ints("s", &[1]));
+        let applied = store.apply_request(sequence, 5, &request).unwrap();
+        assert_eq!(applied.left_out.len(), usize::from(sequence < 3), "{applied:?}");
+        store.flush().unwrap();
+    }
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    let times: Vec<i64> = all.values().flat_map(|it| it.keys().copied()).collect();
+    assert_eq!(times, [3, 4]);
+}
+
+/// A device of the tree model that does not begin with root is one of a table to every reader of a
+/// file, and shared the file of the database of its name.
+#[test]
+fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &table_rows("plant", ("line", "a"), 1, ints("s", &[1])));
+    for (sequence, device, n_left_out) in
+        [(2, "plant.d", 1), (3, "rooted.d", 1), (4, "root.plant", 0), (5, "root", 0)]
+    {
+        let request = rows(device, vec![1], vec![ints("s", &[2])]);
+        let applied = store.apply_request(sequence, 5, &request).unwrap();
+        assert_eq!(applied.left_out.len(), n_left_out, "{device}: {applied:?}");
+    }
+    for _ in 0..2 {
+        store.flush().unwrap();
+        let all = store.snapshot().devices(&everything());
+        let found: Vec<String> = all.iter().map(Device::to_string).collect();
+        assert_eq!(found, ["root", "root.plant", "plant.pumps.a"]);
+        store = self::store(&volume);
+    }
+}
+
+/// Between the record of the horizon and that of the layers an interruption left layers for ever.
+#[test]
+fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
+    let filled = |disk: SimStorage| {
+        let volume = SimVolume::new(disk);
+        let mut store = store(&volume);
+        for (sequence, time) in [(1, 1), (2, 50)] {
+            give(&mut store, sequence, &rows("root.a.d", vec![time], vec![ints("s", &[1])]));
+            store.flush().unwrap();
+        }
+        (volume, store)
+    };
+    let (volume, mut store) = filled(SimStorage::new());
+    let first = volume.disk.changes();
+    store.expire(40).unwrap();
+    for index in first..volume.disk.changes() {
+        let disk = SimStorage::new().with_fault(index, SimFault::PowerCut);
+        let (volume, mut store) = filled(disk);
+        assert!(store.expire(40).is_err(), "{index}");
+        let mut store = self::store(&volume.on(volume.disk.restarted()));
+        store.expire(40).unwrap();
+        assert_eq!(store.layers().count(), 1, "{index}");
+    }
 }
