@@ -3,49 +3,16 @@
 //! A TsFile has no checksums, so a change may go unnoticed; what must never happen is a panic, an
 //! endless walk, or memory beyond the limits.
 
-#![allow(unsafe_code)] // SAFETY: a counting allocator can be written in no other way; see below
-
+#[path = "support/counting.rs"]
+mod counting;
 mod points;
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
-use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 
 use tidegate_tsfile::Limits;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::Unfinished;
-
-thread_local! {
-    /// What this thread holds now, and the most it held since it was last reset.
-    static HELD_BYTES: Cell<isize> = const { Cell::new(0) };
-    static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches thread-local cells
-// without destructors, which allocate nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD_BYTES.get() + layout.size() as isize;
-        HELD_BYTES.set(held);
-        PEAK_BYTES.set(PEAK_BYTES.get().max(held));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD_BYTES.set(HELD_BYTES.get() - layout.size() as isize);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The most that reading a file of the corpus may take: a page of rows as lines, xz's dictionary.
 const PEAK_BYTES_MAX: isize = 64 << 20;
@@ -74,10 +41,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, bytes: &[u8], sound: u64, what: &str) {
-        let before = HELD_BYTES.get();
-        PEAK_BYTES.set(before);
-        self.look(bytes, sound);
-        let took = PEAK_BYTES.get() - before;
+        let ((), took) = counting::peak_bytes(|| self.look(bytes, sound));
         assert!(took <= PEAK_BYTES_MAX, "{what}: {took} bytes of memory");
     }
 
