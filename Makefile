@@ -8,7 +8,7 @@ BIN := target/debug
 .PHONY: help setup build demo test interop-ci interop bench fuzz soak package clean
 
 help:
-	@echo "make demo        real IoTDB files through a simulated gateway, checksums compared"
+	@echo "make demo        real IoTDB files through a simulated gateway, all points compared"
 	@echo "make test        format, clippy, all tests"
 	@echo "make interop-ci  against a real IoTDB and its library, what fits CI"
 	@echo "make interop     against a real IoTDB, everything"

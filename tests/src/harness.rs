@@ -418,7 +418,7 @@ impl SenderSetup {
     }
 }
 
-/// A receiver with a directory and a port of its own; its target is a directory.
+/// A receiver with a directory and a port of its own.
 #[derive(Clone, Debug)]
 pub struct ReceiverSetup {
     binaries: Binaries,
@@ -427,18 +427,19 @@ pub struct ReceiverSetup {
 }
 
 impl ReceiverSetup {
-    /// Writes its configuration; `more` are further lines of `key=value`.
+    /// One whose target is a directory; `more` are further lines of `key=value`.
     pub fn new(binaries: &Binaries, dir: &Path, more: &[&str]) -> Result<Self> {
-        Self::at_port(binaries, dir, free_port()?, more)
+        let more = [&["receiver_target=directory"], more].concat();
+        Self::with_store(binaries, dir, free_port()?, &more)
     }
 
-    /// The same, on a given port.
-    pub fn at_port(binaries: &Binaries, dir: &Path, port: u16, more: &[&str]) -> Result<Self> {
+    /// One whose target is a store, as it is without further words, at a given port.
+    pub fn with_store(binaries: &Binaries, dir: &Path, port: u16, more: &[&str]) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let at = |name: &str| dir.join(name).display().to_string();
         let mut text = format!(
             "pipe_air_gap_receiver_enabled=true\npipe_air_gap_receiver_port={port}\n\
-             receiver_bind_address=127.0.0.1\nreceiver_target=directory\nreceiver_directory={}\n\
+             receiver_bind_address=127.0.0.1\nreceiver_directory={}\n\
              receiver_state_dir={}\nreceiver_control_socket={}\nreceiver_disk_floor_bytes=64MiB\n",
             at("files"),
             at("state"),
@@ -450,6 +451,11 @@ impl ReceiverSetup {
         let setup = Self { binaries: binaries.clone(), dir: dir.to_owned(), port };
         fs::write(setup.conf(), text)?;
         Ok(setup)
+    }
+
+    /// The programs that it is run with.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
     }
 
     /// Its configuration file.

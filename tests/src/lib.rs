@@ -8,4 +8,5 @@ pub mod harness;
 pub mod interop;
 pub mod site;
 pub mod source;
+pub mod stored;
 pub mod workspace;

@@ -175,12 +175,13 @@ config_table! {
 
     section "Target";
 
-    /// Where received data ends up. directory keeps files as they came, store keeps files, rows and
-    /// deletions in the embedded store; iotdb comes with a later release.
+    /// Where received data ends up. store keeps files, rows and deletions in the embedded store, which
+    /// can be asked; directory keeps files as they came, and nothing else; iotdb comes with a later
+    /// release.
     target: Target = "receiver_target",
-    "directory", Kind::Choice(&["directory", "store", "iotdb"]), Restart, Used;
+    "store", Kind::Choice(&["store", "directory", "iotdb"]), Restart, Used;
 
-    /// Directory of received files or of the store. Nothing means the directory files or store in the
+    /// Directory of the store or of received files. Nothing means the directory store or files in the
     /// state directory.
     directory: Option<PathBuf> = "receiver_directory",
     "", Kind::OptionalPath, Restart, Used;
@@ -213,7 +214,7 @@ config_table! {
 }
 
 impl ReceiverConfig {
-    /// Directory of received files or of the store.
+    /// Directory of the store or of received files.
     pub fn directory(&self) -> PathBuf {
         let name = if self.target == Target::Store { "store" } else { "files" };
         self.directory.clone().unwrap_or_else(|| self.state_dir.join(name))
@@ -230,7 +231,7 @@ fn check(config: &ReceiverConfig, reading: &mut Reading) {
     if config.target == Target::Iotdb {
         let what = format!("receiver_target={}", config.target.as_str());
         let message =
-            format!("{what} comes with a later release, this one has directory and store");
+            format!("{what} comes with a later release, this one has store and directory");
         reading.fault(reading.line("receiver_target"), Reason::Contradiction { message });
     }
     let longest_ms = config.withhold_file_ms.max(config.withhold_tablet_ms);

@@ -164,7 +164,7 @@ fn values_are_read_with_their_units() {
         receiver("receiver_disk_full_policy=refuse\nreceiver_password=a b\\u0020\\ \n").unwrap();
     assert_eq!(it.disk_full_policy, DiskFullPolicy::Refuse);
     assert_eq!(it.password.reveal(), "a b", "trimmed as IoTDB does");
-    assert_eq!(it.target, Target::Directory);
+    assert_eq!(it.target, Target::Store);
     assert_eq!(it.directory(), PathBuf::from("/var/lib/tidegate/receiver/files"));
     assert_eq!(it.log_level, LogLevel::Info);
 }
@@ -278,11 +278,11 @@ fn the_receiver_refuses_what_cannot_be_meant() {
     let cases = [
         (
             "\nreceiver_target=iotdb",
-            "r:2: receiver_target=iotdb comes with a later release, this one has directory and store".to_owned(),
+            "r:2: receiver_target=iotdb comes with a later release, this one has store and directory".to_owned(),
         ),
         (
             "receiver_target=kafka",
-            "r:1: receiver_target: expected directory, store or iotdb, but found \"kafka\"".to_owned(),
+            "r:1: receiver_target: expected store, directory or iotdb, but found \"kafka\"".to_owned(),
         ),
         (
             "receiver_idle_close_ms=800000",

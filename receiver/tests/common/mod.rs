@@ -51,7 +51,8 @@ impl Site {
         site
     }
 
-    /// Writes the configuration: what every test needs, then `keys` over it.
+    /// Writes the configuration: what every test needs, then `keys` over it. The target is a directory,
+    /// whose files can be looked at one by one.
     pub fn configure(&self, keys: &[(&str, &str)]) {
         let path = |name: &str| self.path(name).display().to_string();
         let mut all = BTreeMap::from([
@@ -60,6 +61,7 @@ impl Site {
             ("receiver_bind_address", "127.0.0.1".to_owned()),
             ("receiver_state_dir", path("state")),
             ("receiver_control_socket", path("control")),
+            ("receiver_target", "directory".to_owned()),
             ("receiver_directory", path("files")),
             ("receiver_disk_floor_bytes", "0".to_owned()),
         ]);
@@ -338,11 +340,21 @@ impl Peer {
     /// The next byte; `None` when the connection ended without one.
     pub fn reply(&mut self) -> Option<u8> {
         let mut byte = [0];
-        match self.socket.read(&mut byte) {
+        match self.read(&mut byte) {
             Ok(1) => Some(byte[0]),
             Ok(_) => None,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no reply in time: {error}"),
+        }
+    }
+
+    /// A process that was stopped for a moment goes on with EINTR.
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.socket.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => (),
+                outcome => return outcome,
+            }
         }
     }
 
@@ -358,7 +370,7 @@ impl Peer {
 
     /// How the connection ends: in order, or with a reset.
     pub fn end(&mut self) -> End {
-        match self.socket.read(&mut [0]) {
+        match self.read(&mut [0]) {
             Ok(0) => End::InOrder,
             Ok(_) => panic!("a byte that nobody asked for"),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => End::Reset,

@@ -1,7 +1,10 @@
-//! `make demo`: real IoTDB files cross a simulated one-way gateway, and every checksum is compared.
+//! `make demo`: real IoTDB files cross a simulated one-way gateway into a store, and every point that can
+//! be selected there is compared with what those IoTDBs answered.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,9 +18,12 @@ use anyhow::bail;
 use clap::Parser;
 use comfy_table::CellAlignment;
 use comfy_table::Table;
+use flate2::read::GzDecoder;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use serde_json::Value;
+use sha2::Digest;
+use sha2::Sha256;
 use tidegate_tests::arrival;
 use tidegate_tests::harness;
 use tidegate_tests::harness::Binaries;
@@ -26,8 +32,10 @@ use tidegate_tests::harness::Gateway;
 use tidegate_tests::harness::ReceiverSetup;
 use tidegate_tests::harness::SenderSetup;
 use tidegate_tests::harness::SourceDirs;
+use tidegate_tests::stored;
+use tidegate_tests::workspace;
 
-/// Ships the TsFiles of two real IoTDBs through a simulated one-way gateway and compares them.
+/// Ships the TsFiles of two real IoTDBs through a simulated one-way gateway and compares all points.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-demo", version, max_term_width = 100)]
 struct Arguments {
@@ -47,6 +55,9 @@ const SOURCES: [(&str, &str); 2] = [
     ("iotdb-1.2.2", "IoTDB 1.2.2: TsFile version 3, deletions as text"),
     ("iotdb-2.0.1-beta", "IoTDB 2.0.1-beta: TsFile version 4, deletions in binary"),
 ];
+/// What is shown of the store at the end, besides numbers.
+const SHOWN: &str = "SELECT s_int32, s_double, s_text FROM root.plant.a1 LIMIT 4";
+const DRAWN: &str = "root.plant.a1.s_double";
 /// The demo is over in seconds; longer means that something hangs.
 const CROSSING_TIME_MAX: Duration = Duration::from_secs(120);
 /// The port that operators know.
@@ -83,7 +94,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     );
     let port =
         if TcpListener::bind(("127.0.0.1", PORT)).is_ok() { PORT } else { harness::free_port()? };
-    let receiver_setup = ReceiverSetup::at_port(&binaries, &dir.join("receiver"), port, &[])?;
+    let receiver_setup = ReceiverSetup::with_store(&binaries, &dir.join("receiver"), port, &[])?;
     let mut receiver = receiver_setup.start()?;
     let began = Instant::now();
     let mut crossings = Vec::new();
@@ -101,6 +112,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     watch(&mut crossings, began)?;
     let took = began.elapsed();
     report(&crossings, &receiver_setup, took)?;
+    compare(&receiver_setup)?;
     for crossing in crossings {
         let mut sender = crossing.sender;
         sender.terminate()?;
@@ -178,18 +190,13 @@ fn watch(crossings: &mut [Crossing], began: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Compares every checksum and prints the summary.
+/// Prints the summary of the crossings, once the store has taken everything in.
 fn report(crossings: &[Crossing], receiver: &ReceiverSetup, took: Duration) -> Result<()> {
-    let mut source = std::collections::BTreeMap::new();
-    for crossing in crossings {
-        source.extend(arrival::sealed_files(&SourceDirs::fixture(crossing.source).data())?);
-    }
-    let n_files = source.len() as u64;
-    harness::poll(CROSSING_TIME_MAX, "every file to be in its place", || {
-        let placed = arrival::arrived(&receiver.files())?.values().map(Vec::len).sum::<usize>();
-        Ok((placed as u64 >= n_files).then_some(()))
+    let status = harness::poll(CROSSING_TIME_MAX, "the store to take everything in", || {
+        let status: Value = receiver.status()?;
+        let came = &status["keeper"]["durable_sequence"];
+        Ok((came.is_u64() && *came == status["loader"]["read"]).then_some(status))
     })?;
-    let comparison = arrival::compare(&source, &arrival::arrived(&receiver.files())?);
     let mut table = Table::new();
     table.set_header(["source", "files", "bytes", "seconds", "MB/s", "00", "ff", "none", "other"]);
     for column in table.column_iter_mut().skip(1) {
@@ -212,27 +219,85 @@ fn report(crossings: &[Crossing], receiver: &ReceiverSetup, took: Duration) -> R
             count("illegal").to_string(),
         ]);
     }
-    let status: Value = receiver.status()?;
     println!("\n{table}");
-    println!("replies: 00 = taken, ff = refused, none = closed or timed out, other = illegal\n");
+    println!("replies: 00 = taken, ff = refused, none = closed or timed out, other = illegal");
     println!(
-        "receiver: {} items in its spool\n",
-        status["keeper"]["durable_sequence"].as_u64().unwrap_or(0)
-    );
-    if !comparison.faults.is_empty() {
-        bail!(
-            "{} files are not as they should be: {}",
-            comparison.faults.len(),
-            comparison.faults[0]
-        );
-    }
-    println!(
-        "SHA-256 compared: {} of {} files are equal on both sides ({})",
-        comparison.n_equal,
-        source.len(),
-        bytes(comparison.equal_bytes)
+        "receiver: {} items kept, {} files in its store\n",
+        status["keeper"]["durable_sequence"].as_u64().unwrap_or(0),
+        status["loader"]["files"].as_u64().unwrap_or(0),
     );
     Ok(())
+}
+
+/// Compares what the store answers with what the IoTDBs answered, and shows some of it.
+fn compare(receiver: &ReceiverSetup) -> Result<()> {
+    let mut table = Table::new();
+    table.set_header(["source", "database", "points in the store", "as the source had them"]);
+    table.column_mut(2).into_iter().for_each(|it| it.set_cell_alignment(CellAlignment::Right));
+    let (mut n_points, mut faults) = (0, Vec::new());
+    for (source, _) in SOURCES {
+        for (database, expected) in expected(source)? {
+            let found = stored::points(receiver, &format!("{database}.**"))?;
+            let n_found = found.lines().count();
+            let is_equal = expected.is(&found);
+            n_points += n_found;
+            if !is_equal {
+                faults.push(format!("{database} of {source}"));
+            }
+            let verdict = if is_equal { "all" } else { "NO" };
+            table.add_row([source, &database, &n_found.to_string(), verdict]);
+        }
+    }
+    println!("{table}");
+    if !faults.is_empty() {
+        bail!("the store has other points than its source: {}", faults.join(", "));
+    }
+    println!("{n_points} points selected from the store, each with the value its source had\n");
+    println!("tidegate-receiver sql -e \"{SHOWN}\"");
+    println!("{}", stored::print(receiver, SHOWN, &[])?);
+    println!("tidegate-receiver plot {DRAWN}");
+    println!("{}", stored::plot(receiver, DRAWN)?);
+    Ok(())
+}
+
+/// What an IoTDB answered.
+enum Expected {
+    /// Lines of points, with our digits.
+    Lines(String),
+    /// `lines=N sha256=HEX` of them.
+    Digest(String),
+}
+
+impl Expected {
+    fn is(&self, found: &str) -> bool {
+        match self {
+            Self::Lines(lines) => lines == found,
+            Self::Digest(digest) => {
+                let hex: String =
+                    Sha256::digest(found).iter().map(|byte| format!("{byte:02x}")).collect();
+                *digest == format!("lines={} sha256={hex}", found.lines().count())
+            }
+        }
+    }
+}
+
+/// What is known of a fixture's databases, by their names.
+fn expected(source: &str) -> Result<BTreeMap<String, Expected>> {
+    let dir = workspace::root().join("tests/fixtures").join(source).join("expected");
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(&dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(database) = name.strip_suffix(".csv.gz") {
+            let mut lines = String::new();
+            GzDecoder::new(fs::File::open(&path)?).read_to_string(&mut lines)?;
+            found.insert(database.to_owned(), Expected::Lines(stored::with_our_digits(&lines)?));
+        } else if let Some(database) = name.strip_suffix(".digest") {
+            let digest = fs::read_to_string(&path)?.trim().to_owned();
+            found.insert(database.to_owned(), Expected::Digest(digest));
+        }
+    }
+    Ok(found)
 }
 
 fn bytes(n_bytes: u64) -> String {

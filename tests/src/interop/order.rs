@@ -1,7 +1,8 @@
 //! Order and coverage: whatever an IoTDB does with its files while our sender runs, stops or is
 //! killed, the far side has the source's values.
 //!
-//! Every case exists towards a stock IoTDB and towards our receiver. Compaction and deletions meet
+//! Every case exists towards a stock IoTDB, towards our receiver with a directory, whose files are put
+//! into a second IoTDB, and towards our receiver's store, which is asked itself. Compaction and deletions meet
 //! only while the sender runs: what is deleted and compacted away while nobody watches is a gap by
 //! design, and no case of equal values.
 
@@ -13,6 +14,7 @@ use anyhow::Result;
 use anyhow::bail;
 
 use super::ours;
+use super::play::Crossed;
 use super::play::DATABASES;
 use super::play::Play;
 use super::play::START_MS;
@@ -166,12 +168,12 @@ pub(super) fn crashed(rig: &mut Rig, source: Role, towards: Towards) -> Result<S
     play.finish()
 }
 
-/// A table with deletes of what has left, towards our receiver alone: a stock 2.0.1-beta refuses
+/// A table with deletes of what has left, towards our receivers alone: a stock 2.0.1-beta refuses
 /// deletions from tables for good.
-pub(super) fn tables(rig: &mut Rig, source: Role) -> Result<Shown> {
+pub(super) fn tables(rig: &mut Rig, source: Role, towards: Towards) -> Result<Shown> {
     rig.run_all(Role::Target, "tsql DROP DATABASE IF EXISTS works\n tsql CREATE DATABASE works")?;
     rig.run(source, "tsql DROP DATABASE IF EXISTS works")?;
-    let mut play = Play::begin(rig, source, Towards::Ours, Route::FORWARD)?;
+    let mut play = Play::begin(rig, source, towards, Route::FORWARD)?;
     play.stop_compaction()?;
     ours::write_table(play.rig, source)?;
     play.start_sender()?;
@@ -184,15 +186,18 @@ pub(super) fn tables(rig: &mut Rig, source: Role) -> Result<Shown> {
         }
     }
     play.run("tsql FLUSH")?;
-    let replayed = play.let_all_cross(&["site", "pump"])?;
-    let n_points = play.told(|play| ours::target_must_have_table(play.rig, source))?;
+    let crossed = play.let_all_cross(&ours::TAGS)?;
+    let n_points = play.told(|play| match &crossed {
+        Crossed::Stored(receiver) => ours::store_must_have_table(play.rig, source, receiver),
+        _ => ours::target_must_have_table(play.rig, source),
+    })?;
     play.ensure_no_loss()?;
-    Ok(Shown { compared: play.compared("rows of works.pumps", replayed.as_ref()), n_points })
+    Ok(Shown { compared: play.compared("rows of works.pumps", &crossed), n_points })
 }
 
 /// Databases that are dropped while the receiver is away: what they held leaves from its pins.
-pub(super) fn dropped(rig: &mut Rig, source: Role) -> Result<Shown> {
-    let mut play = Play::begin(rig, source, Towards::Ours, Route::FORWARD)?;
+pub(super) fn dropped(rig: &mut Rig, source: Role, towards: Towards) -> Result<Shown> {
+    let mut play = Play::begin(rig, source, towards, Route::FORWARD)?;
     play.stop_compaction()?;
     for _ in 0..25 {
         play.write_round()?;
@@ -210,12 +215,15 @@ pub(super) fn dropped(rig: &mut Rig, source: Role) -> Result<Shown> {
     }
     play.wait_orphaned(n_pinned)?;
     play.restart_receiver()?;
-    let replayed = play.let_all_cross(&[])?;
-    let n_points = play
-        .told(|play| play.rig.points(Role::Target, "root.**")?.must_equal(&expected, "root.**"))?;
+    let crossed = play.let_all_cross(&[])?;
+    let n_points = play.told(|play| {
+        play.arrived(&crossed, expected, |arrived, expected| {
+            arrived.must_equal(expected, "root.**")
+        })
+    })?;
     play.ensure_no_loss()?;
     let what = format!("root.** before {n_pinned} files were dropped");
-    Ok(Shown { compared: play.compared(&what, replayed.as_ref()), n_points })
+    Ok(Shown { compared: play.compared(&what, &crossed), n_points })
 }
 
 /// Writes with compaction on; the sender comes in when some files are there.

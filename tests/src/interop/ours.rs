@@ -7,6 +7,7 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 
+use super::points::Points;
 use super::rig::Rig;
 use super::rig::Role;
 use super::rig::Route;
@@ -15,9 +16,11 @@ use super::rig::end_sender;
 use super::rig::sealed_files;
 use super::rig::stop_uncut;
 use super::rig::wait_all_sent;
+use crate::harness::ReceiverSetup;
 use crate::harness::SenderSetup;
 use crate::harness::SourceDirs;
 use crate::harness::poll;
+use crate::stored;
 
 /// What a gateway lets through at once.
 const FRAME_BYTES_MAX: u64 = 1 << 20;
@@ -186,8 +189,24 @@ pub(super) fn write_table(rig: &mut Rig, source: Role) -> Result<()> {
 /// Compares the table of both IoTDBs; returns how many rows it has.
 pub(super) fn target_must_have_table(rig: &mut Rig, source: Role) -> Result<u64> {
     let expected = rig.table_rows(source, ROWS)?;
-    let n_lines = rig.table_rows(Role::Target, ROWS)?.must_equal(&expected, "works.pumps")?;
-    // The first line names the columns.
+    n_rows(rig.table_rows(Role::Target, ROWS)?.must_equal(&expected, "works.pumps")?)
+}
+
+/// Compares the table of an IoTDB with that of our store, whose SQL is not of the table model: it is
+/// read as programs do.
+pub(super) fn store_must_have_table(
+    rig: &mut Rig,
+    source: Role,
+    receiver: &ReceiverSetup,
+) -> Result<u64> {
+    let expected = rig.table_rows(source, ROWS)?;
+    let stored = stored::table(receiver, "works", "pumps", &TAGS, &FIELDS)?;
+    let stored = Points::from_text(&stored, rig.dir.join("table-stored.csv"))?;
+    n_rows(stored.must_equal(&expected, "works.pumps")?)
+}
+
+/// Of lines the first one of which names the columns.
+fn n_rows(n_lines: u64) -> Result<u64> {
     match n_lines {
         0 | 1 => bail!("works.pumps: expected rows to compare, but there are none"),
         _ => Ok(n_lines - 1),
@@ -261,6 +280,9 @@ const WHILE_STOPPED: &str = "
     sql FLUSH
 ";
 
+/// Columns of the table.
+pub(super) const TAGS: [&str; 2] = ["site", "pump"];
+const FIELDS: [&str; 3] = ["flow", "state", "n"];
 const ROWS: &str =
     "SELECT time, site, pump, flow, state, n FROM works.pumps ORDER BY site, pump, time";
 

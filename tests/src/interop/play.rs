@@ -11,6 +11,7 @@ use anyhow::Result;
 use anyhow::bail;
 use serde_json::Value;
 
+use super::points::Points;
 use super::rig::CROSSING_TIME_MAX;
 use super::rig::Rig;
 use super::rig::Role;
@@ -30,7 +31,9 @@ use crate::harness::Gateway;
 use crate::harness::ReceiverSetup;
 use crate::harness::SenderSetup;
 use crate::harness::SourceDirs;
+use crate::harness::free_port;
 use crate::harness::poll;
+use crate::stored;
 
 /// Each is one region; requests to both make files of equal names.
 pub(super) const DATABASES: [&str; 2] = ["root.o1", "root.o2"];
@@ -58,8 +61,21 @@ const EXPECTED_GAP: &str = "deletions-unseen";
 pub(super) enum Towards {
     /// A stock IoTDB's.
     Stock,
-    /// Ours; what it keeps is put into a second IoTDB.
+    /// Ours with a directory; what it keeps is put into a second IoTDB.
     Ours,
+    /// Ours with its store, which is asked by SQL.
+    Store,
+}
+
+/// What has crossed, and where it is now.
+#[derive(Clone, Debug)]
+pub(super) enum Crossed {
+    /// In the stock IoTDB behind the sender.
+    Stock,
+    /// In a second IoTDB, from our receiver's directory and spool.
+    Replayed(Replayed),
+    /// In our receiver's store.
+    Stored(ReceiverSetup),
 }
 
 /// What is on, besides the IoTDBs of the rig.
@@ -71,6 +87,7 @@ pub(super) struct Play<'a> {
     setup: SenderSetup,
     sender: Option<Daemon>,
     receiver: Option<(ReceiverSetup, Daemon)>,
+    towards: Towards,
     gateway: Option<Gateway>,
     /// Gives every write values of its own.
     n_writes: u64,
@@ -94,8 +111,12 @@ impl<'a> Play<'a> {
         let dirs = rig.server(source)?.dirs();
         let (receiver, target) = match towards {
             Towards::Stock => (None, rig.server(Role::Target)?.air_gap),
-            Towards::Ours => {
-                let setup = ReceiverSetup::new(&rig.binaries, &rig.dir.join("receiver"), &[])?;
+            Towards::Ours | Towards::Store => {
+                let (binaries, dir) = (&rig.binaries, rig.dir.join("receiver"));
+                let setup = match towards {
+                    Towards::Store => ReceiverSetup::with_store(binaries, &dir, free_port()?, &[])?,
+                    _ => ReceiverSetup::new(binaries, &dir, &[])?,
+                };
                 let daemon = setup.start()?;
                 let address = setup.address();
                 (Some((setup, daemon)), address)
@@ -111,6 +132,7 @@ impl<'a> Play<'a> {
             setup,
             sender: None,
             receiver,
+            towards,
             gateway,
             n_writes: 0,
             cursor_ms: 0,
@@ -280,8 +302,13 @@ impl<'a> Play<'a> {
         end_sender(self.sender.take().context("the sender does not run")?)
     }
 
-    /// Kills the sender and starts it again.
+    /// Kills the sender and starts it again; a store's receiver too, every other time, for what it has
+    /// in memory must be there again.
     pub(super) fn kill_sender(&mut self) -> Result<()> {
+        if self.towards == Towards::Store && self.n_kills.is_multiple_of(2) {
+            self.kill_receiver()?;
+            self.restart_receiver()?;
+        }
         let sender = self.sender.as_mut().context("the sender does not run")?;
         sender.ensure_running()?;
         sender.kill9()?;
@@ -409,18 +436,39 @@ impl<'a> Play<'a> {
     /// Flushes, lets everything cross, and compares the values on both sides.
     pub(super) fn finish(mut self) -> Result<Shown> {
         self.run("sql FLUSH")?;
-        let replayed = self.let_all_cross(&[])?;
+        let crossed = self.let_all_cross(&[])?;
         let source = self.source;
-        let n_points = self.told(|play| play.rig.target_must_equal(source, &["root.**"]))?;
+        let n_points = self.told(|play| {
+            let expected = play.rig.points(source, "root.**")?;
+            play.arrived(&crossed, expected, |arrived, expected| {
+                arrived.must_equal(expected, "root.**")
+            })
+        })?;
         self.ensure_no_loss()?;
-        Ok(Shown { compared: self.compared("root.**", replayed.as_ref()), n_points })
+        Ok(Shown { compared: self.compared("root.**", &crossed), n_points })
+    }
+
+    /// Has everything that has arrived below `root.**` compared with what was expected, both in digits
+    /// that can be compared.
+    pub(super) fn arrived<T>(
+        &mut self,
+        crossed: &Crossed,
+        expected: Points,
+        compare: impl FnOnce(&Points, &Points) -> Result<T>,
+    ) -> Result<T> {
+        let Crossed::Stored(setup) = crossed else {
+            return compare(&self.rig.points(Role::Target, "root.**")?, &expected);
+        };
+        let at = |name: &str| self.rig.dir.join(name);
+        let arrived = Points::from_text(&stored::points(setup, "root.**")?, at("stored.csv"))?;
+        compare(&arrived, &expected.with_our_digits(at("expected.csv"))?)
     }
 
     /// The same where a deletion may fall between two scans together with the compaction that applies
     /// it: nothing is missing, and what is there too much stands in the gap records.
     pub(super) fn finish_told(mut self) -> Result<Shown> {
         self.run("sql FLUSH")?;
-        let replayed = self.let_all_cross(&[])?;
+        let crossed = self.let_all_cross(&[])?;
         let source = self.source;
         let gaps = self.gaps.as_array().cloned().unwrap_or_default();
         let is_told = |series: &str, time: i64| {
@@ -437,32 +485,37 @@ impl<'a> Play<'a> {
         };
         let (n_points, n_surplus) = self.told(|play| {
             let expected = play.rig.points(source, "root.**")?;
-            let arrived = play.rig.points(Role::Target, "root.**")?;
-            arrived.must_equal_but(&expected, "root.**", is_told)
+            play.arrived(&crossed, expected, |arrived, expected| {
+                arrived.must_equal_but(expected, "root.**", is_told)
+            })
         })?;
         let what = format!("root.** ({n_surplus} more, all of them told by {} gaps)", gaps.len());
-        Ok(Shown { compared: self.compared(&what, replayed.as_ref()), n_points })
+        Ok(Shown { compared: self.compared(&what, &crossed), n_points })
     }
 
     /// The same without a comparison, which needs to know where to look.
-    pub(super) fn let_all_cross(&mut self, tags: Tags<'_>) -> Result<Option<Replayed>> {
+    pub(super) fn let_all_cross(&mut self, tags: Tags<'_>) -> Result<Crossed> {
         self.wait_idle()?;
         self.gaps = self.setup.gaps()?;
         self.stop_sender()?;
-        let Some((setup, mut daemon)) = self.receiver.take() else { return Ok(None) };
+        let Some((setup, mut daemon)) = self.receiver.take() else { return Ok(Crossed::Stock) };
         spool::wait_all_placed(&setup, &mut daemon)?;
         daemon.terminate()?;
         self.gateway = None;
-        spool::replay(self.rig, &setup, tags).map(Some)
+        Ok(match self.towards {
+            Towards::Store => Crossed::Stored(setup),
+            _ => Crossed::Replayed(spool::replay(self.rig, &setup, tags)?),
+        })
     }
 
     /// What was compared with what.
-    pub(super) fn compared(&self, what: &str, replayed: Option<&Replayed>) -> String {
-        let how = match replayed {
-            Some(Replayed { n_files, n_deletions }) => {
+    pub(super) fn compared(&self, what: &str, crossed: &Crossed) -> String {
+        let how = match crossed {
+            Crossed::Replayed(Replayed { n_files, n_deletions }) => {
                 format!("{n_files} files and {n_deletions} deletions put back")
             }
-            None => String::from("arrived"),
+            Crossed::Stock => String::from("arrived"),
+            Crossed::Stored(_) => String::from("SELECT from the store"),
         };
         let (kills, seed) = (self.n_kills, self.rig.seed);
         format!("{what}: {how} = live source; sender killed {kills} times, seed {seed}")

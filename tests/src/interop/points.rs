@@ -16,6 +16,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use super::drive::Answer;
+use crate::stored::with_our_digits;
 
 /// Lines of either side that an error shows.
 const LINES_SHOWN: usize = 4;
@@ -36,6 +37,18 @@ impl Points {
         let word = |key: &str| answer.get(key).ok_or_else(|| anyhow!("an answer without {key}"));
         let n_lines = word("lines")?.parse()?;
         Ok(Self { n_lines, sha256: word("sha256")?.clone(), path: Some(path) })
+    }
+
+    /// Lines that are known here, as a file at `path`.
+    pub(super) fn from_text(text: &str, path: PathBuf) -> Result<Self> {
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        let sha256 = hex(&Sha256::digest(text));
+        Ok(Self { n_lines: text.lines().count() as u64, sha256, path: Some(path) })
+    }
+
+    /// The same points with the digits that Rust prints, as a file at `path`.
+    pub(super) fn with_our_digits(&self, path: PathBuf) -> Result<Self> {
+        Self::from_text(&with_our_digits(&self.text()?)?, path)
     }
 
     /// What a fixture expects: a packed file, unpacked to `path`.
@@ -140,9 +153,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let points = |name: &str, text: &str| {
             let path = dir.path().join(name);
-            fs::write(&path, text).expect("a file");
-            let sha256 = hex(&Sha256::digest(text));
-            Points { n_lines: text.lines().count() as u64, sha256, path: Some(path) }
+            Points::from_text(text, path).expect("a file")
         };
         let expected = points("expected", "a,1\nb,1\n");
         let arrived = points("arrived", "a,1\nb,2\n");

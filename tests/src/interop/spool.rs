@@ -62,13 +62,15 @@ enum Arrival {
     Deletion(Vec<String>),
 }
 
-/// Waits until the receiver has put everything it has accepted into its directory.
+/// Waits until the receiver has put everything it has accepted into its target. A store may have rows
+/// in memory then, which it writes when it ends.
 pub(super) fn wait_all_placed(setup: &ReceiverSetup, daemon: &mut Daemon) -> Result<()> {
-    poll(CROSSING_TIME_MAX, "the receiver's directory to hold what has come", || {
+    poll(CROSSING_TIME_MAX, "the receiver's target to hold what has come", || {
         daemon.ensure_running()?;
-        let keeper = &setup.status()?["keeper"];
+        let status = setup.status()?;
+        let (keeper, read) = (&status["keeper"], &status["loader"]["read"]);
         let (came, placed) = (&keeper["durable_sequence"], &keeper["consumers"]["directory"]);
-        Ok((came.is_u64() && came == placed).then_some(()))
+        Ok((came.is_u64() && (came == placed || came == read)).then_some(()))
     })
     .map_err(|error| daemon.with_log(&error))
 }

@@ -40,6 +40,7 @@ use super::rig::Rig;
 use super::rig::Role;
 use super::rig::Shown;
 use super::server::script;
+use crate::stored::with_our_digits;
 
 /// One JVM makes, reads or checks some hundred files.
 const JAVA_TIME_MAX: Duration = Duration::from_secs(900);
@@ -317,7 +318,7 @@ pub(super) fn loaded(rig: &mut Rig, n_files: u64) -> Result<Shown> {
     }
     rig.run(Role::Target, &format!("load {}", dir.display()))?;
     let theirs = rig.points(Role::Target, "root.loaded.**")?.text()?;
-    let theirs = select::with_our_digits(&theirs)?;
+    let theirs = with_our_digits(&theirs)?;
     let ours = meant.lines();
     for (what, found) in [("our reader", read_back.lines()), ("LOAD", theirs)] {
         if let Some(difference) = lines::difference(&ours, &found, Nans::Exact) {

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use anyhow::Result;
-use anyhow::bail;
 use tidegate_model::DataType;
 use tidegate_model::Value;
 use tidegate_tsfile::Batch;
@@ -15,6 +13,8 @@ use tidegate_tsfile::ReadAt;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::TsFile;
+
+use crate::stored::quoted;
 
 /// Points by device, time and measurement: type and value as text.
 #[derive(Debug, Default)]
@@ -87,37 +87,6 @@ pub(super) fn shown(data_type: DataType, value: &Value) -> String {
     format!("{data_type},{text}")
 }
 
-/// As `Cells.java` quotes.
-fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
-    match text.is_empty() || text.contains([',', '"']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
-}
-
-/// Lines of IoTDB with the digits that we print.
-pub(super) fn with_our_digits(text: &str) -> Result<String> {
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines() {
-        let mut fields = line.splitn(4, ',');
-        let [Some(series), Some(time), Some(data_type), Some(value)] =
-            [fields.next(), fields.next(), fields.next(), fields.next()]
-        else {
-            bail!("expected series, time, type and value, but found {line:?}");
-        };
-        let float = || value.parse::<f32>().with_context(|| line.to_owned());
-        let double = || value.parse::<f64>().with_context(|| line.to_owned());
-        let value = match data_type {
-            "FLOAT" => format!("{:?}", float()?),
-            "DOUBLE" => format!("{:?}", double()?),
-            _ => value.to_owned(),
-        };
-        out.push_str(&format!("{series},{time},{data_type},{value}\n"));
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -133,6 +102,7 @@ mod tests {
     use super::*;
     use crate::interop::tsfile::lines::Nans;
     use crate::interop::tsfile::lines::difference;
+    use crate::stored::with_our_digits;
     use crate::workspace;
 
     /// TsFiles below a directory.
