@@ -132,6 +132,9 @@ pub fn table(
     let mut unknown = None;
     for origin in fs::read_dir(receiver.files())? {
         let origin = origin?.path();
+        if !origin.is_dir() {
+            continue;
+        }
         let Some(look) = Look::at(&origin).with_context(|| origin.display().to_string())? else {
             continue;
         };

@@ -107,3 +107,18 @@ fn an_encrypted_file_is_refused_by_the_name_of_its_cipher() {
     assert!(matches!(&error, ReadError::Encrypted { .. }), "{error}");
     assert!(error.to_string().contains("encryption by "), "{error}");
 }
+
+#[test]
+fn a_series_is_the_same_whether_it_is_walked_to_or_looked_up() {
+    for (path, _) in files() {
+        let file = TsFile::open(fs::read(&path).unwrap()).unwrap();
+        for device in file.devices().map(Result::unwrap) {
+            for series in file.series(&device).unwrap().map(Result::unwrap) {
+                let found = file.find_series(&device, &series.measurement).unwrap();
+                // as text: statistics may be NaN, which equals nothing
+                let [found, walked_to] = [found, Some(series)].map(|it| format!("{it:?}"));
+                assert_eq!(found, walked_to, "{} {}", path.display(), device.id());
+            }
+        }
+    }
+}

@@ -188,6 +188,7 @@ impl Rig {
             if self.servers.contains_key(&role) {
                 self.run(role, &format!("ping {PING_TIME_MAX_MS}"))?;
                 self.run_if_there(role, "sql DELETE DATABASE root.**")
+                    .and_then(|()| self.run_if_there(role, "tsql DROP DATABASE IF EXISTS works"))
                     .with_context(|| format!("emptying {role:?}"))?;
             }
         }

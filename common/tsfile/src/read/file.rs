@@ -218,14 +218,16 @@ impl<R: ReadAt> TsFile<R> {
 
     /// All series of a device, in the order of the index; a time column comes first.
     pub fn series<'f>(&'f self, device: &Device) -> Result<SeriesOf<'f, R>, ReadError> {
-        let (walk, found) = match device.place {
+        let (walk, is_aligned, found) = match device.place {
             Place::Node { start, end } => {
-                let root = self.node(start, end)?;
-                (Walk::over([root], self.metadata_bytes()), &[][..])
+                let root: Node<Box<str>> = self.node(start, end)?;
+                let is_aligned = root.is_aligned();
+                (Walk::over([root], self.metadata_bytes()), is_aligned, &[][..])
             }
-            Place::Found(at) => (Walk::nothing(), self.found(at)),
+            Place::Found(at) => (Walk::nothing(), false, self.found(at)),
         };
-        Ok(SeriesOf { file: self, walk, block: Vec::new(), taken_bytes: 0, block_start: 0, found })
+        let (block, taken_bytes, block_start) = (Vec::new(), 0, 0);
+        Ok(SeriesOf { file: self, walk, is_aligned, block, taken_bytes, block_start, found })
     }
 
     /// The series of a device with this measurement, if it is in the file.
@@ -244,11 +246,12 @@ impl<R: ReadAt> TsFile<R> {
             }
         };
         let mut node: Node<Box<str>> = self.node(start, end)?;
+        let is_aligned = node.is_aligned();
         for _ in 0..INDEX_DEPTH_MAX {
             let found = child_of(&node, |key| java_order(key, measurement));
             let Some(&Child { start, end, .. }) = found else { return Ok(None) };
             if node.kind == NodeKind::LeafMeasurement {
-                return self.find_in_block(start, end, measurement);
+                return self.find_in_block(start, end, is_aligned, measurement);
             }
             node = self.node(start, end)?;
         }
@@ -259,13 +262,15 @@ impl<R: ReadAt> TsFile<R> {
         &self,
         start: u64,
         end: u64,
+        is_aligned: bool,
         measurement: &str,
     ) -> Result<Option<SeriesMetadata>, ReadError> {
         let mut block = Vec::new();
         checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut block)?;
         let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
         while !reader.is_empty() {
-            let series = SeriesMetadata::decode(&mut reader).map_err(malformed_series)?;
+            let series =
+                SeriesMetadata::decode(&mut reader, is_aligned).map_err(malformed_series)?;
             if &*series.measurement == measurement {
                 return Ok(Some(series));
             }
@@ -418,6 +423,8 @@ impl<R: ReadAt> Iterator for Devices<'_, R> {
 pub struct SeriesOf<'f, R> {
     file: &'f TsFile<R>,
     walk: Walk<Box<str>>,
+    /// Whether the device has a time column.
+    is_aligned: bool,
     /// The block of series that is being read, and how much of it was.
     block: Vec<u8>,
     taken_bytes: usize,
@@ -444,7 +451,8 @@ impl<R: ReadAt> SeriesOf<'_, R> {
         let left = self.block.get(self.taken_bytes..).unwrap_or_default();
         let start = usize::try_from(self.block_start).unwrap_or(usize::MAX);
         let mut reader = Reader::at(left, start.saturating_add(self.taken_bytes));
-        let series = SeriesMetadata::decode(&mut reader).map_err(malformed_series)?;
+        let series =
+            SeriesMetadata::decode(&mut reader, self.is_aligned).map_err(malformed_series)?;
         self.taken_bytes = self.block.len().saturating_sub(reader.remaining());
         Ok(Some(series))
     }

@@ -108,6 +108,13 @@ pub(crate) fn decode_name(reader: &mut Reader<'_>, what: &'static str) -> Result
     found.map(Box::from).ok_or(Error::Value { offset, expected: what, found: -1 })
 }
 
+impl Node<Box<str>> {
+    /// Whether it leads to the time column of an aligned device: its name is empty, so it is the first.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.children.first().is_some_and(|child| child.key.is_empty())
+    }
+}
+
 impl<K: Key> Node<K> {
     /// Reads a node; its children are in order, and lie behind each other before it.
     pub(crate) fn decode(reader: &mut Reader<'_>, version: TsFileVersion) -> Result<Self, Error> {
@@ -216,12 +223,15 @@ pub struct ChunkMetadata {
 }
 
 impl SeriesMetadata {
-    /// Reads the metadata of one series.
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+    /// Reads the metadata of one series of a device that is aligned or not.
+    ///
+    /// Where compaction took chunks over as they were, IoTDB leaves out what kind the series of an
+    /// aligned device are, and itself goes by the time column alone.
+    pub(crate) fn decode(reader: &mut Reader<'_>, is_aligned: bool) -> Result<Self, Error> {
         let offset = reader.position();
         let form = reader.u8("form of a series' metadata")?;
         let wrong = |expected| Error::Value { offset, expected, found: form.into() };
-        let kind = SeriesKind::of_bits(form)
+        let said = SeriesKind::of_bits(form)
             .ok_or_else(|| wrong("the kind of a series in its metadata"))?;
         let several = match form & 0x3f {
             0 => false,
@@ -229,6 +239,11 @@ impl SeriesMetadata {
             _ => return Err(wrong("the form of a series' metadata, 0 or 1")),
         };
         let measurement = decode_name(reader, "name of a measurement")?;
+        let kind = match said {
+            SeriesKind::Plain if is_aligned && measurement.is_empty() => SeriesKind::Time,
+            SeriesKind::Plain if is_aligned => SeriesKind::Value,
+            said => said,
+        };
         let data_type = decode_type(reader, kind)?;
         let list_bytes = reader.uvar("length of a list of chunks")?;
         let statistics = Statistics::decode(reader, data_type)?;

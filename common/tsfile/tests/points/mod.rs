@@ -21,18 +21,24 @@ use tidegate_tsfile::Values;
 
 /// The libraries that wrote the corpus.
 pub const KINDS: [&str; 4] = ["v3old", "v3new", "v4beta", "v4"];
+/// What real servers wrote, in the repository only.
+const SERVER: &str = "server";
 
 pub fn corpus() -> PathBuf {
     // The complete corpus is made by `tests/java/tsfile/run.sh KIND corpus DIR`.
     let elsewhere = std::env::var_os("TIDEGATE_CORPUS").map(PathBuf::from);
-    elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus"))
+    elsewhere.unwrap_or_else(in_repository)
+}
+
+fn in_repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
 
 /// Files of the corpus with the points that they must have.
 pub fn files() -> Vec<(PathBuf, PathBuf)> {
     let mut found = Vec::new();
-    for kind in KINDS {
-        let folder = corpus().join(kind);
+    let of_servers = in_repository().join(SERVER);
+    for folder in KINDS.map(|kind| corpus().join(kind)).into_iter().chain([of_servers]) {
         let manifest = fs::read_to_string(folder.join("manifest.csv")).unwrap();
         for line in manifest.lines().skip(1) {
             let (file, expected) = line.split_once(',').unwrap();
