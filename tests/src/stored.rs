@@ -37,12 +37,21 @@ pub struct Answer {
 /// What the program says.
 pub fn ask(receiver: &ReceiverSetup, statement: &str) -> Result<Answer> {
     let text = print(receiver, statement, &["--format", "csv", "--time", "epoch"])?;
-    let mut lines = csv(&text)?.into_iter();
-    let names = lines.next().with_context(|| format!("{statement}: no line of names"))?;
-    Ok(Answer {
-        names: names.into_iter().map(Option::unwrap_or_default).collect(),
-        rows: lines.collect(),
-    })
+    Answer::from_csv(&text).with_context(|| statement.to_owned())
+}
+
+impl Answer {
+    /// Reads a line of names and the rows behind it.
+    ///
+    /// # Errors
+    ///
+    /// What is no such text.
+    pub fn from_csv(text: &str) -> Result<Self> {
+        let mut lines = csv(text)?.into_iter();
+        let names = lines.next().context("no line of names")?;
+        let names = names.into_iter().map(Option::unwrap_or_default).collect();
+        Ok(Self { names, rows: lines.collect() })
+    }
 }
 
 /// What a statement prints.

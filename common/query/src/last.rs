@@ -42,7 +42,8 @@ pub(crate) fn run<S: Storage>(
     let columns = names.map(|name| Column::new(name, DataType::Text)).to_vec();
     pages.head(&Head { has_time: true, columns })?;
     let when = When::of(select.filter.as_ref());
-    let text = Text { precision: query.precision, offset: Some(query.offset) };
+    // a value of TIMESTAMP is a number here, as IoTDB shows it
+    let text = Text { precision: query.precision, offset: None };
     for cell in cells {
         if pages.is_full() {
             break;

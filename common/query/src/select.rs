@@ -168,7 +168,12 @@ impl<'s, S: Storage> Reading<'s, S> {
             let mask = bound.mask(&rows);
             rows = kept(rows, &mask);
         }
-        *batch = without_empty(projected(rows, &self.chosen));
+        let rows = projected(rows, &self.chosen);
+        // as in IoTDB, what a condition about values means is a row, whatever was selected of it
+        *batch = match self.bound.as_ref().is_some_and(Bound::is_about_values) {
+            true => rows,
+            false => without_empty(rows),
+        };
     }
 }
 

@@ -234,7 +234,10 @@ impl Site {
                 rows.push((time, series.iter().map(|name| cell(name, time).cloned()).collect()));
             }
         }
-        rows.retain(|(_, cells): &Row| cells.iter().any(Option::is_some));
+        let rest = filter.and_then(|filter| filter.split().1);
+        if series.is_empty() || rest.is_none_or(|rest| rest.series().is_empty()) {
+            rows.retain(|(_, cells): &Row| cells.iter().any(Option::is_some));
+        }
         rows
     }
 }

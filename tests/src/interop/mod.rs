@@ -12,6 +12,7 @@ mod points;
 mod rig;
 pub(crate) mod server;
 mod spool;
+mod sql;
 mod stock;
 mod tsfile;
 
@@ -390,6 +391,18 @@ const CASES: &[Case] = &[
         extent: Extent::Full,
         about: "DROP DATABASE before anything has left, our store",
         run: |rig| order::dropped(rig, Role::Compacting, Towards::Store),
+    },
+    Case {
+        name: "sql",
+        extent: Extent::Quick,
+        about: "the same statements to IoTDB and to our store",
+        run: |rig| sql::same_answers(rig, 60),
+    },
+    Case {
+        name: "sql-more",
+        extent: Extent::Full,
+        about: "many more of them",
+        run: |rig| sql::same_answers(rig, 600),
     },
 ];
 

@@ -25,6 +25,7 @@ use crate::harness::SenderSetup;
 use crate::harness::SourceDirs;
 use crate::harness::poll;
 use crate::harness::poll_every;
+use crate::stored;
 use crate::workspace;
 
 /// Everything that a case sends has arrived within this.
@@ -271,6 +272,14 @@ impl Rig {
         let at = self.server(role)?.rpc;
         let path = self.dir.join(format!("table-{role:?}.csv"));
         self.drive(at)?.table_rows(at, sql, path)
+    }
+
+    /// What a query gives.
+    pub(super) fn query(&mut self, role: Role, sql: &str) -> Result<stored::Answer> {
+        let path = self.dir.join(format!("query-{role:?}.csv"));
+        self.run(role, &format!("query {} {sql}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        stored::Answer::from_csv(&text).with_context(|| sql.to_owned())
     }
 
     /// Compares the points of both IoTDBs below some patterns; returns how many there are.

@@ -3,6 +3,7 @@
 //! Numbers compare as numbers, whatever their types, and exactly: IoTDB goes over doubles, which
 //! cannot tell large whole numbers apart. A literal with a point is taken in the series' own
 //! precision, so that `= 0.1` finds 0.1 in a FLOAT. NaN is larger than every number, as in IoTDB.
+//! A DATE is the number yyyymmdd, and compares with a text of the form 2024-05-01, too.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -74,6 +75,7 @@ impl fmt::Display for TypeMismatch {
         let Self { series, data_type, literal } = self;
         let expected = match kind_of(*data_type) {
             Kind::Boolean => "TRUE or FALSE",
+            Kind::Number if *data_type == DataType::Date => "a day as '2024-05-01', or a number",
             Kind::Number => "a number",
             Kind::Text => "a text in quotes",
         };
@@ -112,19 +114,21 @@ impl ValueTest {
             let kind = match literal {
                 Literal::Boolean(_) => Kind::Boolean,
                 Literal::Float(_) | Literal::Integer(_) => Kind::Number,
+                Literal::Text(text) if data_type == DataType::Date && day(text).is_some() => {
+                    Kind::Number
+                }
                 Literal::Text(_) => Kind::Text,
             };
             kind == kind_of(data_type)
         };
-        let like;
         let literals: &[&Literal] = match self {
             Self::Between(low, high) => &[low, high],
             Self::Compare(_, literal) => &[literal],
             Self::In(list) => return list.iter().find(|it| !fits(it)).cloned(),
             Self::IsNull => &[],
             Self::Like(it) => {
-                like = Literal::Text(it.pattern().to_owned());
-                &[&like]
+                let like = Literal::Text(it.pattern().to_owned());
+                return (kind_of(data_type) != Kind::Text).then_some(like);
             }
         };
         literals.iter().find(|it| !fits(it)).map(|it| (*it).clone())
@@ -169,12 +173,30 @@ fn compare(value: &Value, literal: &Literal) -> Option<Ordering> {
             Some(integer_and_double(i64::from(*value), *literal))
         }
         (Value::Int32(value), Literal::Integer(literal)) => Some(i64::from(*value).cmp(literal)),
+        // a text fits no other whole number
+        (Value::Int32(value), Literal::Text(literal)) => Some(value.cmp(&day(literal)?)),
         (Value::Int64(value), Literal::Float(literal)) => {
             Some(integer_and_double(*value, *literal))
         }
         (Value::Int64(value), Literal::Integer(literal)) => Some(value.cmp(literal)),
         _ => None,
     }
+}
+
+/// The number of a day that is written as 2024-05-01.
+fn day(text: &str) -> Option<i32> {
+    let bytes: &[u8; 10] = text.as_bytes().try_into().ok()?;
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |number: i32, digit| {
+            let digit = digit.is_ascii_digit().then(|| i32::from(digit - b'0'))?;
+            number.checked_mul(10)?.checked_add(digit)
+        })
+    };
+    let [year @ .., b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
+    let (year, month, day) = (number(year)?, number(&[*m1, *m2])?, number(&[*d1, *d2])?);
+    let is_day = (1..=12).contains(&month) && (1..=31).contains(&day);
+    is_day
+        .then(|| year.checked_mul(10_000)?.checked_add(month.checked_mul(100)?)?.checked_add(day))?
 }
 
 fn doubles(left: f64, right: f64) -> Ordering {

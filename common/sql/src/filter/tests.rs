@@ -106,6 +106,26 @@ fn what_is_of_another_kind_is_unknown_and_told_beforehand() {
 }
 
 #[test]
+fn a_date_compares_with_a_day_as_it_is_shown() {
+    for (text, expected) in [
+        ("s = '2024-05-01'", Some(true)),
+        ("s >= '2024-04-30'", Some(true)),
+        ("s BETWEEN '2024-05-02' AND '2024-06-01'", Some(false)),
+        ("s IN ('2023-05-01', 20240501)", Some(true)),
+        ("s = '2024-13-01'", None),
+        ("s = '2024-5-1'", None),
+    ] {
+        let fits = filter(text).check_types(&|_| Some(DataType::Date)).is_ok();
+        assert_eq!(fits, expected.is_some(), "{text}");
+        assert_eq!(on(text, Some(Value::Int32(20_240_501))), expected, "{text}");
+    }
+    let error = filter("s LIKE '2024-05-01'").check_types(&|_| Some(DataType::Date));
+    let error = error.expect_err("no text").to_string();
+    assert_eq!(error, "s is DATE: expected a day as '2024-05-01', or a number, found '2024-05-01'");
+    assert!(filter("s = '2024-05-01'").check_types(&|_| Some(DataType::Int32)).is_err());
+}
+
+#[test]
 fn a_range_of_times_leaves_the_rest() {
     for (text, first, last, rest) in [
         ("time > 5", 6, i64::MAX, None),
