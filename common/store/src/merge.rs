@@ -23,6 +23,7 @@ use crate::StoreError;
 use crate::build::Builder;
 use crate::build::table_schemas;
 use crate::catalog::Change;
+use crate::device::is_of_root;
 use crate::file::LayerFile;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
@@ -165,7 +166,7 @@ impl<V: Volume> Store<V> {
     fn read_alone(&self, layer: &Arc<LayerFile<V::Dir>>) -> Result<(), StoreError> {
         let snapshot = self.snapshot_of(vec![Arc::clone(layer)]);
         let mut batch = Batch::default();
-        for device in layer.extents.keys() {
+        for device in layer.devices.extents.keys() {
             let opened = snapshot.device(device, &whole(device))?;
             let mut rows = opened.rows()?;
             while opened.next_into(&mut rows, &mut batch)? {}
@@ -193,7 +194,8 @@ impl<V: Volume> Store<V> {
             return Ok(Built::Unmergeable(culprits));
         }
         let snapshot = self.snapshot_of(run.clone());
-        let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
+        let devices: BTreeSet<&Device> =
+            run.iter().flat_map(|it| it.devices.extents.keys()).collect();
         let mut named = Vec::new();
         for device in &devices {
             let opened = snapshot.device(device, &whole(device))?;
@@ -208,6 +210,14 @@ impl<V: Volume> Store<V> {
         let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
         let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
         let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
+        // by its name in a file of version 4 such a device would be one of a table
+        let has_odd_name = |device: &&Device| match device {
+            Device::Tree { path } => !is_of_root(path),
+            Device::Table { .. } => false,
+        };
+        if !is_v3 && devices.iter().any(has_odd_name) {
+            return Ok(Built::Unmergeable(Vec::new()));
+        }
         let tables = table_schemas(&self.catalog.state().tables, named.into_iter());
         let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
         for device in devices {
@@ -229,8 +239,7 @@ impl<V: Volume> Store<V> {
             all.insert(deletion.precedence);
             let is_felt = layers.iter().any(|it| {
                 it.layer.precedence < deletion.precedence
-                    && deletion.is_of(it.layer.database.as_deref())
-                    && it.layer.range.overlaps(deletion.times())
+                    && it.feels(deletion)
                     && built.is_none_or(|built| built.layer.id != it.layer.id)
             });
             if is_felt {

@@ -103,7 +103,7 @@ impl<S: Storage> Snapshot<S> {
     ///
     /// Memory taken: their names.
     pub fn devices(&self, patterns: &[Pattern]) -> Vec<Device> {
-        let in_files = self.layers.iter().flat_map(|layer| layer.extents.keys());
+        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
         let all = in_files.chain(self.memory.devices().keys());
         let mut found: BTreeSet<&Device> = BTreeSet::new();
         for device in all {
@@ -232,17 +232,18 @@ impl<S: Storage> DeviceScan<S> {
             if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
                 continue;
             }
-            let Some((file, time, series)) = series_of(layer, device, is_wanted)? else { continue };
-            let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
-            let cuts = snapshot.cuts(layer, device, &names);
-            for (at, series) in series.iter().enumerate() {
-                if let Some(data_type) = series.data_type
-                    && !is_all_cut(&cuts, at, series)
-                {
-                    known.insert(series.measurement.clone(), (data_type, time.is_some()));
+            for (file, time, series) in series_of(layer, device, is_wanted)? {
+                let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
+                let cuts = snapshot.cuts(layer, device, &names);
+                for (at, series) in series.iter().enumerate() {
+                    if let Some(data_type) = series.data_type
+                        && !is_all_cut(&cuts, at, series)
+                    {
+                        known.insert(series.measurement.clone(), (data_type, time.is_some()));
+                    }
                 }
+                found.push((Arc::clone(layer), file, time, series, cuts));
             }
-            found.push((Arc::clone(layer), file, time, series, cuts));
         }
         if let Some(rows) = snapshot.memory.devices().get(device)
             && rows.range().overlaps(times)
@@ -485,22 +486,23 @@ fn series_of<S: Storage>(
     layer: &LayerFile<S>,
     device: &Device,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Option<Found<S>>, StoreError> {
+) -> Result<Vec<Found<S>>, StoreError> {
     let file = layer.file()?;
     let unread = |source| layer.unread(source);
-    let Some(device) = file.find_device(&device.id(file.version())).map_err(unread)? else {
-        return Ok(None);
-    };
-    let (mut time, mut found) = (None, Vec::new());
-    for series in file.series(&device).map_err(unread)? {
-        let series = series.map_err(unread)?;
-        match series.kind {
-            SeriesKind::Time => time = Some(series),
-            _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
-                found.push(series);
+    let mut all = Vec::new();
+    for device in layer.find(&file, device)? {
+        let (mut time, mut found) = (None, Vec::new());
+        for series in file.series(&device).map_err(unread)? {
+            let series = series.map_err(unread)?;
+            match series.kind {
+                SeriesKind::Time => time = Some(series),
+                _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
+                    found.push(series);
+                }
+                _ => (),
             }
-            _ => (),
         }
+        all.push((Arc::clone(&file), time, found));
     }
-    Ok(Some((file, time, found)))
+    Ok(all)
 }

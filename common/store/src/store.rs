@@ -33,9 +33,10 @@ use crate::catalog::Catalog;
 use crate::catalog::Change;
 use crate::catalog::State;
 use crate::catalog::TableName;
+use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
-use crate::file::extents_of;
+use crate::file::devices_of;
 use crate::file::names_of;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
@@ -267,7 +268,6 @@ impl<V: Volume> Store<V> {
         let mut left_out = Vec::new();
         let mut layer =
             self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
-        layer.database = file.database.map(Box::from);
         layer.mods = file.mods.map(|(kind, _)| kind);
         let received = self.receive(sequence, layer, file, &mut left_out)?;
         let is_refused = received.is_err();
@@ -310,11 +310,11 @@ impl<V: Volume> Store<V> {
             return Ok(Err(format!("{shown} is missing")));
         };
         let found = TsFile::open(staged).and_then(|open| {
-            let extents = extents_of(&open, layer.database.as_deref())?;
+            let devices = devices_of(&open, file.database)?;
             let tables: Vec<_> = open.tables().to_vec();
-            Ok((open.version(), tables, extents, open.source().length()))
+            Ok((open.version(), tables, devices, open.source().length()))
         });
-        let (version, tables, extents, length_bytes) = match found {
+        let (version, tables, devices, length_bytes) = match found {
             Err(source @ tidegate_tsfile::ReadError::Io { .. }) => {
                 return Err(StoreError::Read { file: shown, source });
             }
@@ -322,22 +322,26 @@ impl<V: Volume> Store<V> {
             Ok(found) => found,
         };
         layer.length_bytes = length_bytes;
+        let Devices { extents, .. } = &devices;
         let Some(range) = extents.values().copied().reduce(TimeRange::union) else {
             return Ok(Ok(()));
         };
         layer.range = range;
+        // what a sender says of a file of the tree model is none
+        layer.database = devices.database().map(Box::from);
         if self.memory.overlaps(extents.iter().map(|(device, range)| (device, *range))) {
             self.flush()?;
         }
-        for table in tables {
+        for (database, table) in
+            layer.database.iter().flat_map(|it| tables.iter().map(move |table| (it, table)))
+        {
             let is_tag =
                 |it: &&tidegate_tsfile::TableColumn| it.category == tidegate_model::Category::Tag;
             let tags = table.columns.iter().filter(is_tag).enumerate();
             let tags: Vec<Box<str>> = tags.map(|(at, it)| tag_name(at, &it.name)).collect();
-            let database = layer.database.clone().unwrap_or_default();
-            self.name_tags((database, table.name), &tags)?;
+            self.name_tags((database.clone(), table.name.clone()), &tags)?;
         }
-        self.place(&mut layer, &extents);
+        self.place(&mut layer, extents);
         let directory = layer.directory();
         let dir = self.volume.dir(&directory).map_err(StoreError::io("make", &directory))?;
         let parts = [(Some(("", file.ts_file))), file.mods.map(|(kind, at)| (kind.suffix(), at))];
@@ -347,7 +351,7 @@ impl<V: Volume> Store<V> {
                 return Ok(Err(format!("{} is missing", from.display())));
             }
         }
-        finish_beside(&dir, &layer, version, &extents)?;
+        finish_beside(&dir, &layer, version, &devices)?;
         let mut entries = Vec::new();
         if let Some(kind) = layer.mods {
             let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
@@ -359,7 +363,7 @@ impl<V: Volume> Store<V> {
         }
         let added = vec![layer.clone()];
         self.commit(sequence, Change { added, ..Change::default() })?;
-        self.add_layer(LayerFile::new(layer, dir, extents, entries));
+        self.add_layer(LayerFile::new(layer, dir, devices, entries));
         Ok(Ok(()))
     }
 
@@ -390,10 +394,7 @@ impl<V: Volume> Store<V> {
         if self.catalog.state().done.contains(&sequence) {
             return Ok(());
         }
-        let is_felt = |it: &Tombstone| {
-            let database = |layer: &Layer| it.is_of(layer.database.as_deref());
-            self.layers().any(|layer| database(layer) && layer.range.overlaps(it.times()))
-        };
+        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| layer.feels(it));
         let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
         if !deletions.is_empty() {
             self.commit(sequence, Change { deletions, ..Change::default() })?;
@@ -434,8 +435,11 @@ impl<V: Volume> Store<V> {
         self.layers.iter().rev().filter(|layer| layer.range_of(device).is_some()).find_map(
             |layer| {
                 let file = layer.file().ok()?;
-                let found = file.find_device(&device.id(file.version())).ok()??;
-                file.find_series(&found, measurement).ok()??.data_type
+                layer
+                    .find(&file, device)
+                    .ok()?
+                    .iter()
+                    .find_map(|found| file.find_series(found, measurement).ok()??.data_type)
             },
         )
     }

@@ -30,7 +30,6 @@ use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::Encoding;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::Resource;
-use tidegate_tsfile::Segments;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
@@ -372,25 +371,6 @@ fn a_layer_that_cannot_be_read_is_left_alone_and_the_others_are_merged() {
         [(LayerKind::Merged, 1, 2), (LayerKind::Received, 3, 3), (LayerKind::Merged, 4, 5)];
     assert_eq!(layers, expected);
     assert_eq!(n_files(), 1 + 3 * 2, "nothing is left of what was given up");
-}
-
-/// Segments may be cut in other places than ours are, and such a device is not found by its path.
-/// A merge left it out, and removed the file that had it.
-#[test]
-fn a_layer_with_a_device_that_is_not_found_is_not_merged_away() {
-    let volume = SimVolume::new(SimStorage::new());
-    let mut store = store(&volume);
-    let nodes = ["root", "a", "b", "d"].map(|node| Some(Box::from(node)));
-    let odd = DeviceId { path: "root.a.b.d".into(), segments: Some(Segments(nodes.into())) };
-    let plain = DeviceId { path: "root.a.b.d".into(), segments: None };
-    give_file(&mut store, &volume, 1, file_of_text(&plain, 1, "one"));
-    give_file(&mut store, &volume, 2, file_of_text(&odd, 2, "two"));
-    give_file(&mut store, &volume, 3, file_of_text(&plain, 3, "three"));
-    while store.merge_once().unwrap() {}
-    let kinds: Vec<_> = store.layers().map(|it| (it.kind, it.range.start)).collect();
-    let expected = [1, 2, 3].map(|start| (LayerKind::Received, start));
-    assert_eq!(kinds, expected);
-    assert_eq!(store.n_unmergeable(), 1);
 }
 
 fn table_rows(database: &str, tag: (&str, &str), time: i64, field: Column) -> Vec<u8> {
