@@ -7,7 +7,7 @@
 //! | 2 | spool: id 16 bytes, base i64 |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
-//! | 5 | horizon i64: what is before it has expired |
+//! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
 //!
 //! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
 
@@ -25,6 +25,8 @@ use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
 use crate::StoreError;
+use crate::horizon::Horizon;
+use crate::horizon::Horizons;
 use crate::layer::Layer;
 use crate::layer::TEXT_BYTES_MAX;
 use crate::layer::code;
@@ -61,7 +63,7 @@ pub(crate) struct Change {
 pub(crate) type TableName = (Box<str>, Box<str>);
 
 /// What the catalog says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) layers: BTreeMap<u64, Layer>,
     pub(crate) deletions: Vec<Tombstone>,
@@ -73,8 +75,8 @@ pub(crate) struct State {
     pub(crate) precision: Option<Precision>,
     /// Names of the tags of each table.
     pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
-    /// What is before this time has expired.
-    pub(crate) horizon: i64,
+    /// What has expired.
+    pub(crate) horizons: Horizons,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
 }
@@ -133,8 +135,8 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Remembers what has expired.
-    pub(crate) fn set_horizon(&mut self, horizon: i64) -> Result<(), StoreError> {
-        self.append(HORIZON, &horizon.to_be_bytes())
+    pub(crate) fn set_horizon(&mut self, horizon: Horizon) -> Result<(), StoreError> {
+        self.append(HORIZON, &encode_horizon(horizon))
     }
 
     /// The record counts, and is durable, on return. Where there is no room for it nothing has
@@ -154,23 +156,6 @@ impl<S: Storage> Catalog<S> {
             self.base_bytes = self.journal.bytes();
         }
         Ok(())
-    }
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            layers: BTreeMap::new(),
-            deletions: Vec::new(),
-            position: 0,
-            done: BTreeSet::new(),
-            next_id: 0,
-            spool: None,
-            precision: None,
-            tables: BTreeMap::new(),
-            horizon: i64::MIN,
-            precedence: 0,
-        }
     }
 }
 
@@ -213,7 +198,12 @@ impl State {
                 }
                 self.tables.insert((database, table), tags);
             }
-            HORIZON => self.horizon = self.horizon.max(reader.i64("horizon")?),
+            HORIZON => {
+                let start = reader.i64("time of a horizon")?;
+                let precedence = reader.i64("precedence of a horizon")?.cast_unsigned();
+                self.horizons.raise(Horizon { start, precedence });
+                self.precedence = self.precedence.max(precedence);
+            }
             found => {
                 let expected = "a record of the catalog of kind 1 to 5";
                 return Err(Error::Value { offset: 0, expected, found: found.into() });
@@ -258,7 +248,7 @@ impl State {
         if let Some((id, base)) = self.spool {
             records.push((SPOOL, encode_spool(id, base)));
         }
-        records.push((HORIZON, self.horizon.to_be_bytes().to_vec()));
+        records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
         for (table, tags) in &self.tables {
             records.push((TABLE, encode_table(table, tags)));
         }
@@ -300,6 +290,12 @@ fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
 fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
     let mut bytes = id.to_vec();
     bytes.extend_from_slice(&base.to_be_bytes());
+    bytes
+}
+
+fn encode_horizon(horizon: Horizon) -> Vec<u8> {
+    let mut bytes = horizon.start.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&horizon.precedence.to_be_bytes());
     bytes
 }
 

@@ -53,6 +53,7 @@ mod device;
 mod error;
 mod file;
 mod flush;
+mod horizon;
 mod layer;
 mod look;
 mod memory;

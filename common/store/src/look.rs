@@ -47,7 +47,7 @@ impl Look {
         }
         layers.sort_by_key(|layer| layer.layer.precedence);
         let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
-        let snapshot = Snapshot { layers, deletions, memory, horizon: state.horizon };
+        let snapshot = Snapshot { layers, deletions, memory, horizons: state.horizons };
         Ok(Some(Self { snapshot, precision: state.precision }))
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::Cuts;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
@@ -25,8 +26,10 @@ use crate::build::table_schemas;
 use crate::catalog::Change;
 use crate::device::is_of_root;
 use crate::file::LayerFile;
+use crate::horizon::Horizon;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::snapshot::expired;
 use crate::store::Store;
 use crate::store::remove_names;
 use crate::volume::Volume;
@@ -179,7 +182,7 @@ impl<V: Volume> Store<V> {
             layers,
             deletions: Arc::clone(&self.deletions),
             memory: Arc::default(),
-            horizon: self.catalog.state().horizon,
+            horizons: self.catalog.state().horizons.clone(),
         }
     }
 
@@ -250,17 +253,31 @@ impl<V: Volume> Store<V> {
     }
 
     /// Removes layers all of whose rows are before a time, and hides the rows before it that are in
-    /// others.
+    /// others. What arrives later is not concerned before this is said again.
     ///
     /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
-    pub fn expire(&mut self, horizon: i64) -> Result<(), StoreError> {
-        if horizon > self.catalog.state().horizon {
-            self.catalog.set_horizon(horizon)?;
+    pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
+        let known = &self.catalog.state().horizons;
+        let is_felt = self
+            .layers
+            .iter()
+            .any(|it| it.layer.range.start < start && known.start_of(it.layer.precedence) < start);
+        if is_felt {
+            let given = self.precedence_of(self.applied).max(self.memory_precedence);
+            let precedence = given.max(self.catalog.state().precedence);
+            self.catalog.set_horizon(Horizon { start, precedence })?;
+        }
+        if let Some(cut) = expired(start).filter(|_| !self.memory.is_empty()) {
+            let cuts = |_: &Device, _: &[&str]| Cuts { rows: vec![cut.clone()], ..Cuts::default() };
+            Arc::make_mut(&mut self.memory).cut(cuts);
         }
         // also what an interrupted one has left
-        let horizon = self.catalog.state().horizon;
-        let (gone, left): (Vec<_>, Vec<_>) =
-            self.layers.iter().cloned().partition(|it| it.layer.range.end < horizon);
+        let horizons = &self.catalog.state().horizons;
+        let (gone, left): (Vec<_>, Vec<_>) = self
+            .layers
+            .iter()
+            .cloned()
+            .partition(|it| it.layer.range.end < horizons.start_of(it.layer.precedence));
         if !gone.is_empty() {
             let removed = gone.iter().map(|it| it.layer.id).collect();
             let forgotten = self.forgettable(&left, None);

@@ -12,6 +12,7 @@ use tidegate_durable::Storage;
 use tidegate_model::DataType;
 use tidegate_model::path;
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::Cut;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesKind;
@@ -23,6 +24,7 @@ use crate::StoreError;
 use crate::columns::is_convertible;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
+use crate::horizon::Horizons;
 use crate::memory::Memory;
 use crate::memory::SharedMemory;
 use crate::rows::Group;
@@ -94,8 +96,8 @@ pub struct Snapshot<S: Storage> {
     pub(crate) layers: Vec<Arc<LayerFile<S>>>,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: SharedMemory,
-    /// What is before this time has expired.
-    pub(crate) horizon: i64,
+    /// What has expired.
+    pub(crate) horizons: Horizons,
 }
 
 impl<S: Storage> Snapshot<S> {
@@ -125,8 +127,7 @@ impl<S: Storage> Snapshot<S> {
             named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
                 && scan.patterns.iter().any(|it| it.means(device, &nodes, measurement))
         };
-        let times =
-            TimeRange { start: (*scan.times.start()).max(self.horizon), end: *scan.times.end() };
+        let times = TimeRange { start: *scan.times.start(), end: *scan.times.end() };
         DeviceScan::open(self, device, times, &is_wanted)
     }
 
@@ -155,8 +156,16 @@ impl<S: Storage> Snapshot<S> {
         let database = device.database();
         let is_later = |it: &&Tombstone| it.precedence > own && it.is_of(database);
         let later = self.deletions.iter().filter(is_later);
-        cuts_of(&layer.entries, later, &device_id(device), measurements)
+        let mut cuts = cuts_of(&layer.entries, later, &device_id(device), measurements);
+        cuts.rows.extend(expired(self.horizons.start_of(own)));
+        cuts
     }
+}
+
+/// The rows before a time, as a deletion would take them.
+pub(crate) fn expired(start: i64) -> Option<Cut> {
+    let end = start.checked_sub(1)?;
+    Some(Cut { times: i64::MIN..=end, before_offset: u64::MAX })
 }
 
 /// A device by the name that deletions compare.

@@ -282,7 +282,7 @@ impl<V: Volume> Store<V> {
             layers: self.layers.clone(),
             deletions: Arc::clone(&self.deletions),
             memory: Arc::clone(&self.memory),
-            horizon: self.catalog.state().horizon,
+            horizons: self.catalog.state().horizons.clone(),
         }
     }
 
@@ -444,7 +444,7 @@ impl<V: Volume> Store<V> {
         )
     }
 
-    fn precedence_of(&self, sequence: u64) -> u64 {
+    pub(crate) fn precedence_of(&self, sequence: u64) -> u64 {
         let base = self.catalog.state().spool.map_or(0, |(_, base)| base);
         base.saturating_add(sequence)
     }

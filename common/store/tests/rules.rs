@@ -446,6 +446,31 @@ fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
     }
 }
 
+/// A horizon was never lowered: one wrong clock, and nothing that came later was ever seen.
+#[test]
+fn what_arrives_behind_an_expiry_is_there_however_far_ahead_that_one_was() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]));
+    store.flush().unwrap();
+    give(&mut store, 2, &rows("root.a.d", vec![60], vec![ints("s", &[3])]));
+    store.expire(1_000_000).unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::new(), "also in memory");
+    assert_eq!((store.layers().count(), store.position()), (0, 2));
+    give(&mut store, 3, &rows("root.a.d", vec![10, 70], vec![ints("s", &[4, 5])]));
+    let found = BTreeMap::from([(10, Value::Int32(4)), (70, Value::Int32(5))]);
+    assert_eq!(series(&store, "root.a.d", "s"), found);
+    store.flush().unwrap();
+    give(&mut store, 4, &rows("root.a.d", vec![80], vec![ints("s", &[6])]));
+    store.flush().unwrap();
+    store.expire(20).unwrap();
+    while store.merge_once().unwrap() {}
+    let found = BTreeMap::from([(70, Value::Int32(5)), (80, Value::Int32(6))]);
+    assert_eq!(series(&store, "root.a.d", "s"), found);
+    drop(store);
+    assert_eq!(series(&self::store(&volume), "root.a.d", "s"), found, "after a start");
+}
+
 /// Between the record of the horizon and that of the layers an interruption left layers for ever.
 #[test]
 fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
