@@ -4,7 +4,7 @@
 //! | kind | record |
 //! |---|---|
 //! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then four lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64) |
-//! | 2 | spool: id 16 bytes, base i64 |
+//! | 2 | spool: id 16 bytes, base i64; numbers begin anew, and count from the base on |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
 //! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
@@ -180,9 +180,7 @@ impl State {
                 let mut id = [0; 16];
                 id.copy_from_slice(reader.take(16, "id of a spool")?);
                 let base = reader.i64("base of a spool")?.cast_unsigned();
-                if self.spool.is_none_or(|(known, _)| known != id) {
-                    (self.position, self.done) = (0, BTreeSet::new());
-                }
+                (self.position, self.done) = (0, BTreeSet::new());
                 self.spool = Some((id, base));
                 self.precedence = self.precedence.max(base);
             }

@@ -31,7 +31,6 @@ use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
-use crate::catalog::State;
 use crate::catalog::TableName;
 use crate::file::Devices;
 use crate::file::Extents;
@@ -160,11 +159,16 @@ impl<V: Volume> Store<V> {
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
     /// behind everything that is here.
     pub fn begin_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        let State { spool, precedence, .. } = self.catalog.state();
-        if spool.is_some_and(|(known, _)| known == id) {
-            return Ok(());
+        match self.catalog.state().spool {
+            Some((known, _)) if known == id => Ok(()),
+            _ => self.restart_spool(id),
         }
-        let base = *precedence;
+    }
+
+    /// Says that numbers of this spool begin anew although its id may be known: it is not as it was.
+    pub fn restart_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
+        self.flush()?;
+        let base = self.catalog.state().precedence;
         self.catalog.set_spool(id, base)?;
         self.applied = 0;
         Ok(())
@@ -289,6 +293,13 @@ impl<V: Volume> Store<V> {
     /// The layers, by ascending precedence.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter().map(|layer| &layer.layer)
+    }
+
+    /// The newest time of a row, of those that were deleted meanwhile, too.
+    pub fn newest(&self) -> Option<i64> {
+        let in_files = self.layers().map(|layer| layer.range.end);
+        let in_memory = self.memory.devices().values().map(|device| device.range().end);
+        in_files.chain(in_memory).max()
     }
 
     /// How many points are in memory only.
