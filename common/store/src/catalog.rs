@@ -21,6 +21,7 @@ use tidegate_durable::FileName;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecord;
 use tidegate_durable::JournalRecovery;
+use tidegate_durable::OpenError;
 use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
@@ -79,6 +80,8 @@ pub(crate) struct State {
     pub(crate) horizons: Horizons,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
+    /// Places of layers that were removed; only where the rest of a damaged catalog is read.
+    removed: Option<BTreeSet<String>>,
 }
 
 /// The catalog of one store.
@@ -90,15 +93,67 @@ pub(crate) struct Catalog<S: Storage> {
     base_bytes: u64,
 }
 
+/// A catalog as it lies there.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Whole.
+    Sound,
+    /// There is none, or there is no record in it: nothing was ever taken in, or it was lost.
+    Empty,
+    /// The last record has only begun. The power went, and then it says nothing that counts; or it
+    /// was damaged, which looks the same.
+    Torn(Box<State>),
+    /// Damaged, and what can still be read of it.
+    Damaged(String, Box<State>),
+}
+
 impl<S: Storage> Catalog<S> {
+    /// Looks at the catalog in the root of a store and changes nothing.
+    pub(crate) fn look(root: &S) -> Result<Found, StoreError> {
+        match Journal::inspect(root, &Self::name()) {
+            Err(error @ OpenError::HeaderDamaged { .. }) => {
+                Ok(Found::Damaged(error.to_string(), Box::default()))
+            }
+            Err(error) => Err(error.into()),
+            Ok(None) => Ok(Found::Empty),
+            Ok(Some(found)) => match (State::of(&found), found.damage.first()) {
+                (_, Some(damage)) => {
+                    Ok(Found::Damaged(damage.to_string(), Box::new(State::rest_of(&found)?)))
+                }
+                (state, None) if found.torn_bytes > 0 && !found.records.is_empty() => {
+                    Ok(Found::Torn(Box::new(state.and_then(|_| State::rest_of(&found))?)))
+                }
+                (state, None) => {
+                    state?;
+                    Ok(if found.records.is_empty() { Found::Empty } else { Found::Sound })
+                }
+            },
+        }
+    }
+
+    /// Writes a catalog that says this and nothing else, in the place of what is there; at no moment
+    /// is there one that says less.
+    pub(crate) fn replace(root: &S, salt: u32, state: &State) -> Result<(), StoreError> {
+        let name = Self::name();
+        let opened = match Journal::open(root.clone(), name.clone(), salt) {
+            Err(OpenError::HeaderDamaged { .. }) => {
+                root.remove(&name).map_err(StoreError::io("remove", &name))?;
+                Journal::open(root.clone(), name, salt)
+            }
+            opened => opened,
+        };
+        let (mut journal, _) = opened?;
+        journal.rewrite(state.records())?;
+        journal.sync().map_err(StoreError::from)
+    }
+
+    fn name() -> FileName {
+        FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
     /// Opens the catalog in the root of a store, or makes it.
     pub(crate) fn open(root: S, salt: u32) -> Result<Self, StoreError> {
-        let name = FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"));
-        // before anything is written: a damaged one stays as it is
-        if let Some(found) = Journal::inspect(&root, &name)? {
-            State::of(&found)?;
-        }
-        let (journal, found) = Journal::open(root, name, salt)?;
+        let (journal, found) = Journal::open(root, Self::name(), salt)?;
         let state = State::of(&found)?;
         let base_bytes = journal.bytes();
         Ok(Self { journal, state, base_bytes })
@@ -172,6 +227,21 @@ impl State {
         Ok(state)
     }
 
+    /// What the intact records of a damaged journal say.
+    fn rest_of(found: &JournalRecovery) -> Result<Self, StoreError> {
+        let mut state = Self { removed: Some(BTreeSet::new()), ..Self::default() };
+        for record in &found.records {
+            state.replay(record).map_err(StoreError::CatalogRecord)?;
+        }
+        Ok(state)
+    }
+
+    /// Whether a layer at this place is known, also as one that was removed.
+    pub(crate) fn speaks_of(&self, path: &str) -> bool {
+        self.removed.as_ref().is_some_and(|removed| removed.contains(path))
+            || self.layers.values().any(|layer| layer.path() == path)
+    }
+
     fn replay(&mut self, record: &JournalRecord) -> Result<(), Error> {
         let mut reader = Reader::new(&record.bytes);
         match record.kind {
@@ -219,11 +289,13 @@ impl State {
         for _ in 0..reader.count("number of layers", 8)? {
             let layer = Layer::decode(reader)?;
             self.precedence = self.precedence.max(layer.precedence);
-            let id = layer.id;
-            assert!(self.layers.insert(id, layer).is_none(), "layer {id} comes twice");
+            self.layers.insert(layer.id, layer);
         }
         for _ in 0..reader.count("number of layers removed", 8)? {
-            self.layers.remove(&reader.i64("number of a layer")?.cast_unsigned());
+            let id = reader.i64("number of a layer")?.cast_unsigned();
+            if let (Some(layer), Some(removed)) = (self.layers.remove(&id), &mut self.removed) {
+                removed.insert(layer.path());
+            }
         }
         for _ in 0..reader.count("number of deletions", 16)? {
             let deletion = Tombstone::decode(reader)?;

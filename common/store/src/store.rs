@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
+use tidegate_model::Category;
 use tidegate_model::DataType;
 use tidegate_model::Precision;
 use tidegate_model::path;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::TableSchema;
 use tidegate_tsfile::TimeRange;
 use tidegate_tsfile::TsFile;
 use tidegate_wire::Payload;
@@ -31,6 +33,7 @@ use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
+use crate::catalog::Found;
 use crate::catalog::TableName;
 use crate::file::Devices;
 use crate::file::Extents;
@@ -41,6 +44,9 @@ use crate::layer::Layer;
 use crate::layer::LayerKind;
 use crate::memory::Memory;
 use crate::memory::Points;
+use crate::rebuild;
+use crate::rebuild::Rebuilt;
+use crate::rebuild::UNREAD_SUFFIX;
 use crate::snapshot::device_id;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
@@ -119,15 +125,18 @@ pub struct Store<V: Volume> {
     pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
     /// Layers that could not be merged.
     pub(crate) unmergeable: BTreeSet<u64>,
+    rebuilt: Option<Rebuilt>,
 }
 
 impl<V: Volume> Store<V> {
     /// Opens the store of a volume, or makes one there.
     ///
     /// Removes files that the catalog does not speak of: an interrupted run has left them, and what
-    /// they held comes again.
+    /// they held comes again. Where the catalog is damaged or gone it is made anew first, so that no
+    /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
+        let rebuilt = rebuild(&volume, &root, salt)?;
         let catalog = Catalog::open(root, salt)?;
         let mut layers = Vec::new();
         for layer in catalog.state().layers.values() {
@@ -151,9 +160,15 @@ impl<V: Volume> Store<V> {
             applied,
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
+            rebuilt,
         };
         store.remove_leftovers()?;
         Ok(store)
+    }
+
+    /// Whether the catalog was made anew when the store was opened, and what that cost.
+    pub fn rebuilt(&self) -> Option<&Rebuilt> {
+        self.rebuilt.as_ref()
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
@@ -346,11 +361,7 @@ impl<V: Volume> Store<V> {
         for (database, table) in
             layer.database.iter().flat_map(|it| tables.iter().map(move |table| (it, table)))
         {
-            let is_tag =
-                |it: &&tidegate_tsfile::TableColumn| it.category == tidegate_model::Category::Tag;
-            let tags = table.columns.iter().filter(is_tag).enumerate();
-            let tags: Vec<Box<str>> = tags.map(|(at, it)| tag_name(at, &it.name)).collect();
-            self.name_tags((database.clone(), table.name.clone()), &tags)?;
+            self.name_tags((database.clone(), table.name.clone()), &tags_of(table))?;
         }
         self.place(&mut layer, extents);
         let directory = layer.directory();
@@ -529,7 +540,8 @@ impl<V: Volume> Store<V> {
         for path in paths {
             let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
             for name in dir.list().map_err(StoreError::io("list", &path))? {
-                if !known.get(&path).is_some_and(|known| known.contains(&name)) {
+                let is_known = known.get(&path).is_some_and(|known| known.contains(&name));
+                if !is_known && !name.as_str().ends_with(UNREAD_SUFFIX) {
                     dir.remove(&name).map_err(StoreError::io("remove", &name))?;
                 }
             }
@@ -547,6 +559,41 @@ impl<V: Volume> Store<V> {
         }
         Ok(())
     }
+}
+
+/// Makes the catalog anew if it is damaged or gone.
+fn rebuild<V: Volume>(volume: &V, root: &V::Dir, salt: u32) -> Result<Option<Rebuilt>, StoreError> {
+    let (cause, mut state) = match Catalog::look(root)? {
+        Found::Sound => return Ok(None),
+        // What an interrupted run has written whole is what it was about to say, and comes again at
+        // worst, so it does no harm; and should it have been said, it is the only one there is.
+        Found::Torn(mut state) => {
+            let mut rebuilt = Rebuilt::default();
+            rebuild::complete(volume, &mut state, &mut rebuilt)?;
+            if rebuilt.n_found > 0 && rebuilt.missing.is_empty() {
+                Catalog::replace(root, salt, &state)?;
+            }
+            return Ok(None);
+        }
+        // before anything is taken in a record is written
+        Found::Empty if !rebuild::has_files(volume)? => return Ok(None),
+        Found::Empty => (String::from("catalog: expected its records, found none"), Box::default()),
+        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state),
+    };
+    let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
+    rebuild::complete(volume, &mut state, &mut rebuilt)?;
+    // numbers to come count behind everything that is there
+    (state.spool, state.position) = (None, 0);
+    state.done.clear();
+    rebuilt.kept_as = rebuild::keep_aside(root)?;
+    Catalog::replace(root, salt, &state)?;
+    Ok(Some(rebuilt))
+}
+
+/// The names of the tags of a table, as files have them.
+pub(crate) fn tags_of(table: &TableSchema) -> Vec<Box<str>> {
+    let tags = table.columns.iter().filter(|column| column.category == Category::Tag);
+    tags.enumerate().map(|(at, column)| tag_name(at, &column.name)).collect()
 }
 
 /// Removes what lies in the directory of a layer, as far as it is there.

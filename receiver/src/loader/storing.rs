@@ -384,6 +384,11 @@ impl<S: Storage> Loader<S> {
         let salt = RandomState::new().hash_one(()) as u32;
         let mut store =
             Store::open(DirVolume::new(directory), Options::default(), salt).map_err(failed)?;
+        if let Some(rebuilt) = store.rebuilt() {
+            tracing::error!(origin, %rebuilt, "catalog of the store made anew");
+            let (item, reason) = (String::from("catalog of the store"), rebuilt.to_string());
+            self.report_lost(vec![Gap { origin: origin.to_owned(), item, reason }])?;
+        }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
         let last = stores.last_at_start.get();
