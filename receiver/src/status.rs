@@ -154,6 +154,9 @@ pub(crate) struct LoaderReport {
     pub(crate) read: u64,
     /// The target or its marker is not there: files wait in the state directory.
     pub(crate) is_target_away: bool,
+    /// Files of stores that are left as they are, since they cannot be merged.
+    #[serde(default)]
+    pub(crate) unmergeable: usize,
     pub(crate) last_error: Option<String>,
 }
 
@@ -194,6 +197,13 @@ pub(crate) fn render(report: &Report) -> String {
             ""
         }
     ));
+    if loader.unmergeable > 0 {
+        out.line(format!(
+            "             {} files of the store cannot be merged: damaged, or of series that have \
+             changed their type",
+            loader.unmergeable
+        ));
+    }
     if let Some(error) = &loader.last_error {
         out.line(format!("             last error: {error}"));
     }
@@ -299,5 +309,18 @@ impl Lines {
     fn line(&mut self, line: String) {
         self.0.push_str(&line);
         self.0.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_merged_are_said_with_what_they_may_have() {
+        let mut report = Report::default();
+        assert!(!render(&report).contains("merged"));
+        report.loader.unmergeable = 3;
+        assert!(render(&report).contains("3 files of the store cannot be merged: damaged, or of"));
     }
 }

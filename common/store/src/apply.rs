@@ -21,6 +21,8 @@ use tidegate_wire::request::TabletNode;
 use tidegate_wire::request::ValueRef;
 
 use crate::Device;
+use crate::device::NO_DATABASE;
+use crate::device::is_of_root;
 use crate::memory::Points;
 use crate::memory::PointsColumn;
 use crate::tombstone::Tombstone;
@@ -29,8 +31,6 @@ use crate::tombstone::Tombstone;
 const NAME_BYTES_MAX: usize = 16 * 1024;
 /// Most tags of a table.
 const TAGS_MAX: usize = 1024;
-/// The database of a table whose sender names none.
-const NO_DATABASE: &str = "unnamed";
 
 /// One thing that a request does.
 #[derive(Debug)]
@@ -363,11 +363,6 @@ impl<'a> Decoder<'_, 'a, '_> {
 /// Whether a TsFile can have this name.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
-}
-
-/// Whether this is how names of the tree model begin: by it readers of a file tell the models apart.
-pub(crate) fn is_of_root(path: &str) -> bool {
-    path == "root" || path.starts_with("root.")
 }
 
 /// A tag as text.

@@ -24,6 +24,7 @@ use crate::Device;
 use crate::StoreError;
 use crate::apply::is_name;
 use crate::catalog::TableName;
+use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::create_anew;
@@ -126,8 +127,9 @@ impl<V: Volume> Builder<V> {
         let sink = out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let mut sink = sink.map_err(StoreError::io("write", layer.path()))?;
         sink.file.sync().map_err(StoreError::io("sync", layer.path()))?;
-        finish_beside(&dir, &layer, version, &extents)?;
-        Ok(Some(LayerFile::new(layer, dir, extents, Vec::new())))
+        let devices = Devices { extents, ..Devices::default() };
+        finish_beside(&dir, &layer, version, &devices)?;
+        Ok(Some(LayerFile::new(layer, dir, devices, Vec::new())))
     }
 
     fn settle(&mut self) {
@@ -143,9 +145,9 @@ pub(crate) fn finish_beside<S: Storage>(
     dir: &S,
     layer: &Layer,
     version: TsFileVersion,
-    extents: &Extents,
+    devices: &Devices,
 ) -> Result<(), StoreError> {
-    write_whole(dir, &layer.file_name(RESOURCE_SUFFIX), &resource_bytes(version, extents)?)?;
+    write_whole(dir, &layer.file_name(RESOURCE_SUFFIX), &resource_bytes(version, devices)?)?;
     dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))
 }
 

@@ -4,10 +4,10 @@
 //! | kind | record |
 //! |---|---|
 //! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then four lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64) |
-//! | 2 | spool: id 16 bytes, base i64 |
+//! | 2 | spool: id 16 bytes, base i64; numbers begin anew, and count from the base on |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
-//! | 5 | horizon i64: what is before it has expired |
+//! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
 //!
 //! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
 
@@ -21,10 +21,13 @@ use tidegate_durable::FileName;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecord;
 use tidegate_durable::JournalRecovery;
+use tidegate_durable::OpenError;
 use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
 use crate::StoreError;
+use crate::horizon::Horizon;
+use crate::horizon::Horizons;
 use crate::layer::Layer;
 use crate::layer::TEXT_BYTES_MAX;
 use crate::layer::code;
@@ -61,7 +64,7 @@ pub(crate) struct Change {
 pub(crate) type TableName = (Box<str>, Box<str>);
 
 /// What the catalog says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) layers: BTreeMap<u64, Layer>,
     pub(crate) deletions: Vec<Tombstone>,
@@ -73,10 +76,12 @@ pub(crate) struct State {
     pub(crate) precision: Option<Precision>,
     /// Names of the tags of each table.
     pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
-    /// What is before this time has expired.
-    pub(crate) horizon: i64,
+    /// What has expired.
+    pub(crate) horizons: Horizons,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
+    /// Places of layers that were removed; only where the rest of a damaged catalog is read.
+    removed: Option<BTreeSet<String>>,
 }
 
 /// The catalog of one store.
@@ -88,15 +93,67 @@ pub(crate) struct Catalog<S: Storage> {
     base_bytes: u64,
 }
 
+/// A catalog as it lies there.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Whole.
+    Sound,
+    /// There is none, or there is no record in it: nothing was ever taken in, or it was lost.
+    Empty,
+    /// The last record has only begun. The power went, and then it says nothing that counts; or it
+    /// was damaged, which looks the same.
+    Torn(Box<State>),
+    /// Damaged, and what can still be read of it.
+    Damaged(String, Box<State>),
+}
+
 impl<S: Storage> Catalog<S> {
+    /// Looks at the catalog in the root of a store and changes nothing.
+    pub(crate) fn look(root: &S) -> Result<Found, StoreError> {
+        match Journal::inspect(root, &Self::name()) {
+            Err(error @ OpenError::HeaderDamaged { .. }) => {
+                Ok(Found::Damaged(error.to_string(), Box::default()))
+            }
+            Err(error) => Err(error.into()),
+            Ok(None) => Ok(Found::Empty),
+            Ok(Some(found)) => match (State::of(&found), found.damage.first()) {
+                (_, Some(damage)) => {
+                    Ok(Found::Damaged(damage.to_string(), Box::new(State::rest_of(&found)?)))
+                }
+                (state, None) if found.torn_bytes > 0 && !found.records.is_empty() => {
+                    Ok(Found::Torn(Box::new(state.and_then(|_| State::rest_of(&found))?)))
+                }
+                (state, None) => {
+                    state?;
+                    Ok(if found.records.is_empty() { Found::Empty } else { Found::Sound })
+                }
+            },
+        }
+    }
+
+    /// Writes a catalog that says this and nothing else, in the place of what is there; at no moment
+    /// is there one that says less.
+    pub(crate) fn replace(root: &S, salt: u32, state: &State) -> Result<(), StoreError> {
+        let name = Self::name();
+        let opened = match Journal::open(root.clone(), name.clone(), salt) {
+            Err(OpenError::HeaderDamaged { .. }) => {
+                root.remove(&name).map_err(StoreError::io("remove", &name))?;
+                Journal::open(root.clone(), name, salt)
+            }
+            opened => opened,
+        };
+        let (mut journal, _) = opened?;
+        journal.rewrite(state.records())?;
+        journal.sync().map_err(StoreError::from)
+    }
+
+    fn name() -> FileName {
+        FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
     /// Opens the catalog in the root of a store, or makes it.
     pub(crate) fn open(root: S, salt: u32) -> Result<Self, StoreError> {
-        let name = FileName::new(CATALOG).unwrap_or_else(|error| unreachable!("{error}"));
-        // before anything is written: a damaged one stays as it is
-        if let Some(found) = Journal::inspect(&root, &name)? {
-            State::of(&found)?;
-        }
-        let (journal, found) = Journal::open(root, name, salt)?;
+        let (journal, found) = Journal::open(root, Self::name(), salt)?;
         let state = State::of(&found)?;
         let base_bytes = journal.bytes();
         Ok(Self { journal, state, base_bytes })
@@ -133,8 +190,8 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Remembers what has expired.
-    pub(crate) fn set_horizon(&mut self, horizon: i64) -> Result<(), StoreError> {
-        self.append(HORIZON, &horizon.to_be_bytes())
+    pub(crate) fn set_horizon(&mut self, horizon: Horizon) -> Result<(), StoreError> {
+        self.append(HORIZON, &encode_horizon(horizon))
     }
 
     /// The record counts, and is durable, on return. Where there is no room for it nothing has
@@ -157,23 +214,6 @@ impl<S: Storage> Catalog<S> {
     }
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            layers: BTreeMap::new(),
-            deletions: Vec::new(),
-            position: 0,
-            done: BTreeSet::new(),
-            next_id: 0,
-            spool: None,
-            precision: None,
-            tables: BTreeMap::new(),
-            horizon: i64::MIN,
-            precedence: 0,
-        }
-    }
-}
-
 impl State {
     /// What a journal says.
     pub(crate) fn of(found: &JournalRecovery) -> Result<Self, StoreError> {
@@ -187,6 +227,21 @@ impl State {
         Ok(state)
     }
 
+    /// What the intact records of a damaged journal say.
+    fn rest_of(found: &JournalRecovery) -> Result<Self, StoreError> {
+        let mut state = Self { removed: Some(BTreeSet::new()), ..Self::default() };
+        for record in &found.records {
+            state.replay(record).map_err(StoreError::CatalogRecord)?;
+        }
+        Ok(state)
+    }
+
+    /// Whether a layer at this place is known, also as one that was removed.
+    pub(crate) fn speaks_of(&self, path: &str) -> bool {
+        self.removed.as_ref().is_some_and(|removed| removed.contains(path))
+            || self.layers.values().any(|layer| layer.path() == path)
+    }
+
     fn replay(&mut self, record: &JournalRecord) -> Result<(), Error> {
         let mut reader = Reader::new(&record.bytes);
         match record.kind {
@@ -195,9 +250,7 @@ impl State {
                 let mut id = [0; 16];
                 id.copy_from_slice(reader.take(16, "id of a spool")?);
                 let base = reader.i64("base of a spool")?.cast_unsigned();
-                if self.spool.is_none_or(|(known, _)| known != id) {
-                    (self.position, self.done) = (0, BTreeSet::new());
-                }
+                (self.position, self.done) = (0, BTreeSet::new());
                 self.spool = Some((id, base));
                 self.precedence = self.precedence.max(base);
             }
@@ -213,7 +266,12 @@ impl State {
                 }
                 self.tables.insert((database, table), tags);
             }
-            HORIZON => self.horizon = self.horizon.max(reader.i64("horizon")?),
+            HORIZON => {
+                let start = reader.i64("time of a horizon")?;
+                let precedence = reader.i64("precedence of a horizon")?.cast_unsigned();
+                self.horizons.raise(Horizon { start, precedence });
+                self.precedence = self.precedence.max(precedence);
+            }
             found => {
                 let expected = "a record of the catalog of kind 1 to 5";
                 return Err(Error::Value { offset: 0, expected, found: found.into() });
@@ -231,11 +289,13 @@ impl State {
         for _ in 0..reader.count("number of layers", 8)? {
             let layer = Layer::decode(reader)?;
             self.precedence = self.precedence.max(layer.precedence);
-            let id = layer.id;
-            assert!(self.layers.insert(id, layer).is_none(), "layer {id} comes twice");
+            self.layers.insert(layer.id, layer);
         }
         for _ in 0..reader.count("number of layers removed", 8)? {
-            self.layers.remove(&reader.i64("number of a layer")?.cast_unsigned());
+            let id = reader.i64("number of a layer")?.cast_unsigned();
+            if let (Some(layer), Some(removed)) = (self.layers.remove(&id), &mut self.removed) {
+                removed.insert(layer.path());
+            }
         }
         for _ in 0..reader.count("number of deletions", 16)? {
             let deletion = Tombstone::decode(reader)?;
@@ -258,7 +318,7 @@ impl State {
         if let Some((id, base)) = self.spool {
             records.push((SPOOL, encode_spool(id, base)));
         }
-        records.push((HORIZON, self.horizon.to_be_bytes().to_vec()));
+        records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
         for (table, tags) in &self.tables {
             records.push((TABLE, encode_table(table, tags)));
         }
@@ -300,6 +360,12 @@ fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
 fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
     let mut bytes = id.to_vec();
     bytes.extend_from_slice(&base.to_be_bytes());
+    bytes
+}
+
+fn encode_horizon(horizon: Horizon) -> Vec<u8> {
+    let mut bytes = horizon.start.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&horizon.precedence.to_be_bytes());
     bytes
 }
 

@@ -6,6 +6,9 @@ use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::Segments;
 use tidegate_tsfile::TsFileVersion;
 
+/// The database of a table whose sender names none.
+pub(crate) const NO_DATABASE: &str = "unnamed";
+
 /// A device of a store.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[allow(clippy::exhaustive_enums)] // the two models
@@ -39,11 +42,22 @@ impl Device {
         Self::Table { database: database.into(), segments: Segments(segments.into()) }
     }
 
-    /// What a file of a database names so.
+    /// What a file names so. The name tells the model, as it does to every reader of a file; the
+    /// sender tells the database at most.
+    ///
+    /// Of the tree model the segments do not count: files of one device may cut its path in different
+    /// places.
     pub(crate) fn of_file(id: &DeviceId, database: Option<&str>) -> Self {
-        match (&id.segments, database) {
-            (Some(segments), Some(database)) => Self::table(database, segments.0.to_vec()),
-            _ => Self::Tree { path: id.path.clone() },
+        let table = id.segments.as_ref().filter(|segments| {
+            let first = segments.0.first().and_then(Option::as_deref);
+            !first.is_some_and(is_of_root)
+        });
+        match table {
+            Some(segments) => {
+                let database = database.filter(|it| !is_of_root(it)).unwrap_or(NO_DATABASE);
+                Self::table(database, segments.0.to_vec())
+            }
+            None => Self::Tree { path: id.path.clone() },
         }
     }
 
@@ -80,6 +94,11 @@ impl Device {
             Self::Table { segments, .. } => segments.0.first()?.as_deref(),
         }
     }
+}
+
+/// Whether this is how names of the tree model begin: by it readers of a file tell the models apart.
+pub(crate) fn is_of_root(path: &str) -> bool {
+    path == "root" || path.starts_with("root.")
 }
 
 impl fmt::Display for Device {

@@ -14,8 +14,8 @@ use tidegate_wire::request::RequestError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Records of the catalog were durable and are damaged. Nothing is opened, since what they said
-    /// of files is not known.
+    /// Records of the catalog were durable and are damaged. Who only looks does not open it, since
+    /// what they said of files is not known; who writes the store makes it anew.
     CatalogDamaged(JournalDamage),
     /// A record of the catalog that this release does not understand.
     CatalogRecord(tidegate_codec::Error),
@@ -128,7 +128,11 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CatalogDamaged(damage) => {
-                write!(f, "store: expected a whole catalog, but found: {damage}")
+                write!(
+                    f,
+                    "store: expected a whole catalog, but found: {damage}; the daemon makes it anew \
+                     when it opens the store"
+                )
             }
             Self::CatalogRecord(error) => write!(f, "store: record of the catalog: {error}"),
             Self::Io { doing, what, source } => write!(f, "store: cannot {doing} {what}: {source}"),

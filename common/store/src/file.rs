@@ -1,6 +1,7 @@
 //! A layer that can be read: its file, opened when it is needed, and which devices are in it.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,7 +10,9 @@ use std::sync::Weak;
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
 use tidegate_durable::StorageFile;
+use tidegate_tsfile::Device as FileDevice;
 use tidegate_tsfile::DeviceExtent;
+use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::ReadError;
@@ -22,6 +25,7 @@ use tidegate_tsfile::TsFileVersion;
 use crate::Device;
 use crate::StoreError;
 use crate::layer::Layer;
+use crate::tombstone::Tombstone;
 use crate::volume::StoredFile;
 
 /// A TsFile of a store.
@@ -30,12 +34,55 @@ pub(crate) type LayerTsFile<S> = TsFile<StoredFile<<S as Storage>::File>>;
 /// First and last time of each device.
 pub(crate) type Extents = BTreeMap<Device, TimeRange>;
 
+/// What a file calls devices that it does not call as we would.
+pub(crate) type Aliases = BTreeMap<Device, Vec<DeviceId>>;
+
+/// The devices of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Devices {
+    pub(crate) extents: Extents,
+    pub(crate) aliases: Aliases,
+}
+
+impl Devices {
+    /// Takes in one name of a device.
+    fn insert(
+        &mut self,
+        id: &DeviceId,
+        database: Option<&str>,
+        version: TsFileVersion,
+        range: TimeRange,
+    ) {
+        let device = Device::of_file(id, database);
+        if device.id(version) != *id || self.aliases.contains_key(&device) {
+            // the names that were met before are ours, unless one was strange already
+            let known = self.extents.contains_key(&device).then(|| device.id(version));
+            let all = self.aliases.entry(device.clone()).or_insert_with(|| Vec::from_iter(known));
+            all.push(id.clone());
+        }
+        let extent = self.extents.entry(device).or_insert(range);
+        *extent = extent.union(range);
+    }
+
+    /// What a file of this layout calls a device.
+    fn ids(&self, device: &Device, version: TsFileVersion) -> Vec<DeviceId> {
+        self.aliases.get(device).cloned().unwrap_or_else(|| vec![device.id(version)])
+    }
+
+    /// The database of the table model of which there are devices; the first one of several.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.extents.keys().find_map(Device::database)
+    }
+}
+
 /// A layer that can be read.
 #[derive(Debug)]
 pub(crate) struct LayerFile<S: Storage> {
     pub(crate) layer: Layer,
     pub(crate) dir: S,
-    pub(crate) extents: Extents,
+    pub(crate) devices: Devices,
+    /// The databases of its devices; `None` among them for the tree model.
+    databases: BTreeSet<Option<Box<str>>>,
     /// Deletions that came with the file.
     pub(crate) entries: Vec<ModEntry>,
     /// Open as long as somebody reads.
@@ -43,32 +90,41 @@ pub(crate) struct LayerFile<S: Storage> {
 }
 
 impl<S: Storage> LayerFile<S> {
-    pub(crate) fn new(layer: Layer, dir: S, extents: Extents, entries: Vec<ModEntry>) -> Self {
-        Self { layer, dir, extents, entries, open: Mutex::default() }
+    pub(crate) fn new(layer: Layer, dir: S, devices: Devices, entries: Vec<ModEntry>) -> Self {
+        let databases = devices.extents.keys().map(|device| device.database().map(Box::from));
+        let databases = databases.collect();
+        Self { layer, dir, devices, databases, entries, open: Mutex::default() }
     }
 
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
-        let mut loaded = Self::new(layer, dir, Extents::new(), Vec::new());
-        if let Some(kind) = loaded.layer.mods {
-            let bytes = read_whole(&loaded.dir, &loaded.layer.file_name(kind.suffix()))?;
-            loaded.entries = kind.entries(&bytes, 0).collect();
+        let mut entries = Vec::new();
+        if let Some(kind) = layer.mods {
+            let bytes = read_whole(&dir, &layer.file_name(kind.suffix()))?;
+            entries = kind.entries(&bytes, 0).collect();
         }
-        let resource = read_whole(&loaded.dir, &loaded.layer.file_name(RESOURCE_SUFFIX));
-        loaded.extents = match resource.ok().and_then(|bytes| Resource::parse(&bytes).ok()) {
+        let resource = read_whole(&dir, &layer.file_name(RESOURCE_SUFFIX));
+        let devices = match resource.ok().and_then(|bytes| Resource::parse(&bytes).ok()) {
             Some(resource) => {
-                let database = loaded.layer.database.as_deref();
-                let extents = resource.devices.iter();
-                extents.map(|it| (Device::of_file(&it.device, database), it.range)).collect()
+                let version = match resource.time_index {
+                    TimeIndex::Segments => TsFileVersion::V4,
+                    _ => TsFileVersion::V3,
+                };
+                let mut devices = Devices::default();
+                for DeviceExtent { device, range } in &resource.devices {
+                    devices.insert(device, layer.database.as_deref(), version, *range);
+                }
+                devices
             }
             // the file itself says it, too
             None => {
-                let file = loaded.file()?;
-                let found = extents_of(&file, loaded.layer.database.as_deref());
-                found.map_err(|source| loaded.unread(source))?
+                let alone = Self::new(layer.clone(), dir.clone(), Devices::default(), Vec::new());
+                let file = alone.file()?;
+                let found = devices_of(&file, layer.database.as_deref());
+                found.map_err(|source| alone.unread(source))?
             }
         };
-        Ok(loaded)
+        Ok(Self::new(layer, dir, devices, entries))
     }
 
     /// The file, open.
@@ -91,15 +147,35 @@ impl<S: Storage> LayerFile<S> {
 
     /// First and last time of a device, if it is in the file.
     pub(crate) fn range_of(&self, device: &Device) -> Option<TimeRange> {
-        self.extents.get(device).copied()
+        self.devices.extents.get(device).copied()
     }
 
-    /// Whether each of its devices is found by our name of it: what is not is in no merged file.
+    /// The device in the file: more than once where the file gives its path several names.
+    pub(crate) fn find(
+        &self,
+        file: &LayerTsFile<S>,
+        device: &Device,
+    ) -> Result<Vec<FileDevice>, StoreError> {
+        let mut found = Vec::new();
+        for id in self.devices.ids(device, file.version()) {
+            found.extend(file.find_device(&id).map_err(|source| self.unread(source))?);
+        }
+        Ok(found)
+    }
+
+    /// Whether a deletion may take cells of it, by its database and times.
+    pub(crate) fn feels(&self, deletion: &Tombstone) -> bool {
+        self.layer.range.overlaps(deletion.times())
+            && self.databases.iter().any(|it| deletion.is_of(it.as_deref()))
+    }
+
+    /// Whether each of its devices is found in the file by what its `.resource` calls it: what is not
+    /// would be in no merged file.
     pub(crate) fn finds_its_devices(&self) -> Result<bool, StoreError> {
         let file = self.file()?;
-        for device in self.extents.keys() {
-            let found = file.find_device(&device.id(file.version()));
-            if found.map_err(|source| self.unread(source))?.is_none() {
+        for device in self.devices.extents.keys() {
+            let expected = self.devices.aliases.get(device).map_or(1, Vec::len);
+            if self.find(&file, device)?.len() < expected {
                 return Ok(false);
             }
         }
@@ -108,16 +184,14 @@ impl<S: Storage> LayerFile<S> {
 
     /// Whether both may have a cell of one series at one time.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        if self.layer.database != other.layer.database
-            || !self.layer.range.overlaps(other.layer.range)
-        {
+        if !self.layer.range.overlaps(other.layer.range) {
             return false;
         }
-        let (few, many) = match self.extents.len() <= other.extents.len() {
+        let (few, many) = match self.devices.extents.len() <= other.devices.extents.len() {
             true => (self, other),
             false => (other, self),
         };
-        let mut few = few.extents.iter();
+        let mut few = few.devices.extents.iter();
         few.any(|(device, range)| many.range_of(device).is_some_and(|it| it.overlaps(*range)))
     }
 
@@ -135,11 +209,11 @@ pub(crate) fn names_of(layer: &Layer) -> Vec<FileName> {
 }
 
 /// Each device of a file with its first and last time; reads the index and no data.
-pub(crate) fn extents_of<R: tidegate_tsfile::ReadAt>(
+pub(crate) fn devices_of<R: tidegate_tsfile::ReadAt>(
     file: &TsFile<R>,
     database: Option<&str>,
-) -> Result<Extents, ReadError> {
-    let mut extents = Extents::new();
+) -> Result<Devices, ReadError> {
+    let mut devices = Devices::default();
     for device in file.devices() {
         let device = device?;
         let mut range: Option<TimeRange> = None;
@@ -151,27 +225,27 @@ pub(crate) fn extents_of<R: tidegate_tsfile::ReadAt>(
             }
         }
         if let Some(range) = range {
-            let extent = extents.entry(Device::of_file(device.id(), database)).or_insert(range);
-            *extent = extent.union(range);
+            devices.insert(device.id(), database, file.version(), range);
         }
     }
-    Ok(extents)
+    Ok(devices)
 }
 
-/// What stands beside a file of these extents. No progress index: nothing here has numbers of a
+/// What stands beside a file of these devices. No progress index: nothing here has numbers of a
 /// consensus.
 pub(crate) fn resource_bytes(
     version: TsFileVersion,
-    extents: &Extents,
+    devices: &Devices,
 ) -> Result<Vec<u8>, StoreError> {
     let time_index = match version {
         TsFileVersion::V3 => TimeIndex::Paths,
         _ => TimeIndex::Segments,
     };
-    let extents = extents.iter();
-    let devices =
-        extents.map(|(device, range)| DeviceExtent { device: device.id(version), range: *range });
-    let bytes = Resource::new(time_index, devices.collect()).encode();
+    let extents = devices.extents.iter().flat_map(|(device, range)| {
+        let ids = devices.ids(device, version).into_iter();
+        ids.map(|device| DeviceExtent { device, range: *range })
+    });
+    let bytes = Resource::new(time_index, extents.collect()).encode();
     let too_long = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
     bytes.map_err(|error| StoreError::io("write", "a .resource")(too_long(error)))
 }

@@ -21,7 +21,8 @@
 //!   given again changes nothing.
 //! - The **catalog** is a journal. One record of it is one change: layers in, layers out, deletions,
 //!   position. Files are synced before it speaks of them, and removed after it has stopped to. What
-//!   it does not speak of is removed at the next start.
+//!   it does not speak of is removed at the next start. One that is damaged or gone is made anew of
+//!   what is left of it and of the files; [`Store::rebuilt`] says so.
 //! - A **series has one type**: that of the newest layer that has points of it which were not
 //!   deleted. Older values are converted where every one of them can be. Where they cannot they are
 //!   not rows of the series, and [`DeviceScan::hidden`] counts them and names their file; merging
@@ -53,10 +54,12 @@ mod device;
 mod error;
 mod file;
 mod flush;
+mod horizon;
 mod layer;
 mod look;
 mod memory;
 mod merge;
+mod rebuild;
 mod rows;
 mod snapshot;
 mod store;
@@ -69,6 +72,7 @@ pub use error::StoreError;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;
+pub use rebuild::Rebuilt;
 pub use rows::Rows;
 pub use snapshot::DeviceScan;
 pub use snapshot::Hidden;

@@ -29,6 +29,11 @@ pub struct Look {
 }
 
 impl Look {
+    /// Whether there is a store in `root`.
+    pub fn is_at(root: &Path) -> bool {
+        root.join(CATALOG).is_file()
+    }
+
     /// Looks at the store in `root`; `None` if there is none.
     pub fn at(root: &Path) -> Result<Option<Self>, StoreError> {
         let catalog = FileName::new(CATALOG).map_err(io::Error::other);
@@ -47,7 +52,7 @@ impl Look {
         }
         layers.sort_by_key(|layer| layer.layer.precedence);
         let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
-        let snapshot = Snapshot { layers, deletions, memory, horizon: state.horizon };
+        let snapshot = Snapshot { layers, deletions, memory, horizons: state.horizons };
         Ok(Some(Self { snapshot, precision: state.precision }))
     }
 }

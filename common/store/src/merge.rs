@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::Cuts;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
@@ -23,9 +24,12 @@ use crate::StoreError;
 use crate::build::Builder;
 use crate::build::table_schemas;
 use crate::catalog::Change;
+use crate::device::is_of_root;
 use crate::file::LayerFile;
+use crate::horizon::Horizon;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::snapshot::expired;
 use crate::store::Store;
 use crate::store::remove_names;
 use crate::volume::Volume;
@@ -165,7 +169,7 @@ impl<V: Volume> Store<V> {
     fn read_alone(&self, layer: &Arc<LayerFile<V::Dir>>) -> Result<(), StoreError> {
         let snapshot = self.snapshot_of(vec![Arc::clone(layer)]);
         let mut batch = Batch::default();
-        for device in layer.extents.keys() {
+        for device in layer.devices.extents.keys() {
             let opened = snapshot.device(device, &whole(device))?;
             let mut rows = opened.rows()?;
             while opened.next_into(&mut rows, &mut batch)? {}
@@ -178,7 +182,7 @@ impl<V: Volume> Store<V> {
             layers,
             deletions: Arc::clone(&self.deletions),
             memory: Arc::default(),
-            horizon: self.catalog.state().horizon,
+            horizons: self.catalog.state().horizons.clone(),
         }
     }
 
@@ -193,7 +197,8 @@ impl<V: Volume> Store<V> {
             return Ok(Built::Unmergeable(culprits));
         }
         let snapshot = self.snapshot_of(run.clone());
-        let devices: BTreeSet<&Device> = run.iter().flat_map(|it| it.extents.keys()).collect();
+        let devices: BTreeSet<&Device> =
+            run.iter().flat_map(|it| it.devices.extents.keys()).collect();
         let mut named = Vec::new();
         for device in &devices {
             let opened = snapshot.device(device, &whole(device))?;
@@ -208,6 +213,14 @@ impl<V: Volume> Store<V> {
         let files: Result<Vec<_>, _> = run.iter().map(|it| it.file()).collect();
         let is_v3 = files?.iter().all(|file| file.version() == TsFileVersion::V3);
         let version = if is_v3 { TsFileVersion::V3 } else { TsFileVersion::V4 };
+        // by its name in a file of version 4 such a device would be one of a table
+        let has_odd_name = |device: &&Device| match device {
+            Device::Tree { path } => !is_of_root(path),
+            Device::Table { .. } => false,
+        };
+        if !is_v3 && devices.iter().any(has_odd_name) {
+            return Ok(Built::Unmergeable(Vec::new()));
+        }
         let tables = table_schemas(&self.catalog.state().tables, named.into_iter());
         let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
         for device in devices {
@@ -229,8 +242,7 @@ impl<V: Volume> Store<V> {
             all.insert(deletion.precedence);
             let is_felt = layers.iter().any(|it| {
                 it.layer.precedence < deletion.precedence
-                    && deletion.is_of(it.layer.database.as_deref())
-                    && it.layer.range.overlaps(deletion.times())
+                    && it.feels(deletion)
                     && built.is_none_or(|built| built.layer.id != it.layer.id)
             });
             if is_felt {
@@ -241,17 +253,31 @@ impl<V: Volume> Store<V> {
     }
 
     /// Removes layers all of whose rows are before a time, and hides the rows before it that are in
-    /// others.
+    /// others. What arrives later is not concerned before this is said again.
     ///
     /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
-    pub fn expire(&mut self, horizon: i64) -> Result<(), StoreError> {
-        if horizon > self.catalog.state().horizon {
-            self.catalog.set_horizon(horizon)?;
+    pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
+        let known = &self.catalog.state().horizons;
+        let is_felt = self
+            .layers
+            .iter()
+            .any(|it| it.layer.range.start < start && known.start_of(it.layer.precedence) < start);
+        if is_felt {
+            let given = self.precedence_of(self.applied).max(self.memory_precedence);
+            let precedence = given.max(self.catalog.state().precedence);
+            self.catalog.set_horizon(Horizon { start, precedence })?;
+        }
+        if let Some(cut) = expired(start).filter(|_| !self.memory.is_empty()) {
+            let cuts = |_: &Device, _: &[&str]| Cuts { rows: vec![cut.clone()], ..Cuts::default() };
+            Arc::make_mut(&mut self.memory).cut(cuts);
         }
         // also what an interrupted one has left
-        let horizon = self.catalog.state().horizon;
-        let (gone, left): (Vec<_>, Vec<_>) =
-            self.layers.iter().cloned().partition(|it| it.layer.range.end < horizon);
+        let horizons = &self.catalog.state().horizons;
+        let (gone, left): (Vec<_>, Vec<_>) = self
+            .layers
+            .iter()
+            .cloned()
+            .partition(|it| it.layer.range.end < horizons.start_of(it.layer.precedence));
         if !gone.is_empty() {
             let removed = gone.iter().map(|it| it.layer.id).collect();
             let forgotten = self.forgettable(&left, None);

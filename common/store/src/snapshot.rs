@@ -12,6 +12,7 @@ use tidegate_durable::Storage;
 use tidegate_model::DataType;
 use tidegate_model::path;
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::Cut;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesKind;
@@ -23,6 +24,7 @@ use crate::StoreError;
 use crate::columns::is_convertible;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
+use crate::horizon::Horizons;
 use crate::memory::Memory;
 use crate::memory::SharedMemory;
 use crate::rows::Group;
@@ -94,8 +96,8 @@ pub struct Snapshot<S: Storage> {
     pub(crate) layers: Vec<Arc<LayerFile<S>>>,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: SharedMemory,
-    /// What is before this time has expired.
-    pub(crate) horizon: i64,
+    /// What has expired.
+    pub(crate) horizons: Horizons,
 }
 
 impl<S: Storage> Snapshot<S> {
@@ -103,7 +105,7 @@ impl<S: Storage> Snapshot<S> {
     ///
     /// Memory taken: their names.
     pub fn devices(&self, patterns: &[Pattern]) -> Vec<Device> {
-        let in_files = self.layers.iter().flat_map(|layer| layer.extents.keys());
+        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
         let all = in_files.chain(self.memory.devices().keys());
         let mut found: BTreeSet<&Device> = BTreeSet::new();
         for device in all {
@@ -125,8 +127,7 @@ impl<S: Storage> Snapshot<S> {
             named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
                 && scan.patterns.iter().any(|it| it.means(device, &nodes, measurement))
         };
-        let times =
-            TimeRange { start: (*scan.times.start()).max(self.horizon), end: *scan.times.end() };
+        let times = TimeRange { start: *scan.times.start(), end: *scan.times.end() };
         DeviceScan::open(self, device, times, &is_wanted)
     }
 
@@ -155,8 +156,16 @@ impl<S: Storage> Snapshot<S> {
         let database = device.database();
         let is_later = |it: &&Tombstone| it.precedence > own && it.is_of(database);
         let later = self.deletions.iter().filter(is_later);
-        cuts_of(&layer.entries, later, &device_id(device), measurements)
+        let mut cuts = cuts_of(&layer.entries, later, &device_id(device), measurements);
+        cuts.rows.extend(expired(self.horizons.start_of(own)));
+        cuts
     }
+}
+
+/// The rows before a time, as a deletion would take them.
+pub(crate) fn expired(start: i64) -> Option<Cut> {
+    let end = start.checked_sub(1)?;
+    Some(Cut { times: i64::MIN..=end, before_offset: u64::MAX })
 }
 
 /// A device by the name that deletions compare.
@@ -232,17 +241,18 @@ impl<S: Storage> DeviceScan<S> {
             if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
                 continue;
             }
-            let Some((file, time, series)) = series_of(layer, device, is_wanted)? else { continue };
-            let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
-            let cuts = snapshot.cuts(layer, device, &names);
-            for (at, series) in series.iter().enumerate() {
-                if let Some(data_type) = series.data_type
-                    && !is_all_cut(&cuts, at, series)
-                {
-                    known.insert(series.measurement.clone(), (data_type, time.is_some()));
+            for (file, time, series) in series_of(layer, device, is_wanted)? {
+                let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
+                let cuts = snapshot.cuts(layer, device, &names);
+                for (at, series) in series.iter().enumerate() {
+                    if let Some(data_type) = series.data_type
+                        && !is_all_cut(&cuts, at, series)
+                    {
+                        known.insert(series.measurement.clone(), (data_type, time.is_some()));
+                    }
                 }
+                found.push((Arc::clone(layer), file, time, series, cuts));
             }
-            found.push((Arc::clone(layer), file, time, series, cuts));
         }
         if let Some(rows) = snapshot.memory.devices().get(device)
             && rows.range().overlaps(times)
@@ -485,22 +495,23 @@ fn series_of<S: Storage>(
     layer: &LayerFile<S>,
     device: &Device,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Option<Found<S>>, StoreError> {
+) -> Result<Vec<Found<S>>, StoreError> {
     let file = layer.file()?;
     let unread = |source| layer.unread(source);
-    let Some(device) = file.find_device(&device.id(file.version())).map_err(unread)? else {
-        return Ok(None);
-    };
-    let (mut time, mut found) = (None, Vec::new());
-    for series in file.series(&device).map_err(unread)? {
-        let series = series.map_err(unread)?;
-        match series.kind {
-            SeriesKind::Time => time = Some(series),
-            _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
-                found.push(series);
+    let mut all = Vec::new();
+    for device in layer.find(&file, device)? {
+        let (mut time, mut found) = (None, Vec::new());
+        for series in file.series(&device).map_err(unread)? {
+            let series = series.map_err(unread)?;
+            match series.kind {
+                SeriesKind::Time => time = Some(series),
+                _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
+                    found.push(series);
+                }
+                _ => (),
             }
-            _ => (),
         }
+        all.push((Arc::clone(&file), time, found));
     }
-    Ok(Some((file, time, found)))
+    Ok(all)
 }

@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
+use tidegate_model::Category;
 use tidegate_model::DataType;
 use tidegate_model::Precision;
 use tidegate_model::path;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::TableSchema;
 use tidegate_tsfile::TimeRange;
 use tidegate_tsfile::TsFile;
 use tidegate_wire::Payload;
@@ -31,16 +33,20 @@ use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
-use crate::catalog::State;
+use crate::catalog::Found;
 use crate::catalog::TableName;
+use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
-use crate::file::extents_of;
+use crate::file::devices_of;
 use crate::file::names_of;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
 use crate::memory::Memory;
 use crate::memory::Points;
+use crate::rebuild;
+use crate::rebuild::Rebuilt;
+use crate::rebuild::UNREAD_SUFFIX;
 use crate::snapshot::device_id;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
@@ -119,15 +125,18 @@ pub struct Store<V: Volume> {
     pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
     /// Layers that could not be merged.
     pub(crate) unmergeable: BTreeSet<u64>,
+    rebuilt: Option<Rebuilt>,
 }
 
 impl<V: Volume> Store<V> {
     /// Opens the store of a volume, or makes one there.
     ///
     /// Removes files that the catalog does not speak of: an interrupted run has left them, and what
-    /// they held comes again.
+    /// they held comes again. Where the catalog is damaged or gone it is made anew first, so that no
+    /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
+        let rebuilt = rebuild(&volume, &root, salt)?;
         let catalog = Catalog::open(root, salt)?;
         let mut layers = Vec::new();
         for layer in catalog.state().layers.values() {
@@ -151,19 +160,30 @@ impl<V: Volume> Store<V> {
             applied,
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
+            rebuilt,
         };
         store.remove_leftovers()?;
         Ok(store)
     }
 
+    /// Whether the catalog was made anew when the store was opened, and what that cost.
+    pub fn rebuilt(&self) -> Option<&Rebuilt> {
+        self.rebuilt.as_ref()
+    }
+
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
     /// behind everything that is here.
     pub fn begin_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
-        let State { spool, precedence, .. } = self.catalog.state();
-        if spool.is_some_and(|(known, _)| known == id) {
-            return Ok(());
+        match self.catalog.state().spool {
+            Some((known, _)) if known == id => Ok(()),
+            _ => self.restart_spool(id),
         }
-        let base = *precedence;
+    }
+
+    /// Says that numbers of this spool begin anew although its id may be known: it is not as it was.
+    pub fn restart_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
+        self.flush()?;
+        let base = self.catalog.state().precedence;
         self.catalog.set_spool(id, base)?;
         self.applied = 0;
         Ok(())
@@ -267,7 +287,6 @@ impl<V: Volume> Store<V> {
         let mut left_out = Vec::new();
         let mut layer =
             self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
-        layer.database = file.database.map(Box::from);
         layer.mods = file.mods.map(|(kind, _)| kind);
         let received = self.receive(sequence, layer, file, &mut left_out)?;
         let is_refused = received.is_err();
@@ -282,13 +301,20 @@ impl<V: Volume> Store<V> {
             layers: self.layers.clone(),
             deletions: Arc::clone(&self.deletions),
             memory: Arc::clone(&self.memory),
-            horizon: self.catalog.state().horizon,
+            horizons: self.catalog.state().horizons.clone(),
         }
     }
 
     /// The layers, by ascending precedence.
     pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter().map(|layer| &layer.layer)
+    }
+
+    /// The newest time of a row, of those that were deleted meanwhile, too.
+    pub fn newest(&self) -> Option<i64> {
+        let in_files = self.layers().map(|layer| layer.range.end);
+        let in_memory = self.memory.devices().values().map(|device| device.range().end);
+        in_files.chain(in_memory).max()
     }
 
     /// How many points are in memory only.
@@ -310,11 +336,11 @@ impl<V: Volume> Store<V> {
             return Ok(Err(format!("{shown} is missing")));
         };
         let found = TsFile::open(staged).and_then(|open| {
-            let extents = extents_of(&open, layer.database.as_deref())?;
+            let devices = devices_of(&open, file.database)?;
             let tables: Vec<_> = open.tables().to_vec();
-            Ok((open.version(), tables, extents, open.source().length()))
+            Ok((open.version(), tables, devices, open.source().length()))
         });
-        let (version, tables, extents, length_bytes) = match found {
+        let (version, tables, devices, length_bytes) = match found {
             Err(source @ tidegate_tsfile::ReadError::Io { .. }) => {
                 return Err(StoreError::Read { file: shown, source });
             }
@@ -322,22 +348,22 @@ impl<V: Volume> Store<V> {
             Ok(found) => found,
         };
         layer.length_bytes = length_bytes;
+        let Devices { extents, .. } = &devices;
         let Some(range) = extents.values().copied().reduce(TimeRange::union) else {
             return Ok(Ok(()));
         };
         layer.range = range;
+        // what a sender says of a file of the tree model is none
+        layer.database = devices.database().map(Box::from);
         if self.memory.overlaps(extents.iter().map(|(device, range)| (device, *range))) {
             self.flush()?;
         }
-        for table in tables {
-            let is_tag =
-                |it: &&tidegate_tsfile::TableColumn| it.category == tidegate_model::Category::Tag;
-            let tags = table.columns.iter().filter(is_tag).enumerate();
-            let tags: Vec<Box<str>> = tags.map(|(at, it)| tag_name(at, &it.name)).collect();
-            let database = layer.database.clone().unwrap_or_default();
-            self.name_tags((database, table.name), &tags)?;
+        for (database, table) in
+            layer.database.iter().flat_map(|it| tables.iter().map(move |table| (it, table)))
+        {
+            self.name_tags((database.clone(), table.name.clone()), &tags_of(table))?;
         }
-        self.place(&mut layer, &extents);
+        self.place(&mut layer, extents);
         let directory = layer.directory();
         let dir = self.volume.dir(&directory).map_err(StoreError::io("make", &directory))?;
         let parts = [(Some(("", file.ts_file))), file.mods.map(|(kind, at)| (kind.suffix(), at))];
@@ -347,7 +373,7 @@ impl<V: Volume> Store<V> {
                 return Ok(Err(format!("{} is missing", from.display())));
             }
         }
-        finish_beside(&dir, &layer, version, &extents)?;
+        finish_beside(&dir, &layer, version, &devices)?;
         let mut entries = Vec::new();
         if let Some(kind) = layer.mods {
             let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
@@ -359,7 +385,7 @@ impl<V: Volume> Store<V> {
         }
         let added = vec![layer.clone()];
         self.commit(sequence, Change { added, ..Change::default() })?;
-        self.add_layer(LayerFile::new(layer, dir, extents, entries));
+        self.add_layer(LayerFile::new(layer, dir, devices, entries));
         Ok(Ok(()))
     }
 
@@ -390,10 +416,7 @@ impl<V: Volume> Store<V> {
         if self.catalog.state().done.contains(&sequence) {
             return Ok(());
         }
-        let is_felt = |it: &Tombstone| {
-            let database = |layer: &Layer| it.is_of(layer.database.as_deref());
-            self.layers().any(|layer| database(layer) && layer.range.overlaps(it.times()))
-        };
+        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| layer.feels(it));
         let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
         if !deletions.is_empty() {
             self.commit(sequence, Change { deletions, ..Change::default() })?;
@@ -434,13 +457,16 @@ impl<V: Volume> Store<V> {
         self.layers.iter().rev().filter(|layer| layer.range_of(device).is_some()).find_map(
             |layer| {
                 let file = layer.file().ok()?;
-                let found = file.find_device(&device.id(file.version())).ok()??;
-                file.find_series(&found, measurement).ok()??.data_type
+                layer
+                    .find(&file, device)
+                    .ok()?
+                    .iter()
+                    .find_map(|found| file.find_series(found, measurement).ok()??.data_type)
             },
         )
     }
 
-    fn precedence_of(&self, sequence: u64) -> u64 {
+    pub(crate) fn precedence_of(&self, sequence: u64) -> u64 {
         let base = self.catalog.state().spool.map_or(0, |(_, base)| base);
         base.saturating_add(sequence)
     }
@@ -514,7 +540,8 @@ impl<V: Volume> Store<V> {
         for path in paths {
             let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
             for name in dir.list().map_err(StoreError::io("list", &path))? {
-                if !known.get(&path).is_some_and(|known| known.contains(&name)) {
+                let is_known = known.get(&path).is_some_and(|known| known.contains(&name));
+                if !is_known && !name.as_str().ends_with(UNREAD_SUFFIX) {
                     dir.remove(&name).map_err(StoreError::io("remove", &name))?;
                 }
             }
@@ -532,6 +559,41 @@ impl<V: Volume> Store<V> {
         }
         Ok(())
     }
+}
+
+/// Makes the catalog anew if it is damaged or gone.
+fn rebuild<V: Volume>(volume: &V, root: &V::Dir, salt: u32) -> Result<Option<Rebuilt>, StoreError> {
+    let (cause, mut state) = match Catalog::look(root)? {
+        Found::Sound => return Ok(None),
+        // What an interrupted run has written whole is what it was about to say, and comes again at
+        // worst, so it does no harm; and should it have been said, it is the only one there is.
+        Found::Torn(mut state) => {
+            let mut rebuilt = Rebuilt::default();
+            rebuild::complete(volume, &mut state, &mut rebuilt)?;
+            if rebuilt.n_found > 0 && rebuilt.missing.is_empty() {
+                Catalog::replace(root, salt, &state)?;
+            }
+            return Ok(None);
+        }
+        // before anything is taken in a record is written
+        Found::Empty if !rebuild::has_files(volume)? => return Ok(None),
+        Found::Empty => (String::from("catalog: expected its records, found none"), Box::default()),
+        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state),
+    };
+    let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
+    rebuild::complete(volume, &mut state, &mut rebuilt)?;
+    // numbers to come count behind everything that is there
+    (state.spool, state.position) = (None, 0);
+    state.done.clear();
+    rebuilt.kept_as = rebuild::keep_aside(root)?;
+    Catalog::replace(root, salt, &state)?;
+    Ok(Some(rebuilt))
+}
+
+/// The names of the tags of a table, as files have them.
+pub(crate) fn tags_of(table: &TableSchema) -> Vec<Box<str>> {
+    let tags = table.columns.iter().filter(|column| column.category == Category::Tag);
+    tags.enumerate().map(|(at, column)| tag_name(at, &column.name)).collect()
 }
 
 /// Removes what lies in the directory of a layer, as far as it is there.

@@ -7,7 +7,6 @@ use std::fs;
 
 use tidegate_codec::Writer;
 use tidegate_durable::Storage;
-use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
 use tidegate_model::Column;
@@ -30,7 +29,6 @@ use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::Encoding;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::Resource;
-use tidegate_tsfile::Segments;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
@@ -40,36 +38,13 @@ use support::SimVolume;
 use support::column;
 use support::delete_request;
 use support::everything;
+use support::give;
 use support::held;
+use support::ints;
+use support::rows;
+use support::series;
+use support::store;
 use support::tablet_request;
-
-fn store(volume: &SimVolume) -> Store<SimVolume> {
-    let mut options = Options::default();
-    options.merge_files_min = 2;
-    let mut store = Store::open(volume.clone(), options, 1).unwrap();
-    store.begin_spool([1; 16]).unwrap();
-    store
-}
-
-fn rows(device: &str, times: Vec<i64>, columns: Vec<Column>) -> Vec<u8> {
-    let device = device.to_owned();
-    tablet_request(&Tablet { database: None, device, aligned: false, times, columns })
-}
-
-fn ints(name: &str, values: &[i32]) -> Column {
-    column(name, DataType::Int32, values.iter().map(|it| Some(Value::Int32(*it))).collect())
-}
-
-/// What a series holds now, as numbers.
-fn series(store: &Store<SimVolume>, device: &str, name: &str) -> BTreeMap<i64, Value> {
-    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
-    all.get(&(Device::tree(device), name.to_owned())).cloned().unwrap_or_default()
-}
-
-fn give(store: &mut Store<SimVolume>, sequence: u64, request: &[u8]) {
-    let applied = store.apply_request(sequence, 5, request).unwrap();
-    assert_eq!(applied.left_out, Vec::<String>::new());
-}
 
 #[test]
 fn a_series_whose_type_widens_shows_old_values_as_new_ones_and_one_that_changes_names_what_it_hides()
@@ -171,27 +146,6 @@ fn a_deletion_of_a_table_means_its_database_and_the_tags_that_it_names() {
 }
 
 #[test]
-fn what_has_expired_is_gone_and_does_not_bring_back_what_it_had_overwritten() {
-    let volume = SimVolume::new(SimStorage::new());
-    let mut store = store(&volume);
-    give(&mut store, 1, &rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]));
-    store.flush().unwrap();
-    give(&mut store, 2, &rows("root.a.d", vec![1], vec![ints("s", &[9])]));
-    store.flush().unwrap();
-    store.expire(40).unwrap();
-    let left = BTreeMap::from([(50, Value::Int32(2))]);
-    assert_eq!(series(&store, "root.a.d", "s"), left);
-    assert_eq!(store.layers().count(), 1);
-    drop(store);
-    let mut store = self::store(&volume);
-    assert_eq!(series(&store, "root.a.d", "s"), left, "also after a start");
-    store.shrink(0).unwrap();
-    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::new());
-    assert_eq!(store.layers().count(), 0);
-    assert_eq!(store.position(), 2);
-}
-
-#[test]
 fn a_snapshot_reads_on_while_its_files_are_merged_away() {
     let root = tempfile::tempdir().unwrap();
     let mut options = Options::default();
@@ -270,6 +224,25 @@ fn times_of_another_unit_are_refused_and_numbers_of_another_spool_count_behind()
     let mut store = Store::open(volume, Options::default(), 1).unwrap();
     store.begin_spool([2; 16]).unwrap();
     assert_eq!((store.position(), store.precision()), (1, Some(Precision::Ms)));
+}
+
+/// A spool that was restored from a copy has its old id, and numbers that were given before.
+#[test]
+fn numbers_of_a_spool_that_was_rolled_back_begin_anew_once() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    for sequence in 1..=9 {
+        give(&mut store, sequence, &rows("root.a.d", vec![1], vec![ints("s", &[1])]));
+    }
+    store.flush().unwrap();
+    store.restart_spool([1; 16]).unwrap();
+    assert_eq!(store.position(), 0);
+    give(&mut store, 1, &rows("root.a.d", vec![1], vec![ints("s", &[2])]));
+    store.flush().unwrap();
+    drop(store);
+    let store = support::store(&volume);
+    assert_eq!(store.position(), 1, "not begun anew at the next start");
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::from([(1, Value::Int32(2))]));
 }
 
 #[test]
@@ -374,25 +347,6 @@ fn a_layer_that_cannot_be_read_is_left_alone_and_the_others_are_merged() {
     assert_eq!(n_files(), 1 + 3 * 2, "nothing is left of what was given up");
 }
 
-/// Segments may be cut in other places than ours are, and such a device is not found by its path.
-/// A merge left it out, and removed the file that had it.
-#[test]
-fn a_layer_with_a_device_that_is_not_found_is_not_merged_away() {
-    let volume = SimVolume::new(SimStorage::new());
-    let mut store = store(&volume);
-    let nodes = ["root", "a", "b", "d"].map(|node| Some(Box::from(node)));
-    let odd = DeviceId { path: "root.a.b.d".into(), segments: Some(Segments(nodes.into())) };
-    let plain = DeviceId { path: "root.a.b.d".into(), segments: None };
-    give_file(&mut store, &volume, 1, file_of_text(&plain, 1, "one"));
-    give_file(&mut store, &volume, 2, file_of_text(&odd, 2, "two"));
-    give_file(&mut store, &volume, 3, file_of_text(&plain, 3, "three"));
-    while store.merge_once().unwrap() {}
-    let kinds: Vec<_> = store.layers().map(|it| (it.kind, it.range.start)).collect();
-    let expected = [1, 2, 3].map(|start| (LayerKind::Received, start));
-    assert_eq!(kinds, expected);
-    assert_eq!(store.n_unmergeable(), 1);
-}
-
 fn table_rows(database: &str, tag: (&str, &str), time: i64, field: Column) -> Vec<u8> {
     let text = Some(Value::Bytes(tag.1.as_bytes().to_vec()));
     let mut line = column(tag.0, DataType::String, vec![text]);
@@ -462,31 +416,6 @@ fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
         let all = store.snapshot().devices(&everything());
         let found: Vec<String> = all.iter().map(Device::to_string).collect();
         assert_eq!(found, ["root", "root.plant", "plant.pumps.a"]);
-        store = self::store(&volume);
-    }
-}
-
-/// Between the record of the horizon and that of the layers an interruption left layers for ever.
-#[test]
-fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
-    let filled = |disk: SimStorage| {
-        let volume = SimVolume::new(disk);
-        let mut store = store(&volume);
-        for (sequence, time) in [(1, 1), (2, 50)] {
-            give(&mut store, sequence, &rows("root.a.d", vec![time], vec![ints("s", &[1])]));
-            store.flush().unwrap();
-        }
-        (volume, store)
-    };
-    let (volume, mut store) = filled(SimStorage::new());
-    let first = volume.disk.changes();
-    store.expire(40).unwrap();
-    for index in first..volume.disk.changes() {
-        let disk = SimStorage::new().with_fault(index, SimFault::PowerCut);
-        let (volume, mut store) = filled(disk);
-        assert!(store.expire(40).is_err(), "{index}");
-        let mut store = self::store(&volume.on(volume.disk.restarted()));
-        store.expire(40).unwrap();
-        assert_eq!(store.layers().count(), 1, "{index}");
+        store = support::store(&volume);
     }
 }

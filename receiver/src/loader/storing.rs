@@ -4,6 +4,7 @@
 //! come again after a crash. So what is read runs ahead of the position.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::BuildHasher;
@@ -22,6 +23,7 @@ use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_store::Applied;
 use tidegate_store::DirVolume;
+use tidegate_store::Look;
 use tidegate_store::Options;
 use tidegate_store::ReceivedFile;
 use tidegate_store::Store;
@@ -41,12 +43,16 @@ use crate::records::RecordKind;
 use crate::state::Opened;
 use crate::state::lost_gap;
 
+use super::retention::Retention;
+
 /// Stores that are open at once; there may be more origins than descriptors.
 const STORES_OPEN_MAX: usize = 128;
 /// Rows stay in memory no longer than this.
 const FLUSH_AFTER: Duration = Duration::from_secs(60);
 /// What the rows of all stores take in memory, together.
 const MEMORY_BYTES_MAX: usize = 128 << 20;
+/// Stores that are not open and are looked at for age and size at once; the others follow next time.
+const STORES_VISITED_MAX: usize = 128;
 /// How often age and size of the stores are looked at.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// Questions that wait for memory to be written; the others are told to come again.
@@ -68,11 +74,17 @@ pub(crate) struct Stores {
     /// Since when rows are in memory only.
     in_memory_since: Option<Instant>,
     may_merge: bool,
-    /// Whether the stores of origins that send nothing were opened, so that their rows expire.
+    /// Whether the stores of origins that send nothing were opened, as many as may be open.
     knows_all: bool,
+    /// The last record of the spool when the daemon started.
+    last_at_start: Seq,
+    /// Origins whose store is known to be of this spool.
+    checked: BTreeSet<String>,
+    retention: Retention,
+    started: Instant,
     expired: Option<Instant>,
-    keep_ms: u64,
-    bytes_max: u64,
+    /// The last origin that was visited to let its rows expire.
+    visited: String,
     /// Whoever wants to know when what is in memory was written.
     waiting: Vec<SyncSender<Result<(), String>>>,
 }
@@ -91,9 +103,12 @@ impl Stores {
             in_memory_since: None,
             may_merge: true,
             knows_all: false,
+            last_at_start: opened.reader.durable_seq(),
+            checked: BTreeSet::new(),
+            retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
+            started: Instant::now(),
             expired: None,
-            keep_ms: config.store_keep_ms,
-            bytes_max: config.store_bytes_max,
+            visited: String::new(),
             waiting: Vec::new(),
         }
     }
@@ -155,23 +170,39 @@ impl<S: Storage> Loader<S> {
         self.keep_house()
     }
 
-    /// Opens the stores that are there, as many as may be open.
+    /// Opens the stores that are there, as many as may be open, and looks once at all others: a spool
+    /// that was rolled back must be noticed before it has grown to where it was.
     fn open_known(&mut self) -> io::Result<()> {
         if self.stores.as_ref().is_none_or(|stores| stores.knows_all) {
             return Ok(());
         }
-        let (reply, report) = sync_channel(1);
-        let _ = self.keeper.send(KeeperOp::Ask(reply));
-        let known = report.recv().map(|report| report.origins).unwrap_or_default();
-        for origin in known.into_iter().take(STORES_OPEN_MAX) {
-            if self.places.target.directory().join(&origin.origin).is_dir() {
-                self.store(&origin.origin)?;
+        for origin in self.stored_origins()? {
+            let Some(stores) = &self.stores else { return Ok(()) };
+            if stores.open.len() < STORES_OPEN_MAX {
+                self.store(&origin)?;
+            } else if !stores.open.contains_key(&origin) && !stores.checked.contains(&origin) {
+                self.open_store(&origin)?;
             }
         }
         if let Some(stores) = &mut self.stores {
             stores.knows_all = true;
         }
         Ok(())
+    }
+
+    /// The origins that have a store, whether anybody remembers them or not.
+    fn stored_origins(&self) -> io::Result<BTreeSet<String>> {
+        let directory = self.places.target.directory();
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string()
+                && Look::is_at(&entry.path())
+            {
+                found.insert(name);
+            }
+        }
+        Ok(found)
     }
 
     /// Writes what is in memory if somebody waits for that.
@@ -348,19 +379,25 @@ impl<S: Storage> Loader<S> {
         store.ok_or_else(|| io::Error::other("no stores"))
     }
 
-    fn open_store(&self, origin: &str) -> io::Result<Store<DirVolume>> {
+    fn open_store(&mut self, origin: &str) -> io::Result<Store<DirVolume>> {
         let directory = self.places.target.origin(origin)?;
         let salt = RandomState::new().hash_one(()) as u32;
         let mut store =
             Store::open(DirVolume::new(directory), Options::default(), salt).map_err(failed)?;
-        let spool = self.stores.as_ref().map(|stores| stores.spool).unwrap_or_default();
-        store.begin_spool(spool).map_err(failed)?;
-        let last = self.reader.durable_seq().get();
-        if store.position() > last {
-            // the state was made anew under the old id
-            tracing::warn!(origin, position = store.position(), last, "the spool begins anew");
-            store.begin_spool(uuid::Uuid::new_v4().into_bytes()).map_err(failed)?;
+        if let Some(rebuilt) = store.rebuilt() {
+            tracing::error!(origin, %rebuilt, "catalog of the store made anew");
+            let (item, reason) = (String::from("catalog of the store"), rebuilt.to_string());
+            self.report_lost(vec![Gap { origin: origin.to_owned(), item, reason }])?;
         }
+        let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
+        store.begin_spool(stores.spool).map_err(failed)?;
+        let last = stores.last_at_start.get();
+        if !stores.checked.contains(origin) && store.position() > last {
+            // the state was restored from a copy, or made anew under the old id
+            tracing::warn!(origin, position = store.position(), last, "the spool begins anew");
+            store.restart_spool(stores.spool).map_err(failed)?;
+        }
+        stores.checked.insert(origin.to_owned());
         if store.precision().is_none()
             && let Some(precision) = self.precision_of(origin)
         {
@@ -398,22 +435,43 @@ impl<S: Storage> Loader<S> {
                     Err(error) => return Err(failed(error)),
                 }
             }
+            let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
+            self.note(|report| report.unmergeable = unmergeable);
         }
+        let Some(stores) = &self.stores else { return Ok(()) };
         match stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
             true => self.expire_all(),
             false => Ok(()),
         }
     }
 
-    /// Lets go what is too old, or too much.
+    /// Lets go what is too old, or too much, in stores that are open, and in some of the others.
+    ///
+    /// One that fails does not keep the rest: on a full disk any of them may make room.
     fn expire_all(&mut self) -> io::Result<()> {
         let Some(stores) = &mut self.stores else { return Ok(()) };
-        let (keep_ms, bytes_max) = (stores.keep_ms, stores.bytes_max);
-        for store in stores.open.values_mut() {
-            expire(store, keep_ms, bytes_max).map_err(failed)?;
-        }
         stores.expired = Some(Instant::now());
-        Ok(())
+        if !stores.retention.is_on() {
+            return Ok(());
+        }
+        let now = stores.retention.look(now_ms(), stores.started.elapsed());
+        let mut outcome = Ok(());
+        for store in stores.open.values_mut() {
+            let expired = stores.retention.apply(store, now).map_err(failed);
+            outcome = outcome.and(expired);
+        }
+        let mut closed = self.stored_origins()?;
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        closed.retain(|origin| !stores.open.contains_key(origin));
+        let visited = rotation(&closed, &mut stores.visited, STORES_VISITED_MAX);
+        for origin in visited {
+            let expired = self.open_store(&origin).and_then(|mut store| match &self.stores {
+                Some(stores) => stores.retention.apply(&mut store, now).map_err(failed),
+                None => Ok(()),
+            });
+            outcome = outcome.and(expired);
+        }
+        outcome
     }
 
     /// Tells everybody how far the spool may go.
@@ -446,20 +504,15 @@ impl<S: Storage> Loader<S> {
     }
 }
 
-fn expire(store: &mut Store<DirVolume>, keep_ms: u64, most: u64) -> Result<(), StoreError> {
-    let keep_ms = i64::try_from(keep_ms).unwrap_or(i64::MAX);
-    if keep_ms > 0 {
-        let per_ms = match store.precision() {
-            None | Some(Precision::Ms) => 1,
-            Some(Precision::Us) => 1_000,
-            Some(Precision::Ns) => 1_000_000,
-        };
-        store.expire(now_ms().saturating_sub(keep_ms).saturating_mul(per_ms))?;
+/// The next names of a round, which goes on behind the last one that was had.
+fn rotation(all: &BTreeSet<String>, last: &mut String, most: usize) -> Vec<String> {
+    let behind = all.iter().filter(|name| *name > &*last);
+    let before = all.iter().filter(|name| *name <= &*last);
+    let found: Vec<String> = behind.chain(before).take(most).cloned().collect();
+    if let Some(name) = found.last() {
+        last.clone_from(name);
     }
-    match most > 0 {
-        true => store.shrink(most),
-        false => Ok(()),
-    }
+    found
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -477,4 +530,22 @@ fn failed(error: StoreError) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_origin_has_its_turn_and_none_has_two_before_the_others() {
+        let all: BTreeSet<String> = ["a", "b", "c", "d", "e"].map(String::from).into();
+        let mut last = String::new();
+        let mut turns = Vec::new();
+        for _ in 0..5 {
+            turns.extend(rotation(&all, &mut last, 3));
+        }
+        let expected: Vec<&str> = "abcdeabcdeabcde".split("").filter(|it| !it.is_empty()).collect();
+        assert_eq!(turns, expected);
+        assert_eq!(rotation(&all, &mut last, 9).len(), 5);
+    }
 }

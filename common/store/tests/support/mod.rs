@@ -21,9 +21,11 @@ use tidegate_model::DataType;
 use tidegate_model::Tablet;
 use tidegate_model::Value;
 use tidegate_store::Device;
+use tidegate_store::Options;
 use tidegate_store::Pattern;
 use tidegate_store::Scan;
 use tidegate_store::Snapshot;
+use tidegate_store::Store;
 use tidegate_store::StoredFile;
 use tidegate_store::Volume;
 use tidegate_wire::Payload;
@@ -212,4 +214,33 @@ pub fn delete_request(pattern: &str, start_time: i64, end_time: i64) -> Vec<u8> 
     let mut out = Vec::new();
     Payload::from(Request::Plan(Plan::Delete(delete))).encode(&mut out).unwrap();
     out
+}
+
+/// A store that merges as soon as it can.
+pub fn store(volume: &SimVolume) -> Store<SimVolume> {
+    let mut options = Options::default();
+    options.merge_files_min = 2;
+    let mut store = Store::open(volume.clone(), options, 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    store
+}
+
+pub fn rows(device: &str, times: Vec<i64>, columns: Vec<Column>) -> Vec<u8> {
+    let device = device.to_owned();
+    tablet_request(&Tablet { database: None, device, aligned: false, times, columns })
+}
+
+pub fn ints(name: &str, values: &[i32]) -> Column {
+    column(name, DataType::Int32, values.iter().map(|it| Some(Value::Int32(*it))).collect())
+}
+
+/// What a series holds now, as numbers.
+pub fn series(store: &Store<SimVolume>, device: &str, name: &str) -> BTreeMap<i64, Value> {
+    let all = held(&store.snapshot(), &everything(), (i64::MIN, i64::MAX));
+    all.get(&(Device::tree(device), name.to_owned())).cloned().unwrap_or_default()
+}
+
+pub fn give(store: &mut Store<SimVolume>, sequence: u64, request: &[u8]) {
+    let applied = store.apply_request(sequence, 5, request).unwrap();
+    assert_eq!(applied.left_out, Vec::<String>::new());
 }

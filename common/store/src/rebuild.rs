@@ -1,0 +1,248 @@
+//! A catalog that is damaged or gone is made anew: of what can still be read of it, and of the files,
+//! whose names carry the precedence and whose index says what is in them.
+//!
+//! What the catalog alone knew and what cannot be read is lost: deletions that arrived by themselves
+//! and stand beside no file, and the names of some databases. Nothing is made up for it. Files that
+//! the rest of the catalog does not speak of are taken in, so a file whose removal was said in the
+//! lost part comes back; it counts no more than before, so newer cells hide its own.
+
+use core::fmt;
+use std::collections::BTreeSet;
+
+use tidegate_durable::FileName;
+use tidegate_durable::Storage;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::TimeRange;
+use tidegate_tsfile::TsFile;
+
+use crate::Device;
+use crate::StoreError;
+use crate::catalog::CATALOG;
+use crate::catalog::State;
+use crate::device::is_of_root;
+use crate::file::devices_of;
+use crate::file::read_whole;
+use crate::file::write_whole;
+use crate::layer::Layer;
+use crate::layer::LayerKind;
+use crate::store::folder_of;
+use crate::store::tags_of;
+use crate::volume::DATA;
+use crate::volume::StoredFile;
+use crate::volume::Volume;
+
+/// What is added to the name of a TsFile that cannot be read: it stays where it is, and nobody reads
+/// or removes it.
+pub(crate) const UNREAD_SUFFIX: &str = ".unread";
+/// Most damaged catalogs that are kept; the last one is replaced then.
+const KEPT_MAX: usize = 100;
+
+/// What became of a catalog that was damaged or gone.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Rebuilt {
+    /// What was wrong with it.
+    pub cause: String,
+    /// The name of what was there, beside the new one; `None` if nothing was.
+    pub kept_as: Option<String>,
+    /// Layers that what was left of it spoke of, and that are there.
+    pub n_known: usize,
+    /// Layers of files of which nothing was left in it.
+    pub n_found: usize,
+    /// Files that it spoke of and that are not there.
+    pub missing: Vec<String>,
+    /// Files that cannot be read; they are kept under a name with `.unread` behind it.
+    pub unread: Vec<String>,
+    /// Folders of tables whose database has a name that cannot be told from theirs.
+    pub unnamed: BTreeSet<String>,
+}
+
+impl fmt::Display for Rebuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cause, kept_as, n_known, n_found, missing, unread, unnamed } = self;
+        let kept_as = kept_as.as_deref().unwrap_or("nothing");
+        write!(
+            f,
+            "{cause}; the catalog was made anew of {n_known} files that what was left of it names \
+             and {n_found} that it does not; deletions in the lost part that stand beside no file \
+             are lost; what was there is kept as {kept_as}"
+        )?;
+        let lists = [("missing", missing), ("not readable and kept aside", unread)];
+        for (what, files) in lists.into_iter().filter(|(_, files)| !files.is_empty()) {
+            write!(f, "; {what}: {}", files.join(", "))?;
+        }
+        if !unnamed.is_empty() {
+            let all: Vec<&str> = unnamed.iter().map(String::as_str).collect();
+            write!(f, "; databases called by their folders: {}", all.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a copy of the catalog as it is; `None` if there is none.
+pub(crate) fn keep_aside<S: Storage>(root: &S) -> Result<Option<String>, StoreError> {
+    let name = named(CATALOG.to_owned())?;
+    let listed = root.list().map_err(StoreError::io("list", "the store"))?;
+    if !listed.contains(&name) {
+        return Ok(None);
+    }
+    let bytes = read_whole(root, &name)?;
+    let mut number = 1;
+    let mut kept = named(format!("{CATALOG}.damaged-{number}"))?;
+    while listed.contains(&kept) && number < KEPT_MAX {
+        number = number.saturating_add(1);
+        kept = named(format!("{CATALOG}.damaged-{number}"))?;
+    }
+    write_whole(root, &kept, &bytes)?;
+    root.sync_dir().map_err(StoreError::io("sync", "the store"))?;
+    Ok(Some(kept.to_string()))
+}
+
+/// Whether there is a TsFile in the store.
+pub(crate) fn has_files<V: Volume>(volume: &V) -> Result<bool, StoreError> {
+    for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
+        let dir = volume.dir(&path).map_err(StoreError::io("open", &path))?;
+        let names = dir.list().map_err(StoreError::io("list", &path))?;
+        if names.iter().any(|name| name.as_str().ends_with(".tsfile")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Makes what is left of a catalog whole by the files.
+pub(crate) fn complete<V: Volume>(
+    volume: &V,
+    state: &mut State,
+    rebuilt: &mut Rebuilt,
+) -> Result<(), StoreError> {
+    let mut there = BTreeSet::new();
+    let mut found = Vec::new();
+    for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
+        let dir = volume.dir(&path).map_err(StoreError::io("open", &path))?;
+        for name in dir.list().map_err(StoreError::io("list", &path))? {
+            let full = format!("{path}/{name}");
+            if let Some(layer) = layer_of(&path, name.as_str()) {
+                there.insert(full.clone());
+                if !state.speaks_of(&full) {
+                    found.push((layer, dir.clone(), name));
+                }
+            }
+        }
+    }
+    state.layers.retain(|_, layer| {
+        let is_there = there.contains(&layer.path());
+        if !is_there {
+            rebuilt.missing.push(layer.path());
+        }
+        is_there
+    });
+    rebuilt.n_known = state.layers.len();
+    found.sort_by_key(|(layer, ..)| (layer.precedence, layer.merges));
+    for (layer, dir, name) in found {
+        take_in(state, rebuilt, layer, (&dir, &name))?;
+    }
+    Ok(())
+}
+
+/// Takes in a file of which nothing is known but its place.
+fn take_in<S: Storage>(
+    state: &mut State,
+    rebuilt: &mut Rebuilt,
+    mut layer: Layer,
+    (dir, name): (&S, &FileName),
+) -> Result<(), StoreError> {
+    let stored = dir.open_to_read(name).and_then(StoredFile::new);
+    let stored = stored.map_err(StoreError::io("open", layer.path()))?;
+    let database = database_of(state, &layer.folder);
+    let read = TsFile::open(stored).and_then(|file| {
+        let devices = devices_of(&file, Some(database.as_ref().map_or(&*layer.folder, |it| it)))?;
+        Ok((file.source().length(), file.tables().to_vec(), devices))
+    });
+    let (length_bytes, tables, devices) = match read {
+        Ok(read) => read,
+        Err(source) => {
+            let error = StoreError::Read { file: layer.path(), source };
+            if !error.is_of_content() {
+                return Err(error);
+            }
+            let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
+            dir.rename(name, &aside).map_err(StoreError::io("rename", layer.path()))?;
+            dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;
+            rebuilt.unread.push(layer.path());
+            return Ok(());
+        }
+    };
+    let Some(range) = devices.extents.values().copied().reduce(TimeRange::union) else {
+        return Ok(());
+    };
+    layer.database = devices.database().map(Box::from);
+    if layer.database.is_some() && database.is_none() {
+        rebuilt.unnamed.insert(layer.folder.to_string());
+    }
+    for table in tables.iter().filter(|_| layer.database.is_some()) {
+        let tags = tags_of(table);
+        let key = (layer.database.clone().unwrap_or_default(), table.name.clone());
+        let known = state.tables.entry(key).or_default();
+        if known.len() < tags.len() {
+            *known = tags;
+        }
+    }
+    (layer.range, layer.length_bytes) = (range, length_bytes);
+    let listed = dir.list().map_err(StoreError::io("list", layer.directory()))?;
+    let has = |kind: &ModsKind| listed.contains(&layer.file_name(kind.suffix()));
+    layer.mods = [ModsKind::Binary, ModsKind::Text].into_iter().find(has);
+    layer.id = state.next_id;
+    state.next_id = state.next_id.saturating_add(1);
+    state.precedence = state.precedence.max(layer.precedence);
+    state.layers.insert(layer.id, layer);
+    rebuilt.n_found = rebuilt.n_found.saturating_add(1);
+    Ok(())
+}
+
+/// The database whose tables lie in a folder, if its name is known or can be told.
+fn database_of(state: &State, folder: &str) -> Option<Box<str>> {
+    let lies_there = |database: &str| folder_of(&Device::table(database, Vec::new())) == *folder;
+    let in_layers = state.layers.values().filter_map(|layer| layer.database.as_deref());
+    let in_tables = state.tables.keys().map(|(database, _)| &**database);
+    let known = in_layers.chain(in_tables).find(|database| lies_there(database));
+    let own = Some(folder).filter(|it| lies_there(it) && !is_of_root(it) && !is_escaped(it));
+    known.or(own).map(Box::from)
+}
+
+/// Whether a folder may stand for a name that no folder can have.
+fn is_escaped(folder: &str) -> bool {
+    let digest = folder.rsplit_once('-').map_or("", |(_, digest)| digest);
+    folder.starts_with('x') && digest.len() == 16 && digest.bytes().all(|it| it.is_ascii_hexdigit())
+}
+
+/// What the place of a file says of its layer; `None` if it is not a place of a layer.
+fn layer_of(path: &str, name: &str) -> Option<Layer> {
+    let mut parts = path.strip_prefix(DATA)?.strip_prefix('/')?.split('/');
+    let (folder, region, partition) = (parts.next()?, parts.next()?, parts.next()?);
+    let mut numbers = name.strip_suffix(".tsfile")?.split('-');
+    let mut number = || numbers.next()?.parse::<u64>().ok();
+    let (arrival_ms, precedence, merges, _) = (number()?, number()?, number()?, number()?);
+    let merges = u32::try_from(merges).ok()?;
+    let layer = Layer {
+        id: 0,
+        precedence,
+        lowest: precedence,
+        kind: if merges == 0 { LayerKind::Received } else { LayerKind::Merged },
+        database: None,
+        folder: folder.into(),
+        region: region.parse().ok()?,
+        partition: partition.parse().ok()?,
+        arrival_ms: i64::try_from(arrival_ms).ok()?,
+        merges,
+        range: TimeRange::ALL,
+        length_bytes: 0,
+        mods: None,
+    };
+    (layer.path() == format!("{path}/{name}")).then_some(layer)
+}
+
+fn named(name: String) -> Result<FileName, StoreError> {
+    let shown = name.clone();
+    FileName::new(name).map_err(|error| StoreError::io("name", shown)(std::io::Error::other(error)))
+}

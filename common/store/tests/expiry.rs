@@ -1,0 +1,128 @@
+//! Rows that go because they are too old, or too many.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use tidegate_durable::sim::SimFault;
+use tidegate_durable::sim::SimStorage;
+use tidegate_model::Value;
+use tidegate_store::Store;
+
+use support::SimVolume;
+use support::give;
+use support::ints;
+use support::rows;
+use support::series;
+use support::store;
+
+/// A store with one file of an old row and one of a newer row.
+fn filled(disk: SimStorage) -> (SimVolume, Store<SimVolume>) {
+    let volume = SimVolume::new(disk);
+    let mut store = store(&volume);
+    for (sequence, time) in [(1, 1), (2, 50)] {
+        give(&mut store, sequence, &rows("root.a.d", vec![time], vec![ints("s", &[1])]));
+        store.flush().unwrap();
+    }
+    (volume, store)
+}
+
+#[test]
+fn what_has_expired_is_gone_and_does_not_bring_back_what_it_had_overwritten() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]));
+    store.flush().unwrap();
+    give(&mut store, 2, &rows("root.a.d", vec![1], vec![ints("s", &[9])]));
+    store.flush().unwrap();
+    store.expire(40).unwrap();
+    let left = BTreeMap::from([(50, Value::Int32(2))]);
+    assert_eq!(series(&store, "root.a.d", "s"), left);
+    assert_eq!(store.layers().count(), 1);
+    drop(store);
+    let mut store = support::store(&volume);
+    assert_eq!(series(&store, "root.a.d", "s"), left, "also after a start");
+    store.shrink(0).unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::new());
+    assert_eq!(store.layers().count(), 0);
+    assert_eq!(store.position(), 2);
+}
+
+/// A horizon was never lowered: one wrong clock, and nothing that came later was ever seen.
+#[test]
+fn what_arrives_behind_an_expiry_is_there_however_far_ahead_that_one_was() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]));
+    store.flush().unwrap();
+    give(&mut store, 2, &rows("root.a.d", vec![60], vec![ints("s", &[3])]));
+    store.expire(1_000_000).unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::new(), "also in memory");
+    assert_eq!((store.layers().count(), store.position()), (0, 2));
+    give(&mut store, 3, &rows("root.a.d", vec![10, 70], vec![ints("s", &[4, 5])]));
+    let found = BTreeMap::from([(10, Value::Int32(4)), (70, Value::Int32(5))]);
+    assert_eq!(series(&store, "root.a.d", "s"), found);
+    store.flush().unwrap();
+    give(&mut store, 4, &rows("root.a.d", vec![80], vec![ints("s", &[6])]));
+    store.flush().unwrap();
+    store.expire(20).unwrap();
+    while store.merge_once().unwrap() {}
+    let found = BTreeMap::from([(70, Value::Int32(5)), (80, Value::Int32(6))]);
+    assert_eq!(series(&store, "root.a.d", "s"), found);
+    drop(store);
+    assert_eq!(series(&support::store(&volume), "root.a.d", "s"), found, "after a start");
+}
+
+/// Between the record of the horizon and that of the layers an interruption left layers for ever.
+#[test]
+fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
+    let (volume, mut store) = filled(SimStorage::new());
+    let first = volume.disk.changes();
+    store.expire(40).unwrap();
+    for index in first..volume.disk.changes() {
+        let disk = SimStorage::new().with_fault(index, SimFault::PowerCut);
+        let (volume, mut store) = filled(disk);
+        assert!(store.expire(40).is_err(), "{index}");
+        let mut store = support::store(&volume.on(volume.disk.restarted()));
+        store.expire(40).unwrap();
+        assert_eq!(store.layers().count(), 1, "{index}");
+    }
+}
+
+/// What expires makes the room that a flush did not find; both go on with the store that is open,
+/// unless it was a sync that failed.
+#[test]
+fn on_a_full_disk_expiry_makes_room_and_is_itself_repeated_where_there_is_none() {
+    let row = rows("root.a.d", vec![60], vec![ints("s", &[2])]);
+    let (volume, mut store) = filled(SimStorage::new());
+    let first = volume.disk.changes();
+    give(&mut store, 3, &row);
+    store.flush().unwrap();
+    let flushed = volume.disk.changes();
+    store.expire(40).unwrap();
+    let expected = series(&store, "root.a.d", "s");
+    assert_eq!(expected, BTreeMap::from([(50, Value::Int32(1)), (60, Value::Int32(2))]));
+    let mut n_full = [0, 0];
+    for index in first..volume.disk.changes() {
+        let disk = SimStorage::new().with_fault(index, SimFault::DiskFull);
+        let (volume, mut store) = filled(disk);
+        give(&mut store, 3, &row);
+        for step in [Store::flush, |store: &mut Store<SimVolume>| store.expire(40)] {
+            let Err(error) = step(&mut store) else { continue };
+            if error.is_full() {
+                n_full[usize::from(index >= flushed)] += 1;
+            } else {
+                // a sync: nobody knows what is on the disk before the store is opened anew
+                store = support::store(&volume.on(volume.disk.restarted()));
+                if store.position() < 3 {
+                    give(&mut store, 3, &row);
+                }
+            }
+            store.expire(40).unwrap();
+            step(&mut store).unwrap();
+        }
+        assert_eq!(series(&store, "root.a.d", "s"), expected, "{index}");
+        assert_eq!(store.layers().filter(|layer| layer.range.end < 40).count(), 0, "{index}");
+    }
+    assert!(n_full[0] > 3 && n_full[1] > 0, "{n_full:?}");
+}
