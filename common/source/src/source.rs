@@ -98,6 +98,8 @@ pub struct Source {
     clock: Time,
     /// Whether the boundary of history is taken; until then everything is history.
     has_boundary: bool,
+    /// Files that are not in `files` and were there, sealed, when the boundary was drawn.
+    in_history: HashSet<FileIdentity>,
     /// Whether the ledger was damaged when it was read.
     is_past_damaged: bool,
     /// When everything could be read first since the start.
@@ -334,6 +336,7 @@ impl Source {
             marks: SourceMarks::default(),
             clock: Time::default(),
             has_boundary: false,
+            in_history: HashSet::new(),
             is_past_damaged: false,
             whole_since: None,
             last_reboots: None,

@@ -138,6 +138,48 @@ fn what_was_there_when_the_pipe_was_created_is_history_for_good() {
     assert_eq!((file.name, file.age), (compacted(1), Age::Either));
 }
 
+/// What IoTDB's LOAD had just put into place when the boundary was drawn was not in the ledger yet, and
+/// came after the boundary there: all of its times left, also those that a pipe wants of new data only.
+#[test]
+fn a_file_that_was_young_when_the_boundary_was_drawn_is_history_for_good() {
+    for restarts_young in [false, true] {
+        for rewrites in [false, true] {
+            let mut site = site();
+            let loaded = site.tree.add(&unsequence(1), 1);
+            site.tree.set_mods(&loaded, 7, &[deletion("root.t.d1.s", 100, 110)]);
+            site.tree.file(&loaded).is_young = true;
+            site.scan();
+            if !restarts_young {
+                site.tree.file(&loaded).is_young = false;
+                site.scan();
+            }
+            for _ in 0..2 {
+                if rewrites {
+                    site.records = site.source.live_records();
+                }
+                site.restart();
+            }
+            if restarts_young {
+                // Also when the tree is not there at once.
+                let trees = std::mem::take(&mut site.tree.files);
+                site.turns(2);
+                site.records = site.source.live_records();
+                site.restart();
+                site.tree.files = trees;
+                site.scan();
+                site.tree.file(&loaded).is_young = false;
+            }
+            site.tree.add(&unsequence(1), 2);
+            site.scan();
+            let what = format!("restarts young: {restarts_young}, rewrites: {rewrites}");
+            assert_eq!(next_age(&mut site), Age::History, "{what}");
+            assert_eq!(next_age(&mut site), Age::Realtime, "{what}");
+            assert_eq!(site.drain(), [""; 0], "its deletions leave beside it alone: {what}");
+            assert_eq!(site.reasons(), [], "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_late_deletion_of_what_is_not_wanted_is_done_and_no_gap() {
     let mut site = site();
