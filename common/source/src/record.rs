@@ -384,12 +384,13 @@ fn form_code(form: Form) -> u8 {
         Form::File => 0,
         Form::Tablets => 1,
         Form::Nothing => 2,
+        Form::Excerpt => 3,
     }
 }
 
 fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
     let code = reader.u8("kind")?;
-    let all = [Form::Tablets, Form::Nothing];
+    let all = [Form::Tablets, Form::Nothing, Form::Excerpt];
     all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
 }
 

@@ -276,6 +276,8 @@ pub struct StreamStatus {
     pub sent_bytes: u64,
     /// Files among them that left as tablets.
     pub tablet_files: u64,
+    /// Files among them of which the wanted points left as a file.
+    pub excerpt_files: u64,
     /// Files of which nothing was wanted.
     pub outside_files: u64,
     /// Files that were queued once more behind a late one that they win over.
@@ -424,6 +426,7 @@ impl Source {
             sent_files: counts.sent_files,
             sent_bytes: counts.sent_bytes,
             tablet_files: counts.tablet_files,
+            excerpt_files: counts.excerpt_files,
             outside_files: counts.outside_files,
             resent_files: counts.resent_files,
             covered_files: counts.covered_files,

@@ -93,7 +93,7 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
             }
             site.departed.crc32 = rng.u32(..);
             if kind == 14 {
-                site.departed.form = [Form::Tablets, Form::Nothing][rng.usize(..2)];
+                site.departed.form = [Form::Tablets, Form::Nothing, Form::Excerpt][rng.usize(..3)];
             }
             site.turn();
             let sent = site.records.into_iter().find(|it| matches!(it, Record::Sent(_)));
