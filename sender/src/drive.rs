@@ -11,6 +11,7 @@ use tidegate_link::sending::DeliveryPart;
 use tidegate_link::sending::Frame;
 use tidegate_link::sending::Heard;
 use tidegate_link::sending::PieceFrame;
+use tidegate_model::Dialect;
 use tidegate_model::Verdict;
 use tidegate_source::Departed;
 use tidegate_source::Item;
@@ -156,8 +157,17 @@ impl Edge {
                     other => slot.waiting = other,
                 }
             }
-            ReadReport::Tablets { token, dialect, mods_seen } if expected == Some(token) => {
-                self.begin_tablets(at, dialect, mods_seen);
+            ReadReport::Tablets { token, dialect, not_excerpt, mods_seen }
+                if expected == Some(token) =>
+            {
+                self.begin_tablets(at, dialect, mods_seen, not_excerpt);
+            }
+            ReadReport::Excerpt { token, dialect, length_bytes, mods_seen, has_unknown_types }
+                if expected == Some(token) =>
+            {
+                let departed =
+                    Departed { mods: mods_seen, has_unknown_types, ..Departed::default() };
+                self.begin_excerpt(at, dialect, length_bytes, departed);
             }
             ReadReport::Nothing { token, mods_seen, has_unknown_types }
                 if expected == Some(token) =>
@@ -175,6 +185,7 @@ impl Edge {
                 self.end_twin(at, is_equal);
             }
             ReadReport::Compared { .. }
+            | ReadReport::Excerpt { .. }
             | ReadReport::Nothing { .. }
             | ReadReport::Opened { .. }
             | ReadReport::Stalled { .. }
@@ -193,13 +204,13 @@ impl Edge {
         let wanted = may_send
             && slot.cargo.is_none()
             && pipe.source.has_item(now, |region| lane_of(region, n_lanes) == number);
-        slot.lane.want(wanted || slot.tablets_wait.is_some());
+        slot.lane.want(wanted || slot.points_wait.is_some());
         if let Some(command) = slot.lane.poll_command(now, &mut pipe.peers) {
             self.carry_out(at, command);
             return true;
         }
-        if slot.lane.is_ready() && slot.tablets_wait.is_some() {
-            self.begin_waiting_tablets(at);
+        if slot.lane.is_ready() && slot.points_wait.is_some() {
+            self.begin_waiting_points(at);
             return true;
         }
         if !wanted || !slot.lane.is_ready() {
@@ -257,6 +268,9 @@ impl Edge {
         };
         match kind {
             ItemKind::File(file) => {
+                // A file that leaves whole with its deletions needs no excerpt, whatever it overlaps.
+                let may_be_cut = !pipe.filter.is_all() || dialect < Dialect::V2_0;
+                let wants_excerpt = may_be_cut && pipe.source.overlaps_file(file.identity);
                 let request = ReadRequest::Open(OpenFile {
                     token: token.as_u64(),
                     file: file.clone(),
@@ -264,6 +278,7 @@ impl Edge {
                     piece_bytes: slot.lane.piece_bytes(),
                     filter: Arc::clone(&pipe.filter),
                     mods_bytes_max,
+                    wants_excerpt,
                 });
                 let name = file.wire_name();
                 slot.cargo = cargo(Load::File(file), name);

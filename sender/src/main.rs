@@ -7,6 +7,7 @@ mod daemon;
 mod deletion;
 mod drive;
 mod edge;
+mod excerpts;
 mod filter;
 mod lane_slot;
 mod ledger;
