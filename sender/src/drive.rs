@@ -19,7 +19,6 @@ use tidegate_source::ItemKind;
 use tidegate_source::Outcome;
 use tidegate_source::Stall;
 use tidegate_wire::PieceHead;
-use tidegate_wire::frame;
 
 use crate::deletion;
 use crate::edge::Edge;
@@ -239,14 +238,13 @@ impl Edge {
             }
             Command::Send(Frame::Whole(payload)) => {
                 let Some(wrap) = self.wrap(at) else { return };
-                let mut head = Vec::new();
-                match frame::encode_frame(&payload, wrap, &mut head) {
-                    Ok(()) => {
-                        let suffix: &[u8] = &[];
+                match Outgoing::of_payload(&payload, wrap) {
+                    // It costs nothing, so no rate limit is asked.
+                    Ok(Outgoing { data: head, suffix, .. }) => {
                         let outgoing = Outgoing { head, data: Vec::new(), suffix, written: 0 };
                         self.launch(at, outgoing, now);
                     }
-                    Err(error) => tracing::error!("a request cannot be sent: {error}"),
+                    Err(error) => self.give_up_frame(at, "a request", error),
                 }
             }
             Command::Send(Frame::Piece(piece)) => self.send_piece(at, piece),
@@ -375,7 +373,10 @@ impl Edge {
                 let outgoing = Outgoing { head: start, data: piece.bytes, suffix, written: 0 };
                 self.launch(at, outgoing, now);
             }
-            Err(error) => tracing::error!("a piece cannot be sent: {error}"),
+            Err(error) => {
+                slot.give_back(piece.bytes);
+                self.give_up_frame(at, "a piece", error);
+            }
         }
     }
 
@@ -577,7 +578,7 @@ impl Edge {
     }
 
     /// A file cannot leave as it is.
-    fn set_aside(&mut self, at: usize, stall: Stall) {
+    pub(crate) fn set_aside(&mut self, at: usize, stall: Stall) {
         let now = self.now();
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };

@@ -24,6 +24,7 @@ mod scanner;
 mod settings;
 mod status;
 mod tablets;
+mod unsendable;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -9,7 +9,6 @@ use tidegate_model::Verdict;
 use tidegate_source::Departed;
 use tidegate_source::Form;
 use tidegate_source::ModsSeen;
-use tidegate_wire::frame;
 
 use crate::edge::Edge;
 use crate::lane_slot::Load;
@@ -110,17 +109,15 @@ impl Edge {
         if let Some(cargo) = &mut slot.cargo {
             cargo.departed.has_unknown_types |= has_unknown_types;
         }
-        let mut data = Vec::new();
-        match frame::encode_frame(&piece.bytes, wrap, &mut data) {
-            Ok(()) => {
+        match Outgoing::of_payload(&piece.bytes, wrap) {
+            Ok(outgoing) => {
                 let n_bytes = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
                 slot.lane.handle_supplied(now, n_bytes, is_last);
-                let (head, suffix): (_, &[u8]) = (Vec::new(), &[]);
-                self.launch(at, Outgoing { head, data, suffix, written: 0 }, now);
+                self.launch(at, outgoing, now);
             }
             Err(error) => {
                 slot.give_back(piece.bytes);
-                tracing::error!("a tablet cannot be sent: {error}");
+                self.give_up_frame(at, "a tablet", error);
             }
         }
     }
