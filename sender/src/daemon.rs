@@ -89,6 +89,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
     let mut pinner =
         Pinner::open(settings::pin_config(&config)).context("opening sender_pin_dirs")?;
     let pins = Pins::new(&mut pinner);
+    let excerpts = settings::excerpts(&config).context("opening the directory of excerpts")?;
     let (pin, pin_inbox) = channel();
     let (ledger, ledger_inbox) = channel();
     let (manager, manager_inbox) = channel();
@@ -170,6 +171,7 @@ pub(crate) fn run(conf: &Path) -> Result<()> {
         ledger,
         manager,
         pin,
+        excerpts: Arc::new(excerpts),
         state,
     };
     let result = edge.run();

@@ -11,6 +11,7 @@ use tidegate_link::sending::DeliveryPart;
 use tidegate_link::sending::Frame;
 use tidegate_link::sending::Heard;
 use tidegate_link::sending::PieceFrame;
+use tidegate_model::Dialect;
 use tidegate_model::Verdict;
 use tidegate_source::Departed;
 use tidegate_source::Item;
@@ -18,7 +19,6 @@ use tidegate_source::ItemKind;
 use tidegate_source::Outcome;
 use tidegate_source::Stall;
 use tidegate_wire::PieceHead;
-use tidegate_wire::frame;
 
 use crate::deletion;
 use crate::edge::Edge;
@@ -156,8 +156,17 @@ impl Edge {
                     other => slot.waiting = other,
                 }
             }
-            ReadReport::Tablets { token, dialect, mods_seen } if expected == Some(token) => {
-                self.begin_tablets(at, dialect, mods_seen);
+            ReadReport::Tablets { token, dialect, not_excerpt, mods_seen }
+                if expected == Some(token) =>
+            {
+                self.begin_tablets(at, dialect, mods_seen, not_excerpt);
+            }
+            ReadReport::Excerpt { token, dialect, length_bytes, mods_seen, has_unknown_types }
+                if expected == Some(token) =>
+            {
+                let departed =
+                    Departed { mods: mods_seen, has_unknown_types, ..Departed::default() };
+                self.begin_excerpt(at, dialect, length_bytes, departed);
             }
             ReadReport::Nothing { token, mods_seen, has_unknown_types }
                 if expected == Some(token) =>
@@ -175,6 +184,7 @@ impl Edge {
                 self.end_twin(at, is_equal);
             }
             ReadReport::Compared { .. }
+            | ReadReport::Excerpt { .. }
             | ReadReport::Nothing { .. }
             | ReadReport::Opened { .. }
             | ReadReport::Stalled { .. }
@@ -193,13 +203,13 @@ impl Edge {
         let wanted = may_send
             && slot.cargo.is_none()
             && pipe.source.has_item(now, |region| lane_of(region, n_lanes) == number);
-        slot.lane.want(wanted || slot.tablets_wait.is_some());
+        slot.lane.want(wanted || slot.points_wait.is_some());
         if let Some(command) = slot.lane.poll_command(now, &mut pipe.peers) {
             self.carry_out(at, command);
             return true;
         }
-        if slot.lane.is_ready() && slot.tablets_wait.is_some() {
-            self.begin_waiting_tablets(at);
+        if slot.lane.is_ready() && slot.points_wait.is_some() {
+            self.begin_waiting_points(at);
             return true;
         }
         if !wanted || !slot.lane.is_ready() {
@@ -228,14 +238,13 @@ impl Edge {
             }
             Command::Send(Frame::Whole(payload)) => {
                 let Some(wrap) = self.wrap(at) else { return };
-                let mut head = Vec::new();
-                match frame::encode_frame(&payload, wrap, &mut head) {
-                    Ok(()) => {
-                        let suffix: &[u8] = &[];
+                match Outgoing::of_payload(&payload, wrap) {
+                    // It costs nothing, so no rate limit is asked.
+                    Ok(Outgoing { data: head, suffix, .. }) => {
                         let outgoing = Outgoing { head, data: Vec::new(), suffix, written: 0 };
                         self.launch(at, outgoing, now);
                     }
-                    Err(error) => tracing::error!("a request cannot be sent: {error}"),
+                    Err(error) => self.give_up_frame(at, "a request", error),
                 }
             }
             Command::Send(Frame::Piece(piece)) => self.send_piece(at, piece),
@@ -257,6 +266,9 @@ impl Edge {
         };
         match kind {
             ItemKind::File(file) => {
+                // A file that leaves whole with its deletions needs no excerpt, whatever it overlaps.
+                let may_be_cut = !pipe.filter.is_all() || dialect < Dialect::V2_0;
+                let wants_excerpt = may_be_cut && pipe.source.overlaps_file(file.identity);
                 let request = ReadRequest::Open(OpenFile {
                     token: token.as_u64(),
                     file: file.clone(),
@@ -264,6 +276,7 @@ impl Edge {
                     piece_bytes: slot.lane.piece_bytes(),
                     filter: Arc::clone(&pipe.filter),
                     mods_bytes_max,
+                    wants_excerpt,
                 });
                 let name = file.wire_name();
                 slot.cargo = cargo(Load::File(file), name);
@@ -360,7 +373,10 @@ impl Edge {
                 let outgoing = Outgoing { head: start, data: piece.bytes, suffix, written: 0 };
                 self.launch(at, outgoing, now);
             }
-            Err(error) => tracing::error!("a piece cannot be sent: {error}"),
+            Err(error) => {
+                slot.give_back(piece.bytes);
+                self.give_up_frame(at, "a piece", error);
+            }
         }
     }
 
@@ -562,7 +578,7 @@ impl Edge {
     }
 
     /// A file cannot leave as it is.
-    fn set_aside(&mut self, at: usize, stall: Stall) {
+    pub(crate) fn set_aside(&mut self, at: usize, stall: Stall) {
         let now = self.now();
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };

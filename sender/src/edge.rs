@@ -34,6 +34,7 @@ use tidegate_link::sending::RateLimit;
 use tidegate_source::Effect;
 use tidegate_source::Scan;
 
+use crate::excerpts::Excerpts;
 use crate::lane_slot::LaneSlot;
 use crate::lane_slot::Waiting;
 use crate::ledger::DatedGap;
@@ -78,6 +79,7 @@ pub(crate) struct Edge {
     pub(crate) ledger: Sender<LedgerRequest>,
     pub(crate) manager: Sender<Manage>,
     pub(crate) pin: Sender<PinRequest>,
+    pub(crate) excerpts: Arc<Excerpts>,
     pub(crate) state: State,
 }
 
@@ -577,9 +579,10 @@ impl Edge {
         let (reader, requests) = std::sync::mpsc::channel();
         let outbox = self.outbox.clone();
         let pins = Arc::clone(&self.state.pins.store);
+        let excerpts = Arc::clone(&self.excerpts);
         let thread = format!("read-{}-{number}", name.escaped());
         let spawned = self.supervisor.spawn(&thread, move || {
-            reader::run(&requests, &pins, |report| {
+            reader::run(&requests, &pins, &excerpts, |report| {
                 outbox.send(Message::Read { lane: at, pipe: pipe_id, report });
             });
             Ok::<(), String>(())
@@ -596,7 +599,7 @@ impl Edge {
             sends_deletions: connector.sends_deletions,
             pieces: VecDeque::new(),
             waiting: Waiting::Nothing,
-            tablets_wait: None,
+            points_wait: None,
             next_port: 0,
             bytes_sent: 0,
         };

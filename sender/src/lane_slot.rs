@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Sender;
 
 use tidegate_link::Time;
+use tidegate_link::sending::Delivery;
 use tidegate_link::sending::Lane;
 use tidegate_link::sending::PieceFrame;
 use tidegate_model::Dialect;
@@ -34,11 +35,19 @@ pub(crate) struct LaneSlot {
     /// Pieces that were read and are not yet wanted.
     pub(crate) pieces: VecDeque<PieceData>,
     pub(crate) waiting: Waiting,
-    /// Whether the item's first tablet waits for a connection in this dialect.
-    pub(crate) tablets_wait: Option<Dialect>,
+    /// What of the item waits for a connection.
+    pub(crate) points_wait: Option<PointsWait>,
     /// Next of the allowed source ports to try.
     pub(crate) next_port: usize,
     pub(crate) bytes_sent: u64,
+}
+
+/// Points that wait for a connection in the dialect that they were made for.
+#[derive(Debug)]
+pub(crate) struct PointsWait {
+    pub(crate) dialect: Dialect,
+    /// The file that they are in; `None` of tablets.
+    pub(crate) delivery: Option<Delivery>,
 }
 
 /// What keeps a frame that was asked for from leaving.
@@ -83,7 +92,7 @@ impl LaneSlot {
     pub(crate) fn drop_reading(&mut self) {
         // A reader that is gone is noticed by the supervisor.
         let _ = self.reader.send(ReadRequest::Cancel);
-        self.tablets_wait = None;
+        self.points_wait = None;
         for piece in self.pieces.drain(..) {
             let _ = self.reader.send(ReadRequest::Return(piece.bytes));
         }

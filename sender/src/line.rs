@@ -21,6 +21,9 @@ use socket2::Socket;
 use socket2::TcpKeepalive;
 use socket2::Type;
 use tidegate_config::SendPort;
+use tidegate_wire::Wrap;
+use tidegate_wire::frame;
+use tidegate_wire::frame::PayloadTooLarge;
 
 /// A connection, or one that is being made.
 #[derive(Debug)]
@@ -188,6 +191,13 @@ impl Line {
 }
 
 impl Outgoing {
+    /// The frame of a whole request.
+    pub(crate) fn of_payload(payload: &[u8], wrap: Wrap) -> Result<Self, PayloadTooLarge> {
+        let mut data = Vec::new();
+        frame::encode_frame(payload, wrap, &mut data)?;
+        Ok(Self { head: Vec::new(), data, suffix: &[], written: 0 })
+    }
+
     fn len(&self) -> usize {
         self.head.len() + self.data.len() + self.suffix.len()
     }

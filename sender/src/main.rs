@@ -7,6 +7,7 @@ mod daemon;
 mod deletion;
 mod drive;
 mod edge;
+mod excerpts;
 mod filter;
 mod lane_slot;
 mod ledger;
@@ -23,6 +24,7 @@ mod scanner;
 mod settings;
 mod status;
 mod tablets;
+mod unsendable;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

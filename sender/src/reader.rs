@@ -3,6 +3,7 @@
 //! Source files are read with `pread`, never mapped: IoTDB truncates them on recovery. They are
 //! opened once; what vanishes later is still read to its end.
 
+mod excerpt;
 mod extract;
 mod mods;
 
@@ -28,10 +29,12 @@ use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::Wanted;
 
 use crate::catalog;
+use crate::excerpts::Excerpts;
 use crate::filter::Filter;
 use crate::pins::OpenedPin;
 use crate::pins::PinStore;
 use crate::pins::with_suffix;
+use excerpt::Made;
 
 /// What the loop asks of a reader.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub(crate) struct OpenFile {
     pub(crate) filter: Arc<Filter>,
     /// Larger mods files are left behind.
     pub(crate) mods_bytes_max: u64,
+    /// Whether points of it must leave as a file: tablets could be hidden by what left before.
+    pub(crate) wants_excerpt: bool,
 }
 
 /// What a reader tells the loop.
@@ -74,11 +79,24 @@ pub(crate) enum ReadReport {
         /// Mods that were beside it, travelling or not.
         mods_seen: Option<ModsSeen>,
     },
+    /// Its points leave as a file, whose pieces follow in order.
+    Excerpt {
+        token: u64,
+        /// What it was made for.
+        dialect: Dialect,
+        length_bytes: u64,
+        /// Mods that were beside it; what they delete is not in the excerpt.
+        mods_seen: Option<ModsSeen>,
+        /// Whether series were left out, since the peer does not know their types.
+        has_unknown_types: bool,
+    },
     /// It leaves as tablets; they follow in order, at least one.
     Tablets {
         token: u64,
         /// Their form.
         dialect: Dialect,
+        /// Why there is no excerpt, if one was wanted.
+        not_excerpt: Option<String>,
         /// Mods that were beside it; what they delete is in no tablet.
         mods_seen: Option<ModsSeen>,
     },
@@ -134,9 +152,12 @@ struct Reading {
     token: u64,
     mods: Option<Vec<u8>>,
     ts_file: File,
-    item: FileItem,
-    /// What the open file must still be; of a copy, it is the copy's.
+    /// What errors call it.
+    path: PathBuf,
+    /// What the open file must still be; of a copy or an excerpt, it is its own.
     identity: FileIdentity,
+    /// As announced to the peer.
+    length_bytes: u64,
     piece_bytes: u32,
     in_mods: bool,
     offset: u64,
@@ -156,7 +177,8 @@ struct Desk<'r, F> {
 /// Runs a reader until it is told to stop or the loop is gone.
 pub(crate) fn run(
     requests: &Receiver<ReadRequest>,
-    pins: &Arc<PinStore>,
+    pins: &PinStore,
+    excerpts: &Excerpts,
     report: impl FnMut(ReadReport),
 ) {
     let mut desk = Desk { requests, report, spare: Vec::new(), n_held: 0 };
@@ -174,7 +196,8 @@ pub(crate) fn run(
             }
             ReadRequest::Open(request) => {
                 let token = request.token;
-                let served = open(request, pins).and_then(|opened| opened.serve(&mut desk));
+                let served =
+                    open(request, pins).and_then(|opened| opened.serve(&mut desk, excerpts));
                 next = served.unwrap_or_else(|stall| {
                     (desk.report)(ReadReport::Stalled { token, stall });
                     None
@@ -227,15 +250,17 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
 enum Opened {
     Nothing { token: u64 },
     Whole { reading: Reading, mods_seen: Option<ModsSeen> },
-    Points(Points),
+    Points(Box<Points>),
 }
 
 /// A file of which the points are to leave.
 struct Points {
     reading: Reading,
+    item: FileItem,
     mods_seen: Option<ModsSeen>,
     wanted: Wanted,
     dialect: Dialect,
+    wants_excerpt: bool,
 }
 
 impl Opened {
@@ -243,6 +268,7 @@ impl Opened {
     fn serve<F: FnMut(ReadReport)>(
         self,
         desk: &mut Desk<'_, F>,
+        excerpts: &Excerpts,
     ) -> Result<Option<ReadRequest>, Stall> {
         match self {
             Self::Nothing { token } => {
@@ -256,7 +282,7 @@ impl Opened {
                 (desk.report)(ReadReport::Opened { token, mods_bytes, mods_seen });
                 desk.hand_out(reading.piece_bytes, |buffer| reading.read_piece(buffer))
             }
-            Self::Points(points) => points.serve(desk),
+            Self::Points(points) => points.serve(desk, excerpts),
         }
     }
 }
@@ -265,21 +291,40 @@ impl Points {
     fn serve<F: FnMut(ReadReport)>(
         self,
         desk: &mut Desk<'_, F>,
+        excerpts: &Excerpts,
     ) -> Result<Option<ReadRequest>, Stall> {
-        let Self { reading, mods_seen, wanted, dialect } = self;
-        let Reading { token, mods, ts_file, item, identity, piece_bytes, .. } = reading;
-        let path = path_of(&item);
+        let Self { reading, item, mods_seen, wanted, dialect, wants_excerpt } = self;
+        let Reading { token, mods, ts_file, path, identity, piece_bytes, .. } = reading;
         let length_bytes = item.identity.length_bytes;
         let bytes = extract::Bytes { file: &ts_file, length_bytes };
         let file = TsFile::open(bytes).map_err(|error| extract::read_stall(&path, &error))?;
         let deleted = mods.zip(mods_seen).map(|(mods, seen)| extract::entries(&mods, seen));
-        let order = extract::Order {
-            item: &item,
-            wanted,
-            deleted: deleted.unwrap_or_default(),
-            dialect,
-            piece_bytes,
-        };
+        let deleted = deleted.unwrap_or_default();
+        let order = extract::Order { item: &item, wanted, deleted, dialect, piece_bytes };
+        let made = wants_excerpt.then(|| excerpt::make(&file, &path, &order, excerpts));
+        let mut not_excerpt = None;
+        match made.transpose()? {
+            Some(Made::Nothing { has_unknown_types }) => {
+                check_unchanged(&ts_file, identity, &path)?;
+                (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
+                return Ok(None);
+            }
+            Some(Made::File { ts_file: made, length_bytes, has_unknown_types }) => {
+                check_unchanged(&ts_file, identity, &path)?;
+                let path = excerpts.dir().to_owned();
+                let mut reading = Reading::new(token, made, length_bytes, path, piece_bytes)?;
+                (desk.report)(ReadReport::Excerpt {
+                    token,
+                    dialect,
+                    length_bytes,
+                    mods_seen,
+                    has_unknown_types,
+                });
+                return desk.hand_out(piece_bytes, |buffer| reading.read_piece(buffer));
+            }
+            Some(Made::Impossible(reason)) => not_excerpt = Some(reason),
+            None => (),
+        }
         let mut requests = extract::Requests::new(&file, &path, order);
         let mut first = requests.next_request()?;
         if first.is_none() {
@@ -288,7 +333,7 @@ impl Points {
             (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
             return Ok(None);
         }
-        (desk.report)(ReadReport::Tablets { token, dialect, mods_seen });
+        (desk.report)(ReadReport::Tablets { token, dialect, not_excerpt, mods_seen });
         desk.hand_out(piece_bytes, |_| {
             let next = match first.take() {
                 Some(first) => Some(first),
@@ -308,7 +353,8 @@ impl Points {
 }
 
 fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
-    let OpenFile { token, file: item, dialect, piece_bytes, filter, mods_bytes_max } = request;
+    let OpenFile { token, file: item, dialect, piece_bytes, .. } = request;
+    let OpenFile { filter, mods_bytes_max, wants_excerpt, .. } = request;
     let path = path_of(&item);
     let wanted = filter.wanted(item.age);
     let mut share = extract::share_by_resource(&item, &path, &wanted)?;
@@ -319,8 +365,6 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         Some(pinned) => open_pinned(&item, pinned, pins, mods_bytes_max)?,
         None => open_in_place(&item, mods_bytes_max)?,
     };
-    let facts = ts_file.metadata().map_err(|error| stall(&path, "looking at", &error))?;
-    let identity = catalog::identity(&facts);
     let version = check_complete(&ts_file, &item, &path)?;
     if share == Share::Some {
         let length_bytes = item.identity.length_bytes;
@@ -339,14 +383,17 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
             path.display()
         )));
     }
-    let in_mods = is_whole && mods.is_some();
-    let crc32 = crc32fast::Hasher::new();
-    let reading =
-        Reading { token, mods, ts_file, item, identity, piece_bytes, in_mods, offset: 0, crc32 };
+    let length_bytes = item.identity.length_bytes;
+    let mut reading = Reading::new(token, ts_file, length_bytes, path, piece_bytes)?;
+    reading.in_mods = is_whole && mods.is_some();
+    reading.mods = mods;
     Ok(match share {
         Share::Nothing => Opened::Nothing { token },
         _ if is_whole => Opened::Whole { reading, mods_seen },
-        _ => Opened::Points(Points { reading, mods_seen, wanted, dialect }),
+        _ => {
+            let points = Points { reading, item, mods_seen, wanted, dialect, wants_excerpt };
+            Opened::Points(Box::new(points))
+        }
     })
 }
 
@@ -420,6 +467,29 @@ fn compare(item: &FileItem) -> Result<bool, Stall> {
 }
 
 impl Reading {
+    /// From the start, without mods.
+    fn new(
+        token: u64,
+        ts_file: File,
+        length_bytes: u64,
+        path: PathBuf,
+        piece_bytes: u32,
+    ) -> Result<Self, Stall> {
+        let facts = ts_file.metadata().map_err(|error| stall(&path, "looking at", &error))?;
+        Ok(Self {
+            token,
+            mods: None,
+            ts_file,
+            path,
+            identity: catalog::identity(&facts),
+            length_bytes,
+            piece_bytes,
+            in_mods: false,
+            offset: 0,
+            crc32: crc32fast::Hasher::new(),
+        })
+    }
+
     /// The next piece; `None` behind the last.
     fn read_piece(&mut self, mut buffer: Vec<u8>) -> Result<Option<PieceData>, Stall> {
         if let Some(mods) = self.mods.as_ref().filter(|_| self.in_mods) {
@@ -436,21 +506,20 @@ impl Reading {
             return Ok(Some(self.piece(Part::Mods, offset, buffer)));
         }
         let offset = self.offset;
-        let left = self.item.identity.length_bytes - offset;
+        let left = self.length_bytes - offset;
         if left == 0 {
             return Ok(None);
         }
         let n_bytes = usize::try_from(left.min(u64::from(self.piece_bytes))).unwrap_or(0);
         buffer.resize(n_bytes, 0);
-        let path = path_of(&self.item);
         self.ts_file.read_exact_at(&mut buffer, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Stall::Moved, // truncated under us
-            _ => stall(&path, "reading", &error),
+            _ => stall(&self.path, "reading", &error),
         })?;
         self.offset += n_bytes as u64;
-        if self.offset == self.item.identity.length_bytes {
+        if self.offset == self.length_bytes {
             // What was read belongs together only if nothing changed meanwhile.
-            check_unchanged(&self.ts_file, self.identity, &path)?;
+            check_unchanged(&self.ts_file, self.identity, &self.path)?;
         }
         Ok(Some(self.piece(Part::TsFile, offset, buffer)))
     }

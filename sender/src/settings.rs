@@ -2,6 +2,7 @@
 
 pub(crate) mod replicas;
 
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tidegate_source::ReadRule;
 use tidegate_source::SourceConfig;
 
 use crate::catalog::Catalog;
+use crate::excerpts::Excerpts;
 use crate::pins::PinConfig;
 use replicas::Replicas;
 
@@ -110,6 +112,11 @@ pub(crate) fn pin_config(config: &SenderConfig) -> PinConfig {
     }
 }
 
+/// Where points become files, within which bounds.
+pub(crate) fn excerpts(config: &SenderConfig) -> io::Result<Excerpts> {
+    Excerpts::open(&config.excerpt_dir(), config.excerpt_bytes_max, config.pin_floor_percent)
+}
+
 /// What decides the order in which things leave, in every pipe.
 pub(crate) fn source_config(config: &SenderConfig, facts: &SourceFacts) -> SourceConfig {
     SourceConfig {
@@ -128,7 +135,7 @@ fn read_iotdb_conf(dir: &Path) -> Result<IotdbConf> {
     for name in IOTDB_CONF_FILES {
         match read_at_most(&dir.join(name), CONFIG_TEXT_BYTES_MAX) {
             Ok(bytes) => texts.push((name, bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
             Err(error) => return Err(error).context("reading sender_iotdb_conf_dir"),
         }
     }
@@ -146,7 +153,7 @@ fn system_properties(dir: Option<&Path>) -> Result<SystemProperties> {
         let path = dir.join(name);
         match read_at_most(&path, CONFIG_TEXT_BYTES_MAX) {
             Ok(bytes) => return Ok(SystemProperties::parse(&path.display().to_string(), &bytes)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
             Err(error) => return Err(error).context("reading the source's system.properties"),
         }
     }

@@ -117,6 +117,8 @@ struct RegionReport {
     sent_bytes: u64,
     /// Files among those sent that left as tablets.
     tablet_files: u64,
+    /// Files among those sent of which the wanted points left as a file.
+    excerpt_files: u64,
     /// Files of which nothing was wanted.
     outside_files: u64,
     resent_files: u64,
@@ -344,6 +346,7 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
         sent_files: status.sent_files,
         sent_bytes: status.sent_bytes,
         tablet_files: status.tablet_files,
+        excerpt_files: status.excerpt_files,
         outside_files: status.outside_files,
         resent_files: status.resent_files,
         covered_files: status.covered_files,
@@ -445,12 +448,12 @@ pub(crate) fn render(report: &Value) -> String {
                 number(&region["sent_files"]),
                 number(&region["covered_files"]),
             ));
-            let [tablets, outside] =
-                ["tablet_files", "outside_files"].map(|key| number(&region[key]));
-            if tablets + outside > 0 {
+            let [tablets, excerpts, outside] =
+                ["tablet_files", "excerpt_files", "outside_files"].map(|key| number(&region[key]));
+            if tablets + excerpts + outside > 0 {
                 out.push_str(&format!(
-                    "    {tablets} of the sent files left as tablets; of {outside} others nothing is \
-                     wanted\n"
+                    "    {tablets} of the sent files left as tablets, {excerpts} as files of their wanted \
+                     points; of {outside} others nothing is wanted\n"
                 ));
             }
             let deletions = ["pending_deletions", "sent_deletions", "resent_files"];

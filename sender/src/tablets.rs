@@ -1,15 +1,18 @@
-//! Files of which only points leave: their tablets, one request after the other.
+//! Files of which only points leave: their tablets, one request after the other, or a file of them.
 
 use std::time::Duration;
 
+use tidegate_link::sending::Delivery;
+use tidegate_link::sending::DeliveryPart;
 use tidegate_model::Dialect;
 use tidegate_model::Verdict;
+use tidegate_source::Departed;
 use tidegate_source::Form;
 use tidegate_source::ModsSeen;
-use tidegate_wire::frame;
 
 use crate::edge::Edge;
 use crate::lane_slot::Load;
+use crate::lane_slot::PointsWait;
 use crate::lane_slot::Waiting;
 use crate::line::Outgoing;
 use crate::reader::Part;
@@ -26,6 +29,7 @@ impl Edge {
         at: usize,
         dialect: Dialect,
         mods_seen: Option<ModsSeen>,
+        not_excerpt: Option<String>,
     ) {
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
@@ -38,21 +42,55 @@ impl Edge {
         // What they delete is in no tablet.
         departed.mods_carried = true;
         departed.may_be_hidden = pipe.source.overlaps_file(file.identity);
-        slot.tablets_wait = Some(dialect);
+        slot.points_wait = Some(PointsWait { dialect, delivery: None });
+        if let Some(reason) = not_excerpt {
+            let name = pipe.definition.name.to_string();
+            let text = format!(
+                "pipe {name}: points leave as tablets, which the far side may hide behind a file that \
+                 left before, since they cannot be a file: {reason}"
+            );
+            self.warn(&format!("{name} no excerpt"), &text);
+        }
     }
 
-    /// The connection is there for which tablets wait.
-    pub(crate) fn begin_waiting_tablets(&mut self, at: usize) {
+    /// A file with the points of another is there: its delivery begins, once the connection is.
+    pub(crate) fn begin_excerpt(
+        &mut self,
+        at: usize,
+        dialect: Dialect,
+        length_bytes: u64,
+        departed: Departed,
+    ) {
+        let Some(slot) = self.slot(at) else { return };
+        let Some(cargo) = &mut slot.cargo else { return };
+        let Load::File(file) = &cargo.load else { return };
+        // What the mods delete is not in it.
+        cargo.departed = Departed { form: Form::Excerpt, mods_carried: true, ..departed };
+        let region = &file.place.region;
+        let delivery = Delivery {
+            token: cargo.token.as_u64(),
+            mods: None,
+            database: region.is_table_model().then(|| region.database.to_string()),
+            ts_file: DeliveryPart { name: cargo.name.clone(), length_bytes },
+        };
+        slot.points_wait = Some(PointsWait { dialect, delivery: Some(delivery) });
+    }
+
+    /// The connection is there for which points wait.
+    pub(crate) fn begin_waiting_points(&mut self, at: usize) {
         let now = self.now();
         let Some(slot) = self.slot(at) else { return };
-        let wanted = slot.tablets_wait.take();
+        let Some(PointsWait { dialect, delivery }) = slot.points_wait.take() else { return };
         let Some(cargo) = &slot.cargo else { return };
         let token = cargo.token.as_u64();
-        if slot.lane.agreed().map(|(_, dialect)| dialect) != wanted {
+        if slot.lane.agreed().map(|(_, agreed)| agreed) != Some(dialect) {
             let message = "the peer has agreed on another dialect meanwhile".to_owned();
             return self.settle(at, token, Verdict::Unknown, message);
         }
-        slot.lane.begin_requests(now, token);
+        match delivery {
+            Some(delivery) => slot.lane.begin(now, delivery),
+            None => slot.lane.begin_requests(now, token),
+        }
     }
 
     /// Sends the next tablet, or waits for it.
@@ -71,17 +109,15 @@ impl Edge {
         if let Some(cargo) = &mut slot.cargo {
             cargo.departed.has_unknown_types |= has_unknown_types;
         }
-        let mut data = Vec::new();
-        match frame::encode_frame(&piece.bytes, wrap, &mut data) {
-            Ok(()) => {
+        match Outgoing::of_payload(&piece.bytes, wrap) {
+            Ok(outgoing) => {
                 let n_bytes = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
                 slot.lane.handle_supplied(now, n_bytes, is_last);
-                let (head, suffix): (_, &[u8]) = (Vec::new(), &[]);
-                self.launch(at, Outgoing { head, data, suffix, written: 0 }, now);
+                self.launch(at, outgoing, now);
             }
             Err(error) => {
                 slot.give_back(piece.bytes);
-                tracing::error!("a tablet cannot be sent: {error}");
+                self.give_up_frame(at, "a tablet", error);
             }
         }
     }

@@ -233,7 +233,12 @@ fn read_times(
             is_sound = false;
         }
         if is_without_offset(text) {
-            notes.push(format!("{} has no offset and is read as UTC", given.shown_key));
+            notes.push(format!(
+                "{} has no offset and is read as UTC, while an IoTDB takes the time zone of its \
+                 server: write the offset, such as {text}+08:00",
+                given.shown_key,
+                text = with_time_of_day(text),
+            ));
         }
         Some(text.to_owned())
     };
@@ -254,6 +259,14 @@ fn read_times(
         return None;
     }
     Some(limits)
+}
+
+/// A date alone takes no offset.
+fn with_time_of_day(text: &str) -> String {
+    match text.contains(':') {
+        true => text.to_owned(),
+        false => format!("{text}T00:00:00"),
+    }
 }
 
 /// Whether a date-time says nothing of where it is.

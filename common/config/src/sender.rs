@@ -233,8 +233,8 @@ config_table! {
     "16GiB", Kind::Bytes { min: 0, max: 1024 * TIB }, Restart, Used;
 
     /// Free space, in percent of a file system, below which pins that take room are let go and none
-    /// are made. IoTDB itself stops writing below its disk_space_warning_threshold, 5 percent by
-    /// default.
+    /// are made, nor excerpts (sender_excerpt_max_bytes). IoTDB itself stops writing below its
+    /// disk_space_warning_threshold, 5 percent by default.
     pin_floor_percent: u64 = "sender_pin_floor_percent",
     "10", Kind::Integer { min: 0, max: 100 }, Restart, Used;
 
@@ -243,6 +243,13 @@ config_table! {
     /// Where the sender keeps what it must not forget.
     state_dir: PathBuf = "sender_state_dir",
     "/var/lib/tidegate/sender", Kind::Path, Restart, Used;
+
+    /// The largest excerpt: a file of the points that a pipe takes of a file. Where points overlap a
+    /// file that left before they leave so, since an IoTDB could hide tablets behind it. It is written
+    /// in the directory excerpts in the state directory, one for each lane at most, and is gone when it
+    /// has left. Points that need a larger one leave as tablets, and a gap record says so.
+    excerpt_bytes_max: u64 = "sender_excerpt_max_bytes",
+    "4GiB", Kind::Bytes { min: 0, max: TIB }, Restart, Used;
 
     /// Where the pipe definitions are. Nothing means the directory pipes in the state directory.
     pipe_dir: Option<PathBuf> = "sender_pipe_dir",
@@ -280,6 +287,11 @@ impl SenderConfig {
     /// Directory of the pipe definitions.
     pub fn pipe_dir(&self) -> PathBuf {
         self.pipe_dir.clone().unwrap_or_else(|| self.state_dir.join("pipes"))
+    }
+
+    /// Directory of excerpts.
+    pub fn excerpt_dir(&self) -> PathBuf {
+        self.state_dir.join("excerpts")
     }
 
     /// Directories of links and copies.

@@ -340,7 +340,13 @@ fn filters_that_could_be_meant_otherwise_are_noted() {
         ("pattern = \"root.a\"\npath = \"root.b\"", "extractor.path wins over extractor.pattern"),
         (
             "history.start-time = \"2011-12-03\"",
-            "extractor.history.start-time has no offset and is read as UTC",
+            "extractor.history.start-time has no offset and is read as UTC, while an IoTDB takes the \
+             time zone of its server: write the offset, such as 2011-12-03T00:00:00+08:00",
+        ),
+        (
+            "history.end-time = \"2011/12/03 10:15:30\"",
+            "extractor.history.end-time has no offset and is read as UTC, while an IoTDB takes the \
+             time zone of its server: write the offset, such as 2011/12/03 10:15:30+08:00",
         ),
         (
             "start-time = 1\nhistory.start-time = 2",

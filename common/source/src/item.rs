@@ -100,11 +100,13 @@ pub enum Age {
 
 /// In what form an item left.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[allow(clippy::exhaustive_enums)] // there is no fourth
+#[allow(clippy::exhaustive_enums)] // there is no fifth
 pub enum Form {
     /// The whole file.
     #[default]
     File,
+    /// Its points, or those that were wanted, as a file.
+    Excerpt,
     /// Its points, or those that were wanted, as tablets.
     Tablets,
     /// Nothing of it was wanted, so nothing left.

@@ -77,8 +77,10 @@ pub enum Record {
     /// A file is no longer there, and no compaction took it in: it leaves from its pin.
     Orphaned(FileIdentity),
     /// The boundary of every partition that was there when the pipe was created is taken: a
-    /// partition without one is younger.
+    /// partition without one is younger. Files seen before this are history.
     BoundaryTaken,
+    /// So is this one, though it is seen behind that only.
+    InHistory(FileIdentity),
 }
 
 /// A file as it was seen.
@@ -141,6 +143,7 @@ const KIND_BOUNDARY_TAKEN: u8 = 11;
 const KIND_SEQUENCE: u8 = 12;
 const KIND_ORPHANED: u8 = 13;
 const KIND_SENT_OTHERWISE: u8 = 14;
+const KIND_IN_HISTORY: u8 = 15;
 /// Form of the bodies below; a journal of a later form is refused, not guessed at.
 const FORM: u8 = 1;
 
@@ -224,6 +227,10 @@ impl Record {
                 identity.encode(&mut out);
                 KIND_ORPHANED
             }
+            Self::InHistory(identity) => {
+                identity.encode(&mut out);
+                KIND_IN_HISTORY
+            }
         };
         (kind, body)
     }
@@ -281,6 +288,7 @@ impl Record {
                 last: reader.i64("number")?.cast_unsigned(),
             },
             KIND_ORPHANED => Self::Orphaned(FileIdentity::decode(reader)?),
+            KIND_IN_HISTORY => Self::InHistory(FileIdentity::decode(reader)?),
             other => return Err(RecordError::Kind(other)),
         };
         match reader.remaining() {
@@ -358,10 +366,7 @@ impl fmt::Display for RecordError {
                 "ledger record: expected form {FORM}, but found {form}: written by a later version"
             ),
             Self::Kind(kind) => {
-                write!(
-                    f,
-                    "ledger record: expected kind 1 to {KIND_SENT_OTHERWISE}, but found {kind}"
-                )
+                write!(f, "ledger record: expected kind 1 to {KIND_IN_HISTORY}, but found {kind}")
             }
             Self::NoMods => f.write_str("ledger record: settled deletions without a length"),
             Self::Space(space) => {
@@ -379,12 +384,13 @@ fn form_code(form: Form) -> u8 {
         Form::File => 0,
         Form::Tablets => 1,
         Form::Nothing => 2,
+        Form::Excerpt => 3,
     }
 }
 
 fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
     let code = reader.u8("kind")?;
-    let all = [Form::Tablets, Form::Nothing];
+    let all = [Form::Tablets, Form::Nothing, Form::Excerpt];
     all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
 }
 

@@ -245,6 +245,7 @@ pub(crate) struct Counts {
     pub(crate) vanished: u64,
     pub(crate) superseded: u64,
     pub(crate) tablet_files: u64,
+    pub(crate) excerpt_files: u64,
     pub(crate) outside_files: u64,
 }
 
@@ -258,6 +259,7 @@ impl Counts {
         self.sent_files += 1;
         self.sent_bytes += length_bytes;
         self.tablet_files += u64::from(form == Form::Tablets);
+        self.excerpt_files += u64::from(form == Form::Excerpt);
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Source {
     clock: Time,
     /// Whether the boundary of history is taken; until then everything is history.
     has_boundary: bool,
+    /// Files that are not in `files` and were there, sealed, when the boundary was drawn.
+    in_history: HashSet<FileIdentity>,
     /// Whether the ledger was damaged when it was read.
     is_past_damaged: bool,
     /// When everything could be read first since the start.
@@ -274,6 +276,8 @@ pub struct StreamStatus {
     pub sent_bytes: u64,
     /// Files among them that left as tablets.
     pub tablet_files: u64,
+    /// Files among them of which the wanted points left as a file.
+    pub excerpt_files: u64,
     /// Files of which nothing was wanted.
     pub outside_files: u64,
     /// Files that were queued once more behind a late one that they win over.
@@ -334,6 +338,7 @@ impl Source {
             marks: SourceMarks::default(),
             clock: Time::default(),
             has_boundary: false,
+            in_history: HashSet::new(),
             is_past_damaged: false,
             whole_since: None,
             last_reboots: None,
@@ -421,6 +426,7 @@ impl Source {
             sent_files: counts.sent_files,
             sent_bytes: counts.sent_bytes,
             tablet_files: counts.tablet_files,
+            excerpt_files: counts.excerpt_files,
             outside_files: counts.outside_files,
             resent_files: counts.resent_files,
             covered_files: counts.covered_files,

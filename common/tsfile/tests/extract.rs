@@ -20,6 +20,8 @@ use tidegate_tsfile::Batch;
 use tidegate_tsfile::Deletion;
 use tidegate_tsfile::DeviceExtent;
 use tidegate_tsfile::DeviceId;
+use tidegate_tsfile::ExcerptError;
+use tidegate_tsfile::ExcerptOrder;
 use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::Share;
@@ -29,9 +31,11 @@ use tidegate_tsfile::Tablets;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 use tidegate_tsfile::TsFile;
+use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::Wanted;
 use tidegate_tsfile::WriteOptions;
+use tidegate_tsfile::write_excerpt;
 
 use points::compare;
 use points::files;
@@ -362,6 +366,128 @@ fn rows_of_tables_carry_their_tags_and_no_tree_pattern_takes_them() {
         assert_eq!(tablets(&file, order).len(), 0);
     }
     assert!(n_files > 0, "a file of tables");
+}
+
+fn excerpt_order(wanted: Wanted, version: TsFileVersion) -> ExcerptOrder {
+    let (deleted, is_table_model) = (Vec::new(), false);
+    ExcerptOrder { wanted, deleted, is_table_model, version, knows: |_| true }
+}
+
+/// The file of an excerpt, which must be sound and the same each time; `None` if it would be empty.
+fn excerpt(file: &TsFile<Vec<u8>>, order: &ExcerptOrder) -> Option<TsFile<Vec<u8>>> {
+    let write = || write_excerpt(file, order, Vec::new()).unwrap().written.map(|it| it.out);
+    let bytes = write();
+    assert_eq!(bytes, write(), "an excerpt that is sent again has the same bytes");
+    let excerpt = TsFile::open(bytes?).unwrap();
+    let verified = excerpt.verify();
+    assert!(verified.is_sound(), "{:?}", verified.findings);
+    assert_eq!(excerpt.version(), order.version);
+    for device in excerpt.devices() {
+        for series in excerpt.series(&device.unwrap()).unwrap() {
+            let series = series.unwrap();
+            let has_points = series.statistics.count > 0 || order.is_table_model;
+            assert!(has_points, "{} would be a series at the far side", series.measurement);
+        }
+    }
+    Some(excerpt)
+}
+
+/// Whether a file has a type that version 3 does not have.
+fn has_objects(file: &TsFile<Vec<u8>>) -> bool {
+    file.devices().any(|device| {
+        let mut series = file.series(&device.unwrap()).unwrap();
+        series.any(|it| it.unwrap().data_type == Some(DataType::Object))
+    })
+}
+
+#[test]
+fn an_excerpt_holds_exactly_the_points_that_are_wanted_and_not_deleted() {
+    let (mut n_files, mut n_points, mut n_empty) = (0, 0, 0);
+    for (at, (name, file, points_of_file)) in tree_files().enumerate() {
+        let mut choice = Choice { rng: fastrand::Rng::with_seed(2000 + at as u64) };
+        n_files += 1;
+        for round in 0..6 {
+            let all = &points_of_file;
+            let wanted = match round {
+                0 => Wanted::default(),
+                _ => Wanted { pattern: choice.pattern(all), times: choice.times(all) },
+            };
+            let n_deleted = choice.rng.usize(..3);
+            let version = match choice.rng.bool() && !has_objects(&file) {
+                true => TsFileVersion::V3,
+                false => TsFileVersion::V4,
+            };
+            let mut order = excerpt_order(wanted, version);
+            order.deleted = (0..n_deleted).map(|_| choice.deletion(all)).collect();
+            let is_wanted = |point: &&Point| {
+                order.wanted.pattern.matches_series(&point.device, &point.measurement)
+                    && order.wanted.times.contains(&point.time)
+                    && !is_deleted(point, &order.deleted)
+            };
+            let expected: Vec<String> =
+                all.iter().filter(is_wanted).map(|it| it.line.clone()).collect();
+            let found = excerpt(&file, &order).map(|it| points(&it).unwrap()).unwrap_or_default();
+            compare(&format!("{name}: {order:?}"), &found, &expected);
+            n_points += found.len();
+            n_empty += usize::from(found.is_empty());
+        }
+    }
+    let all = format!("{n_files} files, {n_points} points, {n_empty} empty");
+    assert!(n_files > 20 && n_points > 10_000 && n_empty > 10, "{all}");
+}
+
+#[test]
+fn an_excerpt_of_tables_has_their_rows_and_schemas_but_for_unknown_types() {
+    let is_known: fn(DataType) -> bool = |it| it != DataType::Int64;
+    let (mut n_files, mut n_unknown) = (0, 0);
+    for (path, _) in files() {
+        let file = TsFile::open(fs::read(&path).unwrap()).unwrap();
+        if file.tables().is_empty() {
+            continue;
+        }
+        n_files += 1;
+        let mut order = excerpt_order(Wanted::default(), TsFileVersion::V4);
+        order.is_table_model = true;
+        let found = excerpt(&file, &order).unwrap();
+        assert_eq!(found.tables(), file.tables(), "{}", path.display());
+        assert_eq!(points(&found).unwrap(), points(&file).unwrap(), "{}", path.display());
+        order.knows = is_known;
+        n_unknown += write_excerpt(&file, &order, Vec::new()).unwrap().n_unknown;
+        if let Some(found) = excerpt(&file, &order) {
+            let columns = found.tables().iter().flat_map(|table| &table.columns);
+            assert!(
+                columns
+                    .filter(|it| it.category == Category::Field)
+                    .all(|it| is_known(it.data_type))
+            );
+        }
+    }
+    assert!(n_files > 0 && n_unknown > 0, "{n_files} files, {n_unknown} unknown");
+}
+
+#[test]
+fn an_excerpt_of_a_device_too_wide_to_be_read_at_once_is_refused() {
+    for (n_columns, is_refused) in [(1024, false), (1025, true)] {
+        let mut writer = TsFileWriter::new(Vec::new(), WriteOptions::default()).unwrap();
+        let device = DeviceId { path: "root.sg.d".into(), segments: None };
+        let names = (0..n_columns).map(|at| format!("s{at:04}"));
+        let specs = names.map(|name| SeriesSpec::new(&name, DataType::Int32));
+        writer.begin_aligned(&device, &specs.collect::<Vec<_>>()).unwrap();
+        let mut batch = Batch::new(vec![DataType::Int32; n_columns]);
+        batch.times.push(1);
+        for column in &mut batch.columns {
+            column.presence.push(true);
+            assert!(column.values.push(&Value::Int32(7)));
+        }
+        writer.write(&batch).unwrap();
+        let file = TsFile::open(writer.finish().unwrap().out).unwrap();
+        let order = excerpt_order(Wanted::default(), TsFileVersion::V3);
+        match write_excerpt(&file, &order, Vec::new()) {
+            Ok(found) => assert!(!is_refused && found.written.is_some()),
+            Err(ExcerptError::TooWide { found: 1025, .. }) => assert!(is_refused),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 /// A file of a device whose series have chunks at different times: `s1` around those of `s2`.

@@ -157,7 +157,7 @@ impl<'f> Requests<'f> {
 }
 
 /// Types that a peer takes in tablets. An OBJECT stands for a file elsewhere.
-fn types_of(dialect: Dialect) -> fn(DataType) -> bool {
+pub(super) fn types_of(dialect: Dialect) -> fn(DataType) -> bool {
     match dialect {
         Dialect::V1_2 => |data_type| data_type.code() <= DataType::Text.code(),
         Dialect::V1_3 | Dialect::V2_0 => |data_type| data_type != DataType::Object,

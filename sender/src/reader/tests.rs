@@ -44,6 +44,7 @@ struct Fixture {
     requests: Sender<ReadRequest>,
     reports: Receiver<ReadReport>,
     filter: Arc<Filter>,
+    wants_excerpt: bool,
 }
 
 impl Fixture {
@@ -52,12 +53,17 @@ impl Fixture {
     }
 
     fn with(dir: tempfile::TempDir, pins: Arc<PinStore>) -> Self {
+        let excerpts = Excerpts::open(&dir.path().join("excerpts"), 1 << 20, 0);
+        Self::bounded(dir, pins, excerpts.expect("a directory"))
+    }
+
+    fn bounded(dir: tempfile::TempDir, pins: Arc<PinStore>, excerpts: Excerpts) -> Self {
         let (requests, inbox) = channel();
         let (outbox, reports) = channel();
         std::thread::spawn(move || {
-            run(&inbox, &pins, |report| outbox.send(report).expect("a test"));
+            run(&inbox, &pins, &excerpts, |report| outbox.send(report).expect("a test"));
         });
-        Self { dir, requests, reports, filter: Arc::default() }
+        Self { dir, requests, reports, filter: Arc::default(), wants_excerpt: false }
     }
 
     fn path(&self) -> PathBuf {
@@ -79,8 +85,16 @@ impl Fixture {
 
     fn open_item(&self, file: FileItem, dialect: Dialect, piece_bytes: u32) -> ReadReport {
         let filter = Arc::clone(&self.filter);
-        let mods_bytes_max = 1000;
-        let open = OpenFile { token: 1, file, dialect, piece_bytes, filter, mods_bytes_max };
+        let (mods_bytes_max, wants_excerpt) = (1000, self.wants_excerpt);
+        let open = OpenFile {
+            token: 1,
+            file,
+            dialect,
+            piece_bytes,
+            filter,
+            mods_bytes_max,
+            wants_excerpt,
+        };
         self.requests.send(ReadRequest::Open(open)).expect("a reader");
         self.reports.recv().expect("a reader")
     }

@@ -445,19 +445,23 @@ impl Source {
         }
     }
 
-    /// Whether a file may have a cell in common with one that left whole before it. IoTDB gives a
+    /// Whether a file may have a cell in common with one that left as a file before it. IoTDB gives a
     /// file that it loads a higher version than what it takes in from then on into a memtable that
-    /// was open then.
+    /// was open then, so the points of such a file must leave as a file, too.
     pub fn overlaps_file(&self, identity: FileIdentity) -> bool {
         let Some(tracked) = self.files.get(&identity) else { return false };
         let place = tracked.last.place();
         let Some(partition) = self.partition(&place.region, place.partition) else { return false };
         let extent = &tracked.facts.extent;
-        partition.live.keys().any(|rank| {
+        let is_file = |left: &Left| match left {
+            Left::Sent { form, .. } => matches!(form, Form::File | Form::Excerpt),
+            // What a compaction made it of may have.
+            Left::Covered => true,
+        };
+        partition.live.iter().filter(|(_, live)| live.has_left).any(|(rank, _)| {
             rank.identity != identity
                 && self.files.get(&rank.identity).is_some_and(|other| {
-                    matches!(other.left, Some(Left::Sent { form: Form::File, .. }))
-                        && other.facts.extent.overlaps(extent)
+                    other.left.as_ref().is_some_and(is_file) && other.facts.extent.overlaps(extent)
                 })
         })
     }

@@ -54,6 +54,7 @@ impl Source {
             Record::Gone(identity) => {
                 self.set_orphan(identity, false);
                 self.files.remove(&identity);
+                self.in_history.remove(&identity);
             }
             Record::ModsSettled { identity, mods } => self.set_settled(identity, Some(mods)),
             Record::DeletionDone { region, key } => {
@@ -69,6 +70,10 @@ impl Source {
                 partition.boundary = Some((version_max, n_sealed, n_open));
             }
             Record::BoundaryTaken => self.has_boundary = true,
+            Record::InHistory(identity) => match self.files.get_mut(&identity) {
+                Some(tracked) => tracked.is_history = true,
+                None => _ = self.in_history.insert(identity),
+            },
             Record::Marks(marks) => {
                 self.marks = marks;
                 self.last_reboots = marks.reboots.or(self.last_reboots);
@@ -101,13 +106,13 @@ impl Source {
         region.partitions.entry(place.partition).or_default();
         // Until it is found.
         region.limbo.push(*identity);
-        let has_boundary = self.has_boundary;
+        // What was seen before the boundary is what was there when it was drawn.
+        let is_history = self.in_history.remove(identity) || !self.has_boundary;
         self.files.entry(*identity).or_insert_with(|| {
             let mut tracked = Tracked::new(Location::past(place.clone(), known.name));
             // It may have left before the end of the last run, and nobody has watched.
             (tracked.is_attempted, tracked.has_missed) = (true, true);
-            // What was seen before the boundary is what was there when it was drawn.
-            tracked.is_history = !has_boundary;
+            tracked.is_history = is_history;
             Box::new(tracked)
         });
     }
@@ -148,19 +153,31 @@ impl Source {
             }
             let done = region.done.iter();
             records.extend(done.map(|it| Record::DeletionDone { region: key.clone(), key: it }));
-            records.extend(region.lost().flat_map(|lost| lost.gone.records()));
-            let gone = region.deletions.iter().flat_map(|it| &it.gone);
+        }
+        let mut in_history: Vec<FileIdentity> = self.in_history.iter().copied().collect();
+        in_history.sort_unstable();
+        records.extend(in_history.into_iter().map(Record::InHistory));
+        // Of what stands before the boundary, it says that it is history.
+        records.extend(self.file_records(true));
+        records.extend(self.has_boundary.then_some(Record::BoundaryTaken));
+        records.extend(self.file_records(false));
+        records
+    }
+
+    /// What the ledger must still hold of files that are history, or of the others.
+    fn file_records(&self, is_history: bool) -> Vec<Record> {
+        let mut records = Vec::new();
+        for region in self.regions.values() {
+            let lost = region.lost().map(|lost| &lost.gone);
+            let gone = lost.chain(region.deletions.iter().flat_map(|it| &it.gone));
+            let gone = gone.filter(|it| self.is_in_history(it.file.identity) == is_history);
             records.extend(gone.flat_map(Gone::records));
         }
-        let mut files: Vec<(&FileIdentity, &Box<Tracked>)> = self.files.iter().collect();
-        files.sort_unstable_by_key(|(identity, tracked)| (!tracked.is_history, **identity));
-        let n_history = files.partition_point(|(_, tracked)| tracked.is_history);
-        for (at, (identity, tracked)) in files.iter().enumerate() {
-            // Of what stands before it, this says that it is history.
-            if at == n_history && self.has_boundary {
-                records.push(Record::BoundaryTaken);
-            }
-            let known = tracked.known(**identity);
+        let files = self.files.iter().filter(|(_, tracked)| tracked.is_history == is_history);
+        let mut files: Vec<(&FileIdentity, &Box<Tracked>)> = files.collect();
+        files.sort_unstable_by_key(|(identity, _)| **identity);
+        for (identity, tracked) in files {
+            let known = tracked.known(*identity);
             let mods = tracked.extra().mods_settled;
             match tracked.left {
                 Some(Left::Sent { sequence, crc32, form }) => {
@@ -168,20 +185,27 @@ impl Source {
                     records.push(Record::Sent(sent));
                 }
                 // Not before it is known what it leaves with.
-                None if tracked.is_young && !tracked.is_beaten => (),
+                None if tracked.is_young && !tracked.is_beaten => {
+                    records.extend(is_history.then_some(Record::InHistory(*identity)));
+                }
                 left => {
                     records.push(Record::Seen(known, mods));
-                    records.extend(left.map(|_| Record::Covered(**identity)));
-                    records.extend(tracked.is_orphan.then_some(Record::Orphaned(**identity)));
+                    records.extend(left.map(|_| Record::Covered(*identity)));
+                    records.extend(tracked.is_orphan.then_some(Record::Orphaned(*identity)));
                 }
             }
             if tracked.state != State::Rests && (tracked.left.is_some() || tracked.is_beaten) {
-                records.push(Record::Requeued(vec![**identity]));
+                records.push(Record::Requeued(vec![*identity]));
             }
         }
-        if n_history == files.len() && self.has_boundary {
-            records.push(Record::BoundaryTaken);
-        }
         records
+    }
+
+    /// Whether a file that went was there, sealed, when the boundary was drawn.
+    fn is_in_history(&self, gone: FileIdentity) -> bool {
+        match self.files.get(&gone) {
+            Some(tracked) => tracked.is_history,
+            None => !self.has_boundary || self.in_history.contains(&gone),
+        }
     }
 }

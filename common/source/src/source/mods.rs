@@ -198,6 +198,7 @@ impl Source {
     /// A file is forgotten, unless a scan had missed it, and it is there again.
     pub(super) fn note_gone(&mut self, identity: FileIdentity) {
         if !self.files.contains_key(&identity) {
+            self.in_history.remove(&identity);
             self.record(Record::Gone(identity));
         }
     }

@@ -139,6 +139,7 @@ impl Source {
             facts: facts.unwrap_or_default(),
             extra: extra.boxed(),
             first_scan,
+            is_history: self.in_history.remove(&identity),
             is_attempted: true,
             has_missed,
             ..Tracked::new(Location::past(file.place, file.name))
@@ -185,6 +186,9 @@ impl Source {
         // It may have arrived all the same, without deletions that its pin did not have.
         self.repeat_last_deletions(identity);
         let Some(tracked) = self.files.remove(&identity) else { return };
+        if tracked.is_history {
+            self.in_history.insert(identity);
+        }
         let waits = self.key_of(&tracked, identity);
         let region = self.regions.entry(tracked.region().clone()).or_default();
         region.remove(identity, waits, tracked.first_scan);

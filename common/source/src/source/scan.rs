@@ -35,6 +35,7 @@ use crate::listing::Scan;
 use crate::listing::SealedFile;
 use crate::listing::Watched;
 use crate::partition::Partition;
+use crate::record::Record;
 use crate::region::OrderKey;
 use crate::region::Phase;
 
@@ -221,6 +222,12 @@ impl Source {
             }
             return;
         }
+        let is_history = !self.has_boundary
+            || self.in_history.remove(&identity)
+            || self.is_copy_of_history(&location, identity);
+        if is_history && self.has_boundary {
+            self.record(Record::InHistory(identity));
+        }
         let origin = self.origin_of(listing, file.name, &taking_in.scan);
         let mods_taken = match (origin, &file.mods) {
             (Origin::Rows, Some(mods)) => ModsTaken::List(Arc::clone(mods)),
@@ -245,7 +252,7 @@ impl Source {
             facts: Arc::clone(&file.facts),
             extra: extra.boxed(),
             first_scan: self.n_scans,
-            is_history: !self.has_boundary || self.is_copy_of_history(&location, identity),
+            is_history,
             is_young: file.is_young,
             origin,
             state: if is_namesake { State::Rests } else { State::Remembered },

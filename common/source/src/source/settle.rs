@@ -44,6 +44,7 @@ impl Source {
             self.enter(identity);
         }
         if is_boundary {
+            self.note_young_history();
             // Behind all that was seen so far: when the ledger is read, that is history.
             self.record(Record::BoundaryTaken);
         }
@@ -196,6 +197,14 @@ impl Source {
         }
         self.has_boundary = true;
         true
+    }
+
+    /// What is young is in the ledger later than the boundary, and must be history there all the same.
+    fn note_young_history(&mut self) {
+        let young = self.files.iter().filter(|(_, tracked)| tracked.is_young);
+        let mut young: Vec<FileIdentity> = young.map(|(identity, _)| *identity).collect();
+        young.sort_unstable();
+        young.into_iter().for_each(|identity| self.record(Record::InHistory(identity)));
     }
 
     /// A file was found: it begins to wait, unless it has left.

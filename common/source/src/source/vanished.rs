@@ -55,6 +55,9 @@ impl Source {
             return;
         }
         let tracked = self.files.remove(&identity).expect("it was just looked at");
+        if tracked.is_history {
+            self.in_history.insert(identity);
+        }
         let file = tracked.known(identity);
         let held = region.held.get(&identity);
         let had_target = held.is_some_and(|held| !held.targets.is_empty());

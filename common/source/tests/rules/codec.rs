@@ -22,7 +22,7 @@ use tidegate_tsfile::SimpleProgress;
 
 use crate::tree::deletion;
 
-const N_KINDS: u8 = 14;
+const N_KINDS: u8 = 15;
 
 fn u64(rng: &mut fastrand::Rng) -> u64 {
     [0, 1, 77, u64::MAX, rng.u64(..)][rng.usize(0..5)]
@@ -93,7 +93,7 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
             }
             site.departed.crc32 = rng.u32(..);
             if kind == 14 {
-                site.departed.form = [Form::Tablets, Form::Nothing][rng.usize(..2)];
+                site.departed.form = [Form::Tablets, Form::Nothing, Form::Excerpt][rng.usize(..3)];
             }
             site.turn();
             let sent = site.records.into_iter().find(|it| matches!(it, Record::Sent(_)));
@@ -122,7 +122,8 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
         10 => Record::Marks(marks(rng)),
         11 => Record::BoundaryTaken,
         12 => Record::Sequence { region: region(rng), last: u64(rng) },
-        _ => Record::Orphaned(identity(rng)),
+        13 => Record::Orphaned(identity(rng)),
+        _ => Record::InHistory(identity(rng)),
     }
 }
 
@@ -199,7 +200,7 @@ fn a_later_form_or_kind_is_refused_with_what_was_expected_and_found() {
     let (kind, mut body) = Record::BoundaryTaken.encode();
     assert_eq!(Record::decode(N_KINDS + 1, &body), Err(RecordError::Kind(N_KINDS + 1)));
     let error = RecordError::Kind(99).to_string();
-    assert_eq!(error, "ledger record: expected kind 1 to 14, but found 99");
+    assert_eq!(error, "ledger record: expected kind 1 to 15, but found 99");
     body[0] += 1;
     assert_eq!(Record::decode(kind, &body), Err(RecordError::Form(body[0])));
     assert_eq!(Gap::decode(&[1, 77]), Err(RecordError::Kind(77)));

@@ -68,32 +68,67 @@ fn a_file_that_left_in_part_leaves_again_behind_a_late_one_that_it_wins_over() {
 }
 
 #[test]
-fn tablets_behind_a_file_that_they_overlap_are_told_of_and_others_are_not() {
-    for restarts in [false, true] {
-        let mut site = site();
-        site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
-        assert_eq!(site.turn(), ["s1"]);
-        site.departed.form = Form::Tablets;
-        site.tree.add_with(&unsequence(1), name(2), &[("root.t.e", 10, 19)]);
-        assert_eq!(site.turns(2), ["u2"]);
-        if restarts {
-            site.restart();
-            site.scan();
+fn a_file_that_overlaps_one_that_left_as_a_file_is_known_also_after_a_restart() {
+    for (form, is_file) in
+        [(Form::File, true), (Form::Excerpt, true), (Form::Tablets, false), (Form::Nothing, false)]
+    {
+        for restarts in [false, true] {
+            let mut site = site();
+            site.departed.form = form;
+            site.tree.add_with(&sequence(1), name(1), &[("root.t.d", 1, 9)]);
+            site.turn();
+            site.departed.form = Form::Tablets;
+            site.tree.add_with(&unsequence(1), name(2), &[("root.t.e", 10, 19)]);
+            assert_eq!(site.turns(2), ["u2"]);
+            if restarts {
+                site.restart();
+                site.scan();
+            }
+            for (version, devices, expected) in [
+                (3, ("root.t.d", 5, 19), is_file),
+                (4, ("root.t.d", 10, 19), false),
+                (5, ("root.t.e", 10, 19), false),
+            ] {
+                let key = site.tree.add_with(&unsequence(1), name(version), &[devices]);
+                site.scan();
+                let identity = site.tree.file(&key).identity;
+                let what = format!("{version} behind {form:?}");
+                assert_eq!(site.source.overlaps_file(identity), expected, "{what}");
+                // Those that must leave as tablets all the same are told of.
+                site.departed.may_be_hidden = expected;
+                site.turns(2);
+                let n_gaps = usize::from(expected);
+                assert_eq!(std::mem::take(&mut site.gaps).len(), n_gaps, "{what}");
+            }
         }
-        for (version, devices, expected) in [
-            (3, ("root.t.d", 5, 19), true),
-            (4, ("root.t.d", 10, 19), false),
-            (5, ("root.t.e", 10, 19), false),
-        ] {
-            let key = site.tree.add_with(&unsequence(1), name(version), &[devices]);
-            site.scan();
-            let identity = site.tree.file(&key).identity;
-            assert_eq!(site.source.overlaps_file(identity), expected, "{version}");
-            site.departed.may_be_hidden = expected;
-            site.turns(2);
-            let reasons = if expected { vec![GapReason::RowsMayBeHidden] } else { Vec::new() };
-            assert_eq!(std::mem::take(&mut site.gaps).len(), reasons.len(), "{version}");
-        }
+    }
+}
+
+/// The target of a compaction did not count, though what it is made of had left as files.
+#[test]
+fn what_overlaps_a_target_overlaps_the_files_that_it_is_made_of() {
+    let mut site = site();
+    let sources = [1, 2]
+        .map(|version| site.tree.add_with(&sequence(1), name(version), &[("root.t.d1", 100, 900)]));
+    assert_eq!(site.turn(), ["s1", "s2"]);
+    compact(&mut site, &sources, 1);
+    assert_eq!(site.calm_down(), [""; 0]);
+    let key = site.tree.add_with(&unsequence(1), name(3), &[("root.t.d1", 500, 500)]);
+    site.scan();
+    assert!(site.source.overlaps_file(site.tree.file(&key).identity));
+}
+
+#[test]
+fn excerpts_are_counted_and_their_cursor_moves() {
+    let mut site = site();
+    site.tree.add(&sequence(1), 1);
+    site.departed.form = Form::Excerpt;
+    assert_eq!(site.turn(), ["s1"]);
+    for _ in 0..2 {
+        let status = site.status(1);
+        assert_eq!((status.sent_files, status.tablet_files, status.excerpt_files), (1, 0, 1));
+        site.restart();
+        assert_eq!(site.turns(2), [""; 0]);
     }
 }
 
@@ -136,6 +171,48 @@ fn what_was_there_when_the_pipe_was_created_is_history_for_good() {
     let item = item.take(5).flatten().next().expect("the target");
     let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
     assert_eq!((file.name, file.age), (compacted(1), Age::Either));
+}
+
+/// What IoTDB's LOAD had just put into place when the boundary was drawn was not in the ledger yet, and
+/// came after the boundary there: all of its times left, also those that a pipe wants of new data only.
+#[test]
+fn a_file_that_was_young_when_the_boundary_was_drawn_is_history_for_good() {
+    for restarts_young in [false, true] {
+        for rewrites in [false, true] {
+            let mut site = site();
+            let loaded = site.tree.add(&unsequence(1), 1);
+            site.tree.set_mods(&loaded, 7, &[deletion("root.t.d1.s", 100, 110)]);
+            site.tree.file(&loaded).is_young = true;
+            site.scan();
+            if !restarts_young {
+                site.tree.file(&loaded).is_young = false;
+                site.scan();
+            }
+            for _ in 0..2 {
+                if rewrites {
+                    site.records = site.source.live_records();
+                }
+                site.restart();
+            }
+            if restarts_young {
+                // Also when the tree is not there at once.
+                let trees = std::mem::take(&mut site.tree.files);
+                site.turns(2);
+                site.records = site.source.live_records();
+                site.restart();
+                site.tree.files = trees;
+                site.scan();
+                site.tree.file(&loaded).is_young = false;
+            }
+            site.tree.add(&unsequence(1), 2);
+            site.scan();
+            let what = format!("restarts young: {restarts_young}, rewrites: {rewrites}");
+            assert_eq!(next_age(&mut site), Age::History, "{what}");
+            assert_eq!(next_age(&mut site), Age::Realtime, "{what}");
+            assert_eq!(site.drain(), [""; 0], "its deletions leave beside it alone: {what}");
+            assert_eq!(site.reasons(), [], "{what}");
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tidegate_source::Age;
 use tidegate_source::DropPolicy;
 use tidegate_source::FileIdentity;
 use tidegate_source::GapReason;
@@ -100,6 +101,40 @@ fn a_dropped_file_leaves_from_its_pin_and_is_forgotten_then() {
     assert!(pins.is_empty(), "what has left needs no pin");
     site.restart();
     assert_eq!(site.turn(), [""; 0]);
+}
+
+/// A pipe may want other times of history than of what came since. A pinned file of history left with all
+/// of its times, and one that came since was history once the ledger had been written anew.
+#[test]
+fn a_file_that_leaves_from_its_pin_is_history_if_it_was_when_it_lay_there() {
+    for rewrites_at in [None, Some(1), Some(4)] {
+        let (mut site, mut pins) = (Site::new(SourceConfig::default()), HashSet::new());
+        let old = site.tree.add(&sequence(1), 1);
+        site.scan();
+        let new = site.tree.add(&sequence(1), 2);
+        site.tree.add(&sequence(1), 3);
+        settle(&mut site, &mut pins);
+        site.tree.remove(&old);
+        site.tree.remove(&new);
+        for n_scans in 0..6 {
+            site.scan();
+            if rewrites_at == Some(n_scans) {
+                site.records = site.source.live_records();
+                site.restart();
+                site.source.handle_pins(Arc::new(pins.clone()));
+            }
+        }
+        let mut left = Vec::new();
+        while let Some(item) = site.poll() {
+            let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
+            left.push((label(&item), file.age));
+            site.end(&item, Verdict::Accepted);
+        }
+        left.sort_by(|a, b| a.0.cmp(&b.0));
+        left.dedup();
+        let ages = [("s1", Age::History), ("s2", Age::Realtime), ("s3", Age::Realtime)];
+        assert_eq!(left, ages.map(|(it, age)| (it.to_owned(), age)), "{rewrites_at:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tidegate_model::DataType;
 use tidegate_model::Tablet;
 use tidegate_model::Value;
 
-use super::share::Share;
+use super::WantedSeries;
 use super::share::Wanted;
 use crate::Batch;
 use crate::Cuts;
@@ -22,7 +22,6 @@ use crate::ReadAt;
 use crate::ReadError;
 use crate::Rows;
 use crate::Selection;
-use crate::SeriesKind;
 use crate::SeriesMetadata;
 use crate::TsFile;
 
@@ -122,51 +121,36 @@ impl<'f, R: ReadAt> Tablets<'f, R> {
 
     /// Sorts the wanted series of a device into groups.
     fn begin(&mut self, device: &Device) -> Result<(), TabletError> {
-        let wanted = &self.order.wanted;
-        let is_table = self.order.database.is_some();
-        let of_device = wanted.covers(device.id(), is_table);
-        if of_device == Share::Nothing {
-            return Ok(());
-        }
-        let (start, end) = wanted.times.clone().into_inner();
-        let names_bytes_max = self.order.bytes_max / 4;
-        let (mut time, mut names_bytes) = (None, 0usize);
+        let TabletOrder { wanted, database, bytes_max, knows, .. } = &self.order;
+        let is_table = database.is_some();
+        let found = WantedSeries::of(self.file, device, wanted, is_table, *knows)?;
+        let Some(found) = found else { return Ok(()) };
+        self.n_unknown = self.n_unknown.saturating_add(found.n_unknown);
+        let has_rows = found.has_rows(wanted);
+        let WantedSeries { time, series, .. } = found;
+        let names_bytes_max = bytes_max / 4;
+        let mut names_bytes = 0usize;
         let mut series_of_group = Vec::new();
-        let group = |series: &mut Vec<_>, time: &Option<SeriesMetadata>, is_first| Group {
+        let group = |series: &mut Vec<_>, is_first| Group {
             device: device.id().clone(),
             time: time.clone(),
             series: core::mem::take(series),
             keeps_empty_rows: is_table && is_first,
         };
         let mut is_first = true;
-        for series in self.file.series(device)? {
-            let series = series?;
-            if series.kind == SeriesKind::Time {
-                time = Some(series);
-                continue;
-            }
-            let overlaps = series.statistics.count > 0 && series.statistics.overlaps(start, end);
-            if !overlaps || !wanted.takes(device.id(), of_device, &series) {
-                continue;
-            }
-            if !series.data_type.is_some_and(self.order.knows) {
-                self.n_unknown = self.n_unknown.saturating_add(1);
-                continue;
-            }
+        for series in series {
             let name_bytes = series.measurement.len().saturating_add(COLUMN_BYTES);
             let is_full = series_of_group.len() == COLUMNS_MAX
                 || names_bytes.saturating_add(name_bytes) > names_bytes_max;
             if is_full && !series_of_group.is_empty() {
-                self.groups.push_back(group(&mut series_of_group, &time, is_first));
+                self.groups.push_back(group(&mut series_of_group, is_first));
                 (names_bytes, is_first) = (0, false);
             }
             names_bytes = names_bytes.saturating_add(name_bytes);
             series_of_group.push(series);
         }
-        // A row of a table may have nothing but its tags.
-        let has_rows = time.as_ref().is_some_and(|time| time.statistics.overlaps(start, end));
         if !series_of_group.is_empty() || is_first && is_table && has_rows {
-            self.groups.push_back(group(&mut series_of_group, &time, is_first));
+            self.groups.push_back(group(&mut series_of_group, is_first));
         }
         Ok(())
     }

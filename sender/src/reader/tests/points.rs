@@ -208,6 +208,112 @@ fn a_file_with_mods_goes_to_1_2_as_the_points_that_survive() {
     assert!(matches!(leaves(&fixture, Age::Realtime, Dialect::V1_3, 1 << 20), Found::Whole));
 }
 
+/// The excerpt that a reader makes of the fixture's file, if it makes one.
+fn excerpt_of(
+    fixture: &Fixture,
+    dialect: Dialect,
+    piece_bytes: u32,
+) -> Result<Vec<u8>, ReadReport> {
+    match fixture.open(dialect, piece_bytes) {
+        ReadReport::Excerpt { length_bytes, has_unknown_types: false, .. } => {
+            Ok(fixture.read(length_bytes as usize).expect("all of it"))
+        }
+        other => Err(other),
+    }
+}
+
+/// All points of a file of the tree model.
+fn points_in(bytes: Vec<u8>) -> Points {
+    let file = TsFile::open(bytes).expect("a file");
+    assert!(file.verify().is_sound());
+    let order = tidegate_tsfile::TabletOrder {
+        wanted: Wanted::default(),
+        deleted: Vec::new(),
+        database: None,
+        bytes_max: 1 << 20,
+        rows_max: 1000,
+        knows: |_| true,
+    };
+    let mut tablets = tidegate_tsfile::Tablets::new(&file, order);
+    let mut points = Points::new();
+    while let Some(tablet) = tablets.next_tablet().expect("a tablet") {
+        for column in tablet.columns {
+            let series = format!("{}.{}", tablet.device, column.name);
+            let cells = tablet.times.iter().zip(column.values);
+            let there = cells.filter_map(|(time, value)| Some((*time, shown(&value?))));
+            points.extend(there.map(|(time, value)| ((series.clone(), time), value)));
+        }
+    }
+    points
+}
+
+#[test]
+fn an_excerpt_has_the_points_of_the_tablets_and_the_same_bytes_each_time() {
+    let mods = "DELETION,root.t.d1.s_int32,9223372036854775807,100,199\n";
+    for (lines, has_mods) in [("pattern = \"root.t.d1\"", false), ("", true)] {
+        let mut fixture = fixture(lines);
+        if has_mods {
+            fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), mods).expect("mods");
+        }
+        let expected = points_of(&tablets(&fixture, Age::Realtime, Dialect::V1_2, 1 << 20));
+        fixture.wants_excerpt = true;
+        let excerpt = excerpt_of(&fixture, Dialect::V1_2, 1 << 20).expect("an excerpt");
+        for (dialect, piece_bytes) in [(Dialect::V1_2, 777), (Dialect::V2_0, 1 << 20)] {
+            let again = excerpt_of(&fixture, dialect, piece_bytes);
+            // The deletions travel to 2.0.
+            assert!(again.is_ok_and(|it| it == excerpt) || has_mods && dialect == Dialect::V2_0);
+        }
+        compare(&points_in(excerpt), &expected);
+    }
+}
+
+#[test]
+fn a_file_of_which_all_or_nothing_leaves_needs_no_excerpt() {
+    for (lines, is_whole) in [("pattern = \"root.t\"", true), ("pattern = \"root.t.d1.s\"", false)]
+    {
+        let mut fixture = fixture(lines);
+        fixture.wants_excerpt = true;
+        match excerpt_of(&fixture, Dialect::V1_3, 1 << 20) {
+            Err(ReadReport::Opened { .. }) => assert!(is_whole),
+            Err(ReadReport::Nothing { .. }) => assert!(!is_whole),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut fixture = fixture("pattern = \"root.t.d1\"");
+    fs::write(
+        fixture.dir.path().join("7-1-0-0.tsfile.mods"),
+        "DELETION,root.t.d1.*,9223372036854775807,-9223372036854775808,9223372036854775807\n",
+    )
+    .expect("mods");
+    fixture.wants_excerpt = true;
+    let report = excerpt_of(&fixture, Dialect::V1_3, 1 << 20);
+    assert!(matches!(report, Err(ReadReport::Nothing { .. })), "{report:?}");
+}
+
+#[test]
+fn points_too_many_for_an_excerpt_leave_as_tablets_and_a_full_disk_is_waited_for() {
+    for (bytes_max, floor_percent) in [(1000, 0), (1 << 20, 101)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let excerpts = Excerpts::open(&dir.path().join("excerpts"), bytes_max, floor_percent);
+        let mut fixture = Fixture::bounded(dir, Arc::default(), excerpts.expect("a directory"));
+        fixture.filter = filter("pattern = \"root.t.d1\"");
+        fs::write(fixture.path(), captured_file()).expect("a file");
+        fixture.wants_excerpt = true;
+        match excerpt_of(&fixture, Dialect::V1_3, 1 << 20) {
+            Err(ReadReport::Tablets { not_excerpt: Some(reason), .. }) => {
+                assert!(reason.contains("sender_excerpt_max_bytes"), "{reason}");
+                assert_eq!(bytes_max, 1000);
+            }
+            Err(report) => {
+                let reason = unfit(report);
+                assert!(reason.contains("sender_pin_floor_percent"), "{reason}");
+                assert_eq!(floor_percent, 101);
+            }
+            Ok(_) => panic!("there is room"),
+        }
+    }
+}
+
 #[test]
 fn a_file_wholly_inside_leaves_whole_and_one_wholly_outside_not_at_all() {
     for (lines, is_inside) in [

@@ -89,6 +89,26 @@ fn an_item_of_several_requests_of_which_one_is_refused_is_refused_whole() {
     };
 }
 
+/// A request that no frame can hold was never answered: it timed out, and all began anew.
+#[test]
+fn an_item_of_which_a_request_cannot_be_made_is_withdrawn_and_the_next_one_leaves() {
+    let (mut lane, mut peers) = ready();
+    lane.begin_requests(at(8_000), 7);
+    let supply = Command::Send(Frame::Supplied { token: 7 });
+    assert_eq!(lane.poll_command(at(8_000), &mut peers), Some(supply));
+    lane.withdraw(at(8_000), 7);
+    assert_eq!(lane.poll_command(at(8_000), &mut peers), Some(Command::Abandon));
+    // Without an outcome: whoever withdraws it knows.
+    assert_eq!(lane.poll_command(at(8_000), &mut peers), Some(Command::Connect { peer: 0 }));
+    lane.handle_connected(at(9_000));
+    while lane.poll_command(at(9_000), &mut peers).is_some() {}
+    lane.handle_sent(at(9_000));
+    lane.handle_heard(at(9_000), Heard::Bytes(&[0]));
+    lane.begin_requests(at(9_000), 8);
+    let supply = Command::Send(Frame::Supplied { token: 8 });
+    assert_eq!(lane.poll_command(at(9_000), &mut peers), Some(supply));
+}
+
 #[test]
 fn what_holds_us_up_on_our_own_side_is_not_taken_from_the_time_of_the_peer() {
     let (mut lane, mut peers) = lane();

@@ -1,0 +1,290 @@
+//! The wanted points of a file as a file of their own.
+
+use core::fmt;
+use std::io;
+use std::io::Write;
+
+use tidegate_model::Category;
+use tidegate_model::DataType;
+
+use super::WantedSeries;
+use super::share::Wanted;
+use crate::Batch;
+use crate::BatchColumn;
+use crate::Cuts;
+use crate::DeviceId;
+use crate::ModEntry;
+use crate::ReadAt;
+use crate::ReadError;
+use crate::Rows;
+use crate::Selection;
+use crate::SeriesMetadata;
+use crate::SeriesSpec;
+use crate::Statistics;
+use crate::TableSchema;
+use crate::TsFile;
+use crate::TsFileVersion;
+use crate::TsFileWriter;
+use crate::WriteError;
+use crate::WriteOptions;
+use crate::Written;
+
+/// What is asked of [`write_excerpt`].
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs)] // built by the caller
+pub struct ExcerptOrder {
+    /// Which points.
+    pub wanted: Wanted,
+    /// What was deleted of the file: the entries of its mods file.
+    pub deleted: Vec<ModEntry>,
+    /// Whether the devices are of tables.
+    pub is_table_model: bool,
+    /// Layout of the file that is written.
+    pub version: TsFileVersion,
+    /// Types that the peer knows; series of others are left out, and counted.
+    pub knows: fn(DataType) -> bool,
+}
+
+/// What came of [`write_excerpt`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Excerpt<W> {
+    /// The file; `None` if no point is wanted. What `out` was given then is of no use.
+    pub written: Option<Written<W>>,
+    /// Series with wanted points that were left out since the peer does not know their type.
+    pub n_unknown: u32,
+}
+
+/// Columns of an aligned device that are read at once; each may have a page in memory. A device comes
+/// once in a file, so more cannot be done one after the other.
+const COLUMNS_MAX: usize = 1024;
+
+/// Writes the points of a file that are wanted, as a file.
+///
+/// The same file and order give the same bytes. Memory taken: the pages being read, one for each
+/// column of a device, what the writer takes, and the index of the new file.
+pub fn write_excerpt<R: ReadAt, W: Write>(
+    file: &TsFile<R>,
+    order: &ExcerptOrder,
+    out: W,
+) -> Result<Excerpt<W>, ExcerptError> {
+    let mut writer = TsFileWriter::new(out, WriteOptions::of_version(order.version))?;
+    if order.is_table_model {
+        for table in file.tables() {
+            writer.declare_table(known_columns(table, order.knows))?;
+        }
+    }
+    let mut copy = Copy { file, order, writer, has_rows: false };
+    let mut n_unknown = 0u32;
+    for device in file.devices() {
+        let device = device?;
+        let ExcerptOrder { wanted, is_table_model, knows, .. } = order;
+        let found = WantedSeries::of(file, &device, wanted, *is_table_model, *knows)?;
+        let Some(found) = found else { continue };
+        n_unknown = n_unknown.saturating_add(found.n_unknown);
+        if !found.series.is_empty() || *is_table_model && found.has_rows(wanted) {
+            copy.device(device.id(), found)?;
+        }
+    }
+    let written = if copy.has_rows { Some(copy.writer.finish()?) } else { None };
+    Ok(Excerpt { written, n_unknown })
+}
+
+/// Rows on their way from one file to the other.
+struct Copy<'f, R, W> {
+    file: &'f TsFile<R>,
+    order: &'f ExcerptOrder,
+    writer: TsFileWriter<W>,
+    has_rows: bool,
+}
+
+impl<R: ReadAt, W: Write> Copy<'_, R, W> {
+    fn device(&mut self, device: &DeviceId, found: WantedSeries) -> Result<(), ExcerptError> {
+        let file = self.file;
+        let spec = |one: &SeriesMetadata| {
+            one.data_type.map(|data_type| SeriesSpec::new(&one.measurement, data_type))
+        };
+        let WantedSeries { time, series, .. } = found;
+        let Some(time) = time else {
+            for one in &series {
+                let Some(spec) = spec(one) else { continue };
+                let rows = file.rows(one, self.selection(device, core::slice::from_ref(one)))?;
+                self.rows(rows, |writer| writer.begin_series(device, &spec))?;
+            }
+            return Ok(());
+        };
+        if series.len() > COLUMNS_MAX {
+            let (device, found) = (device.path.clone(), series.len());
+            return Err(ExcerptError::TooWide { device, found, max: COLUMNS_MAX });
+        }
+        let mut series = series;
+        let mut at = 0usize;
+        while let Some(one) = series.get(at) {
+            match self.has_points(device, &time, one)? {
+                true => at = at.saturating_add(1),
+                false => drop(series.remove(at)),
+            }
+        }
+        if series.is_empty() && !self.order.is_table_model {
+            return Ok(());
+        }
+        let specs: Vec<SeriesSpec> = series.iter().filter_map(spec).collect();
+        let rows = file.aligned_rows(&time, &series, self.selection(device, &series))?;
+        self.rows(rows, |writer| writer.begin_aligned(device, &specs))
+    }
+
+    /// Whether a column of an aligned device has a value in the rows that are wanted: without one it
+    /// would only make a series at the far side.
+    fn has_points(
+        &self,
+        device: &DeviceId,
+        time: &SeriesMetadata,
+        one: &SeriesMetadata,
+    ) -> Result<bool, ReadError> {
+        let times = &self.order.wanted.times;
+        let Statistics { start_time, end_time, .. } = one.statistics;
+        if self.order.deleted.is_empty() && times.contains(&start_time) && times.contains(&end_time)
+        {
+            return Ok(true);
+        }
+        let one = core::slice::from_ref(one);
+        let mut rows = self.file.aligned_rows(time, one, self.selection(device, one))?;
+        let mut batch = Batch::default();
+        while rows.next_into(&mut batch)? {
+            if batch.n_points() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn selection(&self, device: &DeviceId, series: &[SeriesMetadata]) -> Selection {
+        let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
+        let cuts = Cuts::of(&self.order.deleted, device, &names);
+        Selection { times: self.order.wanted.times.clone(), cuts }
+    }
+
+    /// Copies the rows, if there are any, behind what `begin` writes.
+    fn rows(
+        &mut self,
+        mut rows: Rows<'_, R>,
+        begin: impl FnOnce(&mut TsFileWriter<W>) -> Result<(), WriteError>,
+    ) -> Result<(), ExcerptError> {
+        let mut begin = Some(begin);
+        let mut batch = Batch::default();
+        while rows.next_into(&mut batch)? {
+            if !self.order.is_table_model {
+                drop_empty_rows(&mut batch);
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            if let Some(begin) = begin.take() {
+                begin(&mut self.writer)?;
+                self.has_rows = true;
+            }
+            self.writer.write(&batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets rows in which every column is null: in the tree model there are none.
+fn drop_empty_rows(batch: &mut Batch) {
+    if batch.columns.iter().any(|column| column.presence.is_all()) {
+        return;
+    }
+    let is_kept = |row| batch.columns.iter().any(|column| column.presence.get(row));
+    let kept: Vec<bool> = (0..batch.len()).map(is_kept).collect();
+    if kept.iter().all(|it| *it) {
+        return;
+    }
+    let mut left = Batch::new(batch.columns.iter().map(|column| column.data_type));
+    let rows = batch.times.iter().zip(&kept);
+    left.times.extend(rows.filter(|(_, is_kept)| **is_kept).map(|(time, _)| *time));
+    for (column, left) in batch.columns.iter().zip(&mut left.columns) {
+        keep(column, &kept, left);
+    }
+    *batch = left;
+}
+
+fn keep(column: &BatchColumn, kept: &[bool], left: &mut BatchColumn) {
+    let mut at = 0usize;
+    for run in kept.chunk_by(|a, b| a == b) {
+        let behind = at.saturating_add(run.len());
+        if run.first() == Some(&true) {
+            left.append(column, at..behind, column.presence.rank(at));
+        }
+        at = behind;
+    }
+}
+
+/// A table without the fields that the peer does not know.
+fn known_columns(table: &TableSchema, knows: fn(DataType) -> bool) -> TableSchema {
+    let columns = table.columns.iter();
+    let known = columns.filter(|it| it.category != Category::Field || knows(it.data_type));
+    TableSchema { name: table.name.clone(), columns: known.cloned().collect() }
+}
+
+/// Why points cannot be made into a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExcerptError {
+    /// The file could not be read.
+    Read(ReadError),
+    /// An aligned device has too many wanted columns.
+    TooWide {
+        /// The device.
+        device: Box<str>,
+        /// How many it has.
+        found: usize,
+        /// Most that are allowed.
+        max: usize,
+    },
+    /// The new file could not be written.
+    Write(WriteError),
+}
+
+impl ExcerptError {
+    /// Why the bytes could not be written, if that is what went wrong.
+    pub fn written_to(&self) -> Option<&io::Error> {
+        match self {
+            Self::Write(WriteError::Io { source, .. }) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<ReadError> for ExcerptError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<WriteError> for ExcerptError {
+    fn from(error: WriteError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl fmt::Display for ExcerptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::TooWide { device, found, max } => {
+                write!(f, "{device}: expected at most {max} columns, but found {found}")
+            }
+            Self::Write(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ExcerptError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Read(error) => Some(error),
+            Self::TooWide { .. } => None,
+            Self::Write(error) => Some(error),
+        }
+    }
+}
