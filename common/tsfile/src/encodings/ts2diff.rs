@@ -5,13 +5,15 @@
 //! take any number. All arithmetic wraps.
 
 use super::EncodingError;
-use super::bits;
 use super::bits::BitWriter;
+use super::bits::WORD_BITS;
+use super::bits::wide_at_bit;
+use super::bits::word_at_bit;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
 
-pub(super) fn decode<T: Number, V>(
+pub(super) fn decode<T: Number, V: Copy + Default>(
     input: &mut Input<'_>,
     out: &mut Output<'_, V>,
     mut map: impl FnMut(T) -> V,
@@ -20,31 +22,74 @@ pub(super) fn decode<T: Number, V>(
         let n = input.count("a number of differences that is not negative")?;
         let width = width::<T>(input)?;
         let min = input.number::<T>("the smallest difference of a block")?;
-        let mut value = input.number::<T>("the first value of a block")?;
+        let value = input.number::<T>("the first value of a block")?;
         out.claim(n.saturating_add(1), input)?;
         let n_bytes = n.saturating_mul(width as usize).div_ceil(8);
-        let packed = input.take(n_bytes, "as many packed bytes as a block claims")?;
+        let packed = Packed { bytes: input.rest(), width, min };
+        input.take(n_bytes, "as many packed bytes as a block claims")?;
         out.push(map(T::from_bits(value)));
-        if width == 0 {
-            // Evenly spaced: no number depends on the one before it.
-            let step = |i| value.wrapping_add(min.wrapping_mul(i));
-            out.extend((1..=n as u64).map(|i| map(T::from_bits(step(i)))));
-            continue;
+        let slots = out.slots(n);
+        match width {
+            0 => even(value, min, slots, |sum| map(T::from_bits(sum))),
+            1..=7 => packed.sum_up::<8, _>(value, slots, |sum| map(T::from_bits(sum))),
+            8..=14 => packed.sum_up::<4, _>(value, slots, |sum| map(T::from_bits(sum))),
+            15..=28 => packed.sum_up::<2, _>(value, slots, |sum| map(T::from_bits(sum))),
+            _ => packed.sum_up::<1, _>(value, slots, |sum| map(T::from_bits(sum))),
         }
-        bits::strides(packed, n, width, |differences| {
-            // In place and not in the vector: the sum stays in a register.
-            let mut sums = [0; bits::STRIDE];
-            let mut sum = value;
-            for (slot, difference) in sums.iter_mut().zip(differences) {
-                sum = sum.wrapping_add(min.wrapping_add(*difference));
-                *slot = sum;
-            }
-            value = sum;
-            let sums = sums.iter().take(differences.len());
-            out.extend(sums.map(|sum| map(T::from_bits(*sum))));
-        });
     }
     Ok(())
+}
+
+/// Differences that are read.
+struct Packed<'a> {
+    /// What begins with the differences of the block, and goes on behind them.
+    bytes: &'a [u8],
+    /// Bits of each; not 0.
+    width: u32,
+    /// What was subtracted from each.
+    min: u64,
+}
+
+impl Packed<'_> {
+    /// What `map` makes of the numbers behind `sum`. A word is read for each `GROUP` of them.
+    // Bits are counted inside of a block, whose length in bytes fits in memory.
+    #[allow(clippy::arithmetic_side_effects)]
+    #[inline(always)]
+    fn sum_up<const GROUP: usize, V>(
+        self,
+        mut sum: u64,
+        slots: &mut [V],
+        mut map: impl FnMut(u64) -> V,
+    ) {
+        let Self { bytes, width, min } = self;
+        let mut at = 0;
+        for group in slots.chunks_mut(GROUP) {
+            let mut word = match width {
+                0..=WORD_BITS => word_at_bit(bytes, at),
+                _ => wide_at_bit(bytes, at, width) << (64 - width),
+            };
+            at += group.len() * width as usize;
+            for slot in group {
+                sum = sum.wrapping_add(min.wrapping_add(word >> (64 - width)));
+                *slot = map(sum);
+                word = word.wrapping_shl(width);
+            }
+        }
+    }
+}
+
+/// What `map` makes of the numbers behind `sum` in steps of `step`.
+#[inline(always)]
+fn even<V>(sum: u64, step: u64, slots: &mut [V], mut map: impl FnMut(u64) -> V) {
+    const LANES: usize = 8;
+    let mut lanes: [u64; LANES] =
+        core::array::from_fn(|i| sum.wrapping_add(step.wrapping_mul(i as u64).wrapping_add(step)));
+    for group in slots.chunks_mut(LANES) {
+        for (slot, lane) in group.iter_mut().zip(&mut lanes) {
+            *slot = map(*lane);
+            *lane = lane.wrapping_add(step.wrapping_mul(LANES as u64));
+        }
+    }
 }
 
 fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
