@@ -136,15 +136,18 @@ impl Presence {
     pub(crate) fn set_bits(&mut self, bits: &[u8], n_rows: usize) {
         self.n_rows = n_rows;
         self.bits.clear();
-        self.bits.extend_from_slice(bits);
         // What follows the last row means nothing, and must not be counted.
-        let rest = n_rows % 8;
-        if let Some(last) = self.bits.last_mut().filter(|_| rest > 0) {
-            *last &= !(0xff_u8 >> rest);
+        let rest = match n_rows % 8 {
+            0 => 0,
+            n_used => 0xff_u8 >> n_used,
+        };
+        let Some((last, whole)) = bits.split_last() else { return };
+        // Most columns have no null at all.
+        if last | rest == 0xff && whole.iter().all(|byte| *byte == 0xff) {
+            return;
         }
-        if self.count() == n_rows {
-            self.bits.clear();
-        }
+        self.bits.extend_from_slice(whole);
+        self.bits.push(last & !rest);
     }
 
     /// How many rows there are.
