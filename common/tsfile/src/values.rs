@@ -80,6 +80,26 @@ impl Values {
         }
     }
 
+    /// Forgets all values but these.
+    pub(crate) fn keep(&mut self, range: Range<usize>) {
+        fn keep<T>(values: &mut Vec<T>, range: Range<usize>) {
+            values.truncate(range.end);
+            values.drain(..range.start.min(values.len()));
+        }
+        match self {
+            Self::Boolean(values) => keep(values, range),
+            Self::Int32(values) => keep(values, range),
+            Self::Int64(values) => keep(values, range),
+            Self::Float(values) => keep(values, range),
+            Self::Double(values) => keep(values, range),
+            Self::Bytes(values) => {
+                let mut kept = ByteValues::default();
+                kept.extend_from(values, range);
+                *values = kept;
+            }
+        }
+    }
+
     /// The value at `index`.
     pub fn get(&self, index: usize) -> Option<Value> {
         Some(match self {

@@ -28,6 +28,7 @@ use crate::read::file::Index;
 use crate::read::index::device_order;
 use crate::read::index::java_order;
 use crate::read::page::PageContext;
+use crate::read::rows::ALL_TIMES;
 use crate::read::source::Window;
 
 /// What was found in a file.
@@ -299,11 +300,11 @@ impl<R: ReadAt> Verifier<'_, R> {
                 Statistics::of(None, &self.times, None)
             }
             SeriesKind::Plain => {
-                context.decode_plain(body, i64::MAX, &mut self.times, &mut column.values)?;
+                context.decode_plain(body, &ALL_TIMES, &mut self.times, column)?;
                 Statistics::of(data_type, &self.times, Some(&column.values))
             }
             SeriesKind::Value => {
-                context.decode_column(body, self.times.len(), self.times.len(), column)?;
+                context.decode_column(body, self.times.len(), 0..self.times.len(), column)?;
                 let there = self.times.iter().zip(column.presence.iter());
                 let times: Vec<i64> =
                     there.filter(|(_, is_there)| *is_there).map(|(time, _)| *time).collect();

@@ -17,8 +17,8 @@ pub(super) struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    /// Most bits that one [`peek`](Self::peek) shows behind [`refill`](Self::refill).
-    pub(super) const PEEK_BITS_MAX: u32 = 56;
+    /// Most bits that are sure to be known behind [`refill`](Self::refill).
+    const FILL_BITS: u32 = 56;
 
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, window: 0, n_bits: 0, n_bytes: bytes.len() }
@@ -39,33 +39,13 @@ impl<'a> BitReader<'a> {
 
     #[cold]
     fn refill_at_end(&mut self) {
-        while self.n_bits < Self::PEEK_BITS_MAX
+        while self.n_bits < Self::FILL_BITS
             && let Some((byte, rest)) = self.rest.split_first()
         {
             self.window |= u64::from(*byte) << (56 - self.n_bits);
             self.n_bits += 8;
             self.rest = rest;
         }
-    }
-
-    /// How many bits can be skipped without filling up.
-    #[inline(always)]
-    pub(super) fn known(&self) -> u32 {
-        self.n_bits
-    }
-
-    /// The next bits from the top; those behind the known ones mean nothing.
-    #[inline(always)]
-    pub(super) fn peek(&self) -> u64 {
-        self.window
-    }
-
-    /// Goes on by `n` bits, of which at most [`known`](Self::known) are skipped.
-    #[inline(always)]
-    pub(super) fn skip(&mut self, n: u32) {
-        let n = n.min(self.n_bits);
-        self.window <<= n;
-        self.n_bits -= n;
     }
 
     /// The next `n` bits, at most 64; nothing if there are fewer.
@@ -116,6 +96,37 @@ impl<'a> BitReader<'a> {
         self.n_bits -= n;
         bits
     }
+}
+
+/// How many bits of a word that begins at any bit are sure to be there.
+pub(super) const WORD_BITS: u32 = 57;
+
+/// The bits from bit `at` on from the top, [`WORD_BITS`] of them; zeros behind the end of `bytes`.
+#[inline(always)]
+pub(super) fn word_at_bit(bytes: &[u8], at: usize) -> u64 {
+    let word = match bytes.get(at >> 3..).and_then(|rest| rest.first_chunk()) {
+        Some(word) => u64::from_be_bytes(*word),
+        None => word_at_end(bytes, at >> 3),
+    };
+    word << (at & 7)
+}
+
+#[cold]
+fn word_at_end(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    let rest = bytes.get(at..).unwrap_or_default();
+    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(word)
+}
+
+/// The `width` bits from bit `at` on, from 32 to 64; zeros behind the end of `bytes`.
+#[inline(always)]
+pub(super) fn wide_at_bit(bytes: &[u8], at: usize, width: u32) -> u64 {
+    let high = word_at_bit(bytes, at) >> 32;
+    let low_bits = width - 32;
+    // Twice, since a shift by 64 is none.
+    let low = word_at_bit(bytes, at + 32) >> 1 >> (63 - low_bits);
+    high << low_bits | low
 }
 
 /// Appends bits to bytes.

@@ -6,14 +6,17 @@
 //! sentinel and at least one bit of padding. A real value may equal the sentinel, so only times, whose
 //! number is not known, end at it.
 
-// Widths and shifts are below 65 by the checks of `Gorilla::window`.
+// Widths and shifts are below 65 by the checks of `Gorilla::window`. A bit is
+// looked at before the next one is counted, and what is looked at is in memory.
 #![allow(clippy::arithmetic_side_effects)]
 
 use core::marker::PhantomData;
 
 use super::EncodingError;
-use super::bits::BitReader;
 use super::bits::BitWriter;
+use super::bits::WORD_BITS;
+use super::bits::wide_at_bit;
+use super::bits::word_at_bit;
 use super::input::Input;
 use super::input::Output;
 use super::number::Number;
@@ -43,13 +46,20 @@ pub(super) fn decode_part<T: Number>(
     stream.fill(out, input)?;
     stream.step(input)?;
     // There is at least one bit of padding.
-    let n_bytes = stream.bits.byte_offset().saturating_add(1);
+    let n_bytes = (stream.at / 8).saturating_add(1);
     input.take(n_bytes, "padding behind the last value")?;
     Ok(())
 }
 
+#[derive(Clone, Copy)]
 struct Gorilla<'a, T> {
-    bits: BitReader<'a>,
+    bytes: &'a [u8],
+    /// How many bits there are in `bytes`.
+    n_bits: usize,
+    /// The next bit. Where a value begins depends on nothing but the lengths of those before it, so
+    /// that a processor may work on several at once; bits that are shifted out of a word have to
+    /// wait for one another.
+    at: usize,
     value: u64,
     /// Width of the window; 0 before the first.
     width: u32,
@@ -63,18 +73,29 @@ impl<'a, T: Number> Gorilla<'a, T> {
     const FIELD: u32 = T::BITS.ilog2();
 
     fn begin(input: &Input<'a>) -> Result<Self, EncodingError> {
-        let mut bits = BitReader::new(input.rest());
-        let value = bits.take(T::BITS).ok_or_else(|| input.malformed("a first value"))?;
-        Ok(Self { bits, value, width: 0, trailing: 0, number: PhantomData })
+        let bytes = input.rest();
+        let first = bytes.get(..T::BYTES).ok_or_else(|| input.malformed("a first value"))?;
+        Ok(Self {
+            bytes,
+            n_bits: bytes.len().saturating_mul(8),
+            at: T::BITS as usize,
+            value: T::from_be_bytes(first).to_bits(),
+            width: 0,
+            trailing: 0,
+            number: PhantomData,
+        })
     }
 
     /// The present value and those after it, until no more may come.
     fn fill(&mut self, out: &mut Output<'_, T>, input: &Input<'_>) -> Result<(), EncodingError> {
         out.push(T::from_bits(self.value));
-        for _ in 0..out.room() {
-            self.step(input)?;
-            out.push(T::from_bits(self.value));
+        // Of its own, so that all of it stays in registers.
+        let mut stream = *self;
+        for slot in out.slots(out.room()) {
+            stream.step(input)?;
+            *slot = T::from_bits(stream.value);
         }
+        *self = stream;
         Ok(())
     }
 
@@ -85,31 +106,31 @@ impl<'a, T: Number> Gorilla<'a, T> {
 
     #[inline(always)]
     fn advance(&mut self) -> Option<()> {
-        if self.bits.known() < 2 + 2 * Self::FIELD {
-            self.bits.refill();
-        }
-        let head = self.bits.peek();
-        if head >> 63 == 0 {
-            (self.bits.known() > 0).then(|| self.bits.skip(1))
-        } else {
-            if head >> 62 == 0b10 {
-                (self.width > 0).then(|| self.bits.skip(2))?;
-            } else {
-                self.window()?;
+        let head = word_at_bit(self.bytes, self.at);
+        let mut n_bits = 1;
+        if head >> 63 == 1 {
+            n_bits = 2;
+            if head >> 62 == 0b11 {
+                n_bits += 2 * Self::FIELD;
+                self.window(head << 2)?;
+            } else if self.width == 0 {
+                return None;
             }
-            self.value ^= self.bits.take(self.width)? << self.trailing;
-            Some(())
+            let difference = if n_bits + self.width <= WORD_BITS {
+                head << n_bits >> (64 - self.width)
+            } else {
+                wide_at_bit(self.bytes, self.at + n_bits as usize, self.width)
+            };
+            self.value ^= difference << self.trailing;
+            n_bits += self.width;
         }
+        self.at += n_bits as usize;
+        (self.at <= self.n_bits).then_some(())
     }
 
+    /// A new window out of the bits from the top of `head` on.
     #[inline(always)]
-    fn window(&mut self) -> Option<()> {
-        let head = self.bits.peek() << 2;
-        let n_bits = 2 + 2 * Self::FIELD;
-        if self.bits.known() < n_bits {
-            return None;
-        }
-        self.bits.skip(n_bits);
+    fn window(&mut self, head: u64) -> Option<()> {
         let leading = (head >> (64 - Self::FIELD)) as u32;
         let width = ((head << Self::FIELD) >> (64 - Self::FIELD)) as u32 + 1;
         self.trailing = T::BITS.checked_sub(leading + width)?;
@@ -119,7 +140,7 @@ impl<'a, T: Number> Gorilla<'a, T> {
 
     #[cold]
     fn refused(&self, input: &Input<'_>) -> EncodingError {
-        let offset = input.position() + self.bits.byte_offset();
+        let offset = input.position() + (self.at / 8).min(self.bytes.len());
         input.malformed_at(offset, "the bits of one more value in a window inside the type")
     }
 }

@@ -215,6 +215,16 @@ impl<'v, V> Output<'v, V> {
         self.values.extend(values);
     }
 
+    /// Places for `n` values that were claimed, to be written over.
+    pub(super) fn slots(&mut self, n: usize) -> &mut [V]
+    where
+        V: Copy + Default,
+    {
+        let start = self.values.len();
+        self.values.resize(start.saturating_add(n), V::default());
+        self.values.get_mut(start..).unwrap_or_default()
+    }
+
     /// The vector, for values of a part of the page.
     pub(super) fn values(&mut self) -> &mut Vec<V> {
         self.values

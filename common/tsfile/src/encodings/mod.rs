@@ -23,6 +23,7 @@ use core::fmt;
 use core::mem;
 use core::num::TryFromIntError;
 use core::ops::Range;
+use core::ops::RangeInclusive;
 
 use tidegate_model::DataType;
 
@@ -67,6 +68,92 @@ pub fn decode_times(
     }
     decoded
 }
+
+/// Which times of a page were decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimesPart {
+    /// Which of all times the first decoded one is.
+    pub(crate) first_row: usize,
+    /// How many times the page has.
+    pub(crate) n_rows: usize,
+    /// The first and the last of them.
+    pub(crate) ends: Option<(i64, i64)>,
+}
+
+impl TimesPart {
+    /// All of them.
+    pub(crate) fn all(times: &[i64]) -> Self {
+        let ends = times.first().copied().zip(times.last().copied());
+        Self { first_row: 0, n_rows: times.len(), ends }
+    }
+}
+
+/// As [`decode_times`], but of TS_2DIFF only those blocks that may have one of `wanted`.
+pub(crate) fn decode_times_between(
+    encoding: Encoding,
+    input: &[u8],
+    times_max: usize,
+    wanted: &RangeInclusive<i64>,
+    times: &mut Vec<i64>,
+) -> Result<TimesPart, EncodingError> {
+    times.clear();
+    if encoding == Encoding::Ts2Diff {
+        let input = &mut Input::new(encoding, None, input);
+        return ts2diff::decode_between(input, wanted, &mut Output::to_end(times_max, times));
+    }
+    decode_times(encoding, input, times_max, times)?;
+    Ok(TimesPart::all(times))
+}
+
+/// As [`decode_values`] into no value, but if the encoding allows it not much more than `wanted` of
+/// them. Returns which of all values the first decoded one is.
+pub(crate) fn decode_values_between(
+    encoding: Encoding,
+    data_type: DataType,
+    input: &[u8],
+    n_values: usize,
+    wanted: Range<usize>,
+    values: &mut Values,
+) -> Result<usize, EncodingError> {
+    values.clear();
+    if wanted.is_empty() {
+        return Ok(wanted.start);
+    }
+    let width = match values {
+        Values::Int64(_) | Values::Double(_) => 8,
+        Values::Float(_) => 4,
+        _ => 0,
+    };
+    match (encoding, &mut *values) {
+        // All equally long.
+        (Encoding::Plain, _) if width > 0 => {
+            let rest = input.get(wanted.start.saturating_mul(width)..).unwrap_or_default();
+            decode_values(encoding, data_type, NOT_RLBE, rest, wanted.len(), values)?;
+            Ok(wanted.start)
+        }
+        (Encoding::Ts2Diff, Values::Int32(values)) => {
+            let input = &mut Input::new(encoding, Some(data_type), input);
+            ts2diff::decode_part(input, n_values, &wanted, values)
+        }
+        (Encoding::Ts2Diff, Values::Int64(values)) => {
+            let input = &mut Input::new(encoding, Some(data_type), input);
+            ts2diff::decode_part(input, n_values, &wanted, values)
+        }
+        // One value after the other.
+        (Encoding::Plain | Encoding::Gorilla | Encoding::Chimp, _) => {
+            decode_values(encoding, data_type, NOT_RLBE, input, wanted.end, values)?;
+            Ok(0)
+        }
+        // In blocks, of which none may have more values than are asked for.
+        _ => {
+            decode_values(encoding, data_type, NOT_RLBE, input, n_values, values)?;
+            Ok(0)
+        }
+    }
+}
+
+/// The meaning of RLBE where it has none.
+const NOT_RLBE: RlbeMeaning = RlbeMeaning::BitDifference;
 
 /// Decodes exactly `n_values` values from `input` and appends them to `values`; in an error, appends
 /// none.

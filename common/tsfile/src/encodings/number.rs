@@ -1,7 +1,7 @@
 //! The four widths of numbers, as bits: most encodings see nothing else of them.
 
 /// A number of 32 or 64 bits.
-pub(super) trait Number: Copy {
+pub(super) trait Number: Copy + Default {
     /// 32 or 64.
     const BITS: u32;
     /// 4 or 8.
@@ -35,6 +35,32 @@ pub(super) trait Number: Copy {
     fn from_be_bytes(bytes: &[u8]) -> Self {
         Self::from_bits(bytes.iter().fold(0, |bits, byte| (bits << 8) | u64::from(*byte)))
     }
+
+    /// All whole numbers of `bytes`, most significant byte first.
+    ///
+    /// Of a known width, which a compiler makes wide instructions of.
+    fn all_from_be_bytes(bytes: &[u8]) -> impl ExactSizeIterator<Item = Self>;
+
+    /// Appends all numbers, most significant byte first.
+    fn put_all_be_bytes(numbers: &[Self], out: &mut Vec<u8>);
+}
+
+/// What [`Number`] does with many bytes, for one type.
+macro_rules! in_bulk {
+    () => {
+        fn all_from_be_bytes(bytes: &[u8]) -> impl ExactSizeIterator<Item = Self> {
+            bytes.as_chunks().0.iter().map(|bytes| Self::from_be_bytes(*bytes))
+        }
+
+        fn put_all_be_bytes(numbers: &[Self], out: &mut Vec<u8>) {
+            let start = out.len();
+            out.resize(start.saturating_add(size_of_val(numbers)), 0);
+            let room = out.get_mut(start..).unwrap_or_default();
+            for (place, number) in room.as_chunks_mut().0.iter_mut().zip(numbers) {
+                *place = number.to_be_bytes();
+            }
+        }
+    };
 }
 
 impl Number for i32 {
@@ -50,6 +76,8 @@ impl Number for i32 {
     fn to_bits(self) -> u64 {
         self.cast_unsigned().into()
     }
+
+    in_bulk!();
 }
 
 impl Number for i64 {
@@ -65,6 +93,8 @@ impl Number for i64 {
     fn to_bits(self) -> u64 {
         self.cast_unsigned()
     }
+
+    in_bulk!();
 }
 
 impl Number for f32 {
@@ -80,6 +110,8 @@ impl Number for f32 {
     fn to_bits(self) -> u64 {
         self.to_bits().into()
     }
+
+    in_bulk!();
 }
 
 impl Number for f64 {
@@ -95,4 +127,6 @@ impl Number for f64 {
     fn to_bits(self) -> u64 {
         self.to_bits()
     }
+
+    in_bulk!();
 }

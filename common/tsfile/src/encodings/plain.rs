@@ -42,7 +42,7 @@ pub(super) fn fixed<T: Number>(
     };
     out.claim(n, input)?;
     let bytes = input.take(n.saturating_mul(T::BYTES), "four or eight bytes for each value")?;
-    out.extend(bytes.chunks_exact(T::BYTES).map(T::from_be_bytes));
+    out.extend(T::all_from_be_bytes(bytes));
     if !out.is_done(input) {
         return Err(input.malformed("a whole value before the end"));
     }
@@ -73,10 +73,7 @@ pub(super) fn encode_variable(values: &[i32], out: &mut Vec<u8>) {
 
 /// Floats keep their bits, where IoTDB's writer makes one NaN of all.
 pub(super) fn encode_fixed<T: Number>(values: &[T], out: &mut Vec<u8>) {
-    out.reserve(values.len().saturating_mul(T::BYTES));
-    for value in values {
-        value.put_be_bytes(out);
-    }
+    T::put_all_be_bytes(values, out);
 }
 
 pub(super) fn encode_byte_strings<'a>(

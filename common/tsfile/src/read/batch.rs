@@ -67,10 +67,9 @@ impl Batch {
             return;
         }
         for column in &mut self.columns {
-            let value = column.presence.rank(rows.start);
-            let mut kept = BatchColumn::new(column.data_type);
-            kept.append(column, rows.clone(), value);
-            *column = kept;
+            let values = column.presence.rank(rows.start)..column.presence.rank(rows.end);
+            column.values.keep(values);
+            column.presence.keep(rows.clone());
         }
         self.times.truncate(rows.end);
         self.times.drain(..rows.start.min(rows.end));
@@ -97,15 +96,6 @@ impl BatchColumn {
     pub fn clear(&mut self) {
         self.values.clear();
         self.presence.clear();
-    }
-
-    /// Forgets all rows but the first `n_rows`.
-    pub(crate) fn keep_first(&mut self, n_rows: usize) {
-        if n_rows < self.presence.len() {
-            let mut kept = Self::new(self.data_type);
-            kept.append(self, 0..n_rows, 0);
-            *self = kept;
-        }
     }
 
     /// Appends rows `rows` of `other`, the first of which has its value, if any, at `value` of
@@ -136,15 +126,18 @@ impl Presence {
     pub(crate) fn set_bits(&mut self, bits: &[u8], n_rows: usize) {
         self.n_rows = n_rows;
         self.bits.clear();
-        self.bits.extend_from_slice(bits);
         // What follows the last row means nothing, and must not be counted.
-        let rest = n_rows % 8;
-        if let Some(last) = self.bits.last_mut().filter(|_| rest > 0) {
-            *last &= !(0xff_u8 >> rest);
+        let rest = match n_rows % 8 {
+            0 => 0,
+            n_used => 0xff_u8 >> n_used,
+        };
+        let Some((last, whole)) = bits.split_last() else { return };
+        // Most columns have no null at all.
+        if last | rest == 0xff && whole.iter().all(|byte| *byte == 0xff) {
+            return;
         }
-        if self.count() == n_rows {
-            self.bits.clear();
-        }
+        self.bits.extend_from_slice(whole);
+        self.bits.push(last & !rest);
     }
 
     /// How many rows there are.
@@ -227,6 +220,13 @@ impl Presence {
     pub fn clear(&mut self) {
         self.bits.clear();
         self.n_rows = 0;
+    }
+
+    /// Forgets all rows but these.
+    pub(crate) fn keep(&mut self, rows: Range<usize>) {
+        let mut kept = Self::default();
+        kept.append(self, rows);
+        *self = kept;
     }
 
     /// Appends rows of `other`; returns how many of them are not null.

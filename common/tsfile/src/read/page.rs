@@ -1,10 +1,14 @@
 //! Bodies of pages: times and values out of bytes.
 
+use core::ops::Range;
+use core::ops::RangeInclusive;
+
 use tidegate_codec::Reader;
 
 use super::batch::BatchColumn;
 use super::chunk::ChunkHeader;
 use super::chunk::PageHeader;
+use super::rows::ALL_TIMES;
 use crate::Encoding;
 use crate::EncodingError;
 use crate::Extremes;
@@ -17,6 +21,9 @@ use crate::ValueStatistics;
 use crate::Values;
 use crate::decode_times;
 use crate::decode_values;
+use crate::encodings::TimesPart;
+use crate::encodings::decode_times_between;
+use crate::encodings::decode_values_between;
 
 /// What is known of a page besides its own bytes.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +41,18 @@ pub(crate) struct PageContext<'a> {
 }
 
 impl PageContext<'_> {
-    /// Times and values of a page of a series with times of its own, up to the time `end`.
+    /// Times and values of a page of a series with times of its own.
+    ///
+    /// `wanted` are the times that are asked for: `batch` gets those in it, and no others. Returns
+    /// the first and the last time that were decoded, which may be others.
     pub(crate) fn decode_plain(
         &self,
         body: &[u8],
-        end: i64,
+        wanted: &RangeInclusive<i64>,
         times: &mut Vec<i64>,
-        values: &mut Values,
-    ) -> Result<(), ReadError> {
+        column: &mut BatchColumn,
+    ) -> Result<Option<(i64, i64)>, ReadError> {
+        column.clear();
         let mut reader = Reader::new(body);
         let length = reader.uvar("length of the times of a page");
         let encoded_times = length
@@ -52,9 +63,14 @@ impl PageContext<'_> {
                 let expected = "times that end in their page";
                 ReadError::unsound(self.page.offset, expected, "more bytes")
             })?;
-        self.decode_unnamed_times(encoded_times, times)?;
-        times.truncate(self.n_rows_up_to(end, times));
-        self.values(reader.take_rest(), times.len(), values)
+        let part = self.decode_unnamed_times(encoded_times, wanted, times)?;
+        let ends = times.first().copied().zip(times.last().copied());
+        let rows = rows_of(part, wanted, times);
+        let values = &mut column.values;
+        let first = self.values(reader.take_rest(), part.n_rows, rows.clone(), values)?;
+        values.keep(rows.start.saturating_sub(first)..rows.end.saturating_sub(first));
+        column.presence.push_many(true, rows.len());
+        Ok(ends)
     }
 
     /// Times of a page of a time column.
@@ -62,25 +78,64 @@ impl PageContext<'_> {
         times.clear();
         decode_times(self.chunk.encoding, body, self.limits.page_rows_max, times)
             .map_err(|source| self.encoding_error("times", source))?;
-        self.check_times(times)
+        let all = TimesPart::all(times);
+        self.check_times(times, all.n_rows, all.ends)
     }
 
-    /// The first rows of a column of a page of an aligned device.
+    /// Times of a page of a time column that may be among `wanted`, and which of all these are.
+    fn decode_times_between(
+        &self,
+        encoding: Encoding,
+        body: &[u8],
+        wanted: &RangeInclusive<i64>,
+        times: &mut Vec<i64>,
+    ) -> Result<TimesPart, ReadError> {
+        let is_all = self.statistics.map_or(*wanted == ALL_TIMES, |known| {
+            wanted.contains(&known.start_time) && wanted.contains(&known.end_time)
+        });
+        let max = self.limits.page_rows_max;
+        let part = match is_all {
+            true => {
+                times.clear();
+                let decoded = decode_times(encoding, body, max, times);
+                decoded.map(|()| TimesPart::all(times))
+            }
+            false => decode_times_between(encoding, body, max, wanted, times),
+        };
+        let part = part.map_err(|source| self.encoding_error("times", source))?;
+        self.check_times(times, part.n_rows, part.ends)?;
+        Ok(part)
+    }
+
+    /// Times of a page of a time column that are `wanted`, and no others.
+    pub(crate) fn decode_rows(
+        &self,
+        body: &[u8],
+        wanted: &RangeInclusive<i64>,
+        times: &mut Vec<i64>,
+    ) -> Result<PageRows, ReadError> {
+        let part = self.decode_times_between(self.chunk.encoding, body, wanted, times)?;
+        let ends = times.first().copied().zip(times.last().copied());
+        let wanted = rows_of(part, wanted, times);
+        Ok(PageRows { n_rows: part.n_rows, wanted, ends })
+    }
+
+    /// Rows of a column of a page of an aligned device.
     ///
     /// # Arguments
     ///
     /// - `n_rows`: how many rows the page has
-    /// - `n_wanted`: how many of them are decoded
+    /// - `wanted`: which of them are asked for: `column` gets these and no others
     pub(crate) fn decode_column(
         &self,
         body: &[u8],
         n_rows: usize,
-        n_wanted: usize,
+        wanted: Range<usize>,
         column: &mut BatchColumn,
     ) -> Result<(), ReadError> {
         column.clear();
         if self.page.uncompressed_bytes == 0 {
-            column.presence.push_many(false, n_wanted);
+            column.presence.push_many(false, wanted.len());
             return Ok(());
         }
         let mut reader = Reader::new(body);
@@ -97,47 +152,49 @@ impl PageContext<'_> {
             let found = format!("{found} instead of {n_rows}");
             return Err(ReadError::unsound(self.page.offset, expected, found));
         }
-        let n_decoded = if self.stops_anywhere() { n_wanted } else { n_rows };
-        let bits = bits.get(..n_decoded.div_ceil(8)).unwrap_or(bits);
-        column.presence.set_bits(bits, n_decoded);
-        self.values(reader.take_rest(), column.presence.count(), &mut column.values)?;
-        column.keep_first(n_wanted);
+        let BatchColumn { presence, values, .. } = column;
+        presence.set_bits(bits, n_rows);
+        let n_values = presence.count();
+        if wanted == (0..n_rows) {
+            self.values(reader.take_rest(), n_values, 0..n_values, values)?;
+            return Ok(());
+        }
+        let range = presence.rank(wanted.start)..presence.rank(wanted.end);
+        presence.keep(wanted);
+        let first = self.values(reader.take_rest(), n_values, range.clone(), values)?;
+        values.keep(range.start.saturating_sub(first)..range.end.saturating_sub(first));
         Ok(())
     }
 
-    /// How many rows have to be decoded so that those up to the time `end` are there.
-    fn n_rows_up_to(&self, end: i64, times: &[i64]) -> usize {
-        match self.stops_anywhere() {
-            true => times.partition_point(|time| *time <= end),
-            false => times.len(),
-        }
-    }
-
-    /// Whether the first values of a page can be decoded without the others: not if the encoding
-    /// has blocks, of which none may have more values than are asked for.
-    fn stops_anywhere(&self) -> bool {
-        let value_by_value = [Encoding::Plain, Encoding::Gorilla, Encoding::Chimp];
-        value_by_value.contains(&self.chunk.encoding)
-    }
-
     /// Tries the encodings that times may have until one fits what is known of them.
-    fn decode_unnamed_times(&self, input: &[u8], times: &mut Vec<i64>) -> Result<(), ReadError> {
+    fn decode_unnamed_times(
+        &self,
+        input: &[u8],
+        wanted: &RangeInclusive<i64>,
+        times: &mut Vec<i64>,
+    ) -> Result<TimesPart, ReadError> {
+        // Without statistics, all times must be in order for an encoding to fit.
+        let everything = &ALL_TIMES;
+        let wanted = if self.statistics.is_some() { wanted } else { everything };
         let others = TIME_ENCODINGS.into_iter().filter(|other| *other != self.time_encoding);
-        let mut first_error = None;
-        for encoding in core::iter::once(self.time_encoding).chain(others) {
-            times.clear();
-            let decoded = decode_times(encoding, input, self.limits.page_rows_max, times)
-                .map_err(|source| self.encoding_error("times", source));
-            match decoded.and_then(|()| self.check_times(times)) {
-                Ok(()) => return Ok(()),
-                Err(error) => first_error = first_error.or(Some(error)),
+        let mut first = self.decode_times_between(self.time_encoding, input, wanted, times);
+        for encoding in others {
+            if first.is_ok() {
+                break;
             }
+            let other = self.decode_times_between(encoding, input, wanted, times);
+            first = other.or(first);
         }
-        first_error.map_or(Ok(()), Err)
+        first
     }
 
     /// Times ascend, and are those of the statistics.
-    fn check_times(&self, times: &[i64]) -> Result<(), ReadError> {
+    fn check_times(
+        &self,
+        times: &[i64],
+        n_rows: usize,
+        ends: Option<(i64, i64)>,
+    ) -> Result<(), ReadError> {
         let pairs = || times.iter().zip(times.iter().skip(1));
         // Looking at all pairs without a way out is what a compiler makes wide instructions of.
         if pairs().fold(false, |disorder, (before, after)| disorder | (before >= after)) {
@@ -145,10 +202,10 @@ impl PageContext<'_> {
             return Err(ReadError::Unordered { offset: self.page.offset, time });
         }
         let Some(statistics) = self.statistics else { return Ok(()) };
-        let found = (times.len(), times.first().copied(), times.last().copied());
         let count = usize::try_from(statistics.count).unwrap_or(usize::MAX);
-        let expected = (count, Some(statistics.start_time), Some(statistics.end_time));
-        if found != expected && (count, times.len()) != (0, 0) {
+        let found = (n_rows, ends);
+        let expected = (count, Some((statistics.start_time, statistics.end_time)));
+        if found != expected && (count, n_rows) != (0, 0) {
             let what = "number, first and last time of its statistics";
             let found = format!("{found:?} instead of {expected:?}");
             return Err(ReadError::unsound(self.page.offset, what, found));
@@ -156,8 +213,31 @@ impl PageContext<'_> {
         Ok(())
     }
 
+    /// Values `wanted` of `n_values`, and perhaps more; which of all values the first one is.
+    fn values(
+        &self,
+        input: &[u8],
+        n_values: usize,
+        wanted: Range<usize>,
+        values: &mut Values,
+    ) -> Result<usize, ReadError> {
+        let (encoding, Some(data_type)) = (self.chunk.encoding, self.chunk.data_type) else {
+            return Ok(0);
+        };
+        if encoding == Encoding::Rlbe || wanted == (0..n_values) {
+            return self.all_values(input, n_values, values).map(|()| 0);
+        }
+        decode_values_between(encoding, data_type, input, n_values, wanted, values)
+            .map_err(|source| self.encoding_error(&self.chunk.measurement, source))
+    }
+
     /// Exactly `n_values` values.
-    fn values(&self, input: &[u8], n_values: usize, values: &mut Values) -> Result<(), ReadError> {
+    fn all_values(
+        &self,
+        input: &[u8],
+        n_values: usize,
+        values: &mut Values,
+    ) -> Result<(), ReadError> {
         values.clear();
         let Some(data_type) = self.chunk.data_type else { return Ok(()) };
         let mut decode = |meaning| {
@@ -204,6 +284,26 @@ impl PageContext<'_> {
     fn encoding_error(&self, column: &str, source: EncodingError) -> ReadError {
         ReadError::Encoding { offset: self.page.offset, column: column.into(), source }
     }
+}
+
+/// Rows of a page that are asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct PageRows {
+    /// How many rows the page has.
+    pub(crate) n_rows: usize,
+    /// Those that are asked for.
+    pub(crate) wanted: Range<usize>,
+    /// The first and the last time that were decoded.
+    pub(crate) ends: Option<(i64, i64)>,
+}
+
+/// Leaves those of a part of a page's times that are wanted, and returns which rows they are.
+fn rows_of(part: TimesPart, wanted: &RangeInclusive<i64>, times: &mut Vec<i64>) -> Range<usize> {
+    let first = times.partition_point(|time| time < wanted.start());
+    let behind = times.partition_point(|time| time <= wanted.end()).max(first);
+    times.truncate(behind);
+    times.drain(..first);
+    part.first_row.saturating_add(first)..part.first_row.saturating_add(behind)
 }
 
 /// What IoTDB's setting `time_encoder` may be.

@@ -12,6 +12,7 @@ use super::index::ChunkMetadata;
 use super::index::SeriesKind;
 use super::index::SeriesMetadata;
 use super::page::PageContext;
+use super::rows::ALL_TIMES;
 use super::source::Window;
 use super::walk::DataEntries;
 use super::walk::DataEntry;
@@ -24,7 +25,6 @@ use crate::RlbeMeaning;
 use crate::Statistics;
 use crate::TsFile;
 use crate::TsFileVersion;
-use crate::Values;
 
 /// What has to be known of a file that was not finished, since only its end would tell.
 #[derive(Clone, Copy, Debug)]
@@ -198,13 +198,13 @@ impl<R: ReadAt> GroupReader<'_, R> {
                     total.merge(&Statistics::of(None, times, None));
                 }
                 SeriesKind::Plain => {
-                    let (mut own, mut values) = (Vec::new(), Values::new(data_type));
-                    context.decode_plain(body, i64::MAX, &mut own, &mut values)?;
-                    total.merge(&Statistics::of(header.data_type, &own, Some(&values)));
+                    let (mut own, mut column) = (Vec::new(), BatchColumn::new(data_type));
+                    context.decode_plain(body, &ALL_TIMES, &mut own, &mut column)?;
+                    total.merge(&Statistics::of(header.data_type, &own, Some(&column.values)));
                 }
                 SeriesKind::Value => {
                     let mut column = BatchColumn::new(data_type);
-                    context.decode_column(body, times.len(), times.len(), &mut column)?;
+                    context.decode_column(body, times.len(), 0..times.len(), &mut column)?;
                     let there = times.iter().zip(column.presence.iter());
                     let own: Vec<i64> =
                         there.filter(|(_, is_there)| *is_there).map(|(time, _)| *time).collect();

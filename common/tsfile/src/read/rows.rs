@@ -341,6 +341,10 @@ impl ChunkRows {
             let is_single = self.pages.header.is_single_page;
             let known =
                 page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()));
+            if known.as_ref().is_some_and(|known| known.count > 0 && known.start_time > end) {
+                // Times of pages ascend.
+                return Ok(false);
+            }
             let is_wanted = page.uncompressed_bytes > 0
                 && known.as_ref().is_none_or(|known| {
                     known.overlaps(start, end) && !selection.cuts.hide_all(self.offset, known)
@@ -349,11 +353,9 @@ impl ChunkRows {
             if !is_wanted {
                 continue;
             }
-            self.decode(file, &page, known.as_ref(), value_pages, end, batch)?;
-            self.check_order(&page, &batch.times)?;
-            let first = batch.times.partition_point(|time| *time < start);
-            let behind = batch.times.partition_point(|time| *time <= end);
-            batch.keep_rows(first..behind);
+            let wanted = &selection.times;
+            let ends = self.decode(file, &page, known.as_ref(), value_pages, wanted, batch)?;
+            self.check_order(&page, ends)?;
             selection.cuts.apply(self.offset, batch);
             return Ok(true);
         }
@@ -362,8 +364,12 @@ impl ChunkRows {
 
     /// Times of pages ascend, and are those that the index says of the chunk: by them chunks were put
     /// in order.
-    fn check_order(&mut self, page: &PageHeader, times: &[i64]) -> Result<(), ReadError> {
-        let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Ok(()) };
+    fn check_order(
+        &mut self,
+        page: &PageHeader,
+        ends: Option<(i64, i64)>,
+    ) -> Result<(), ReadError> {
+        let Some((first, last)) = ends else { return Ok(()) };
         let offset = page.offset;
         if self.last_time.is_some_and(|before| before >= first) {
             return Err(ReadError::Unordered { offset, time: first });
@@ -396,15 +402,16 @@ impl ChunkRows {
         columns.collect()
     }
 
+    /// The wanted rows of a page, and the first and the last time that were decoded.
     fn decode<R: ReadAt>(
         &mut self,
         file: &TsFile<R>,
         page: &PageHeader,
         statistics: Option<&Statistics>,
         value_pages: Vec<Option<PageHeader>>,
-        end: i64,
+        wanted: &RangeInclusive<i64>,
         batch: &mut Batch,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Option<(i64, i64)>, ReadError> {
         let TsFile { source, version, limits, time_encoding, .. } = file;
         let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
         let chunk = self.pages.header.clone();
@@ -419,21 +426,15 @@ impl ChunkRows {
         };
         let body = self.pages.body(source, page, &mut self.body)?;
         let Some(columns) = &mut self.columns else {
-            let Some(column) = batch.columns.first_mut() else { return Ok(()) };
-            column.clear();
-            context.decode_plain(body, end, &mut batch.times, &mut column.values)?;
-            column.presence.push_many(true, batch.times.len());
-            return Ok(());
+            let Some(column) = batch.columns.first_mut() else { return Ok(None) };
+            return context.decode_plain(body, wanted, &mut batch.times, column);
         };
-        context.decode_times(body, &mut batch.times)?;
-        let n_rows = batch.times.len();
-        let n_wanted = batch.times.partition_point(|time| *time <= end);
-        batch.times.truncate(n_wanted);
+        let rows = context.decode_rows(body, wanted, &mut batch.times)?;
         let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
         for ((opened, page), column) in columns {
             let (Some((pages, known)), Some(page)) = (opened, page) else {
                 column.clear();
-                column.presence.push_many(false, n_wanted);
+                column.presence.push_many(false, rows.wanted.len());
                 continue;
             };
             let chunk = pages.header.clone();
@@ -452,8 +453,8 @@ impl ChunkRows {
                 0 => &[][..],
                 _ => pages.body(source, &page, &mut self.body)?,
             };
-            context.decode_column(body, n_rows, n_wanted, column)?;
+            context.decode_column(body, rows.n_rows, rows.wanted.clone(), column)?;
         }
-        Ok(())
+        Ok(rows.ends)
     }
 }

@@ -130,7 +130,11 @@ impl Window {
         end: u64,
     ) -> Result<&[u8], ReadError> {
         if self.held(offset, length_bytes).is_none() {
-            self.fetch(source, offset, length_bytes, self.ahead_bytes, end)?;
+            // Pages of a chunk are about equally long, and of one that is cut off nothing is of use.
+            let page_bytes = length_bytes.saturating_add(PARSE_BYTES);
+            let n_pages = self.ahead_bytes.checked_div(page_bytes).unwrap_or(1).max(1);
+            let ahead_bytes = page_bytes.saturating_mul(n_pages);
+            self.fetch(source, offset, length_bytes, ahead_bytes, end)?;
             let more = self.ahead_bytes.saturating_mul(2).max(AHEAD_BYTES_MIN);
             self.ahead_bytes = more.min(self.ahead_bytes_max);
         }
@@ -149,7 +153,8 @@ impl Window {
     ) -> Result<Result<T, Error>, ReadError> {
         let there = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let position = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut wanted = PARSE_BYTES;
+        // What is held is mostly enough, however little it is.
+        let mut wanted = self.n_held_from(offset).min(PARSE_BYTES);
         loop {
             let length_bytes = wanted.min(there);
             if self.held(offset, length_bytes).is_none() {
@@ -158,7 +163,7 @@ impl Window {
             let bytes = self.held(offset, length_bytes).unwrap_or_default();
             match parse(&mut Reader::at(bytes, position)) {
                 Err(Error::UnexpectedEnd { .. } | Error::Count { .. }) if wanted < there => {
-                    wanted = wanted.saturating_mul(16);
+                    wanted = wanted.saturating_mul(16).max(PARSE_BYTES);
                 }
                 done => return Ok(done),
             }
@@ -186,6 +191,13 @@ impl Window {
         Ok(())
     }
 
+    fn n_held_from(&self, offset: u64) -> usize {
+        let end = self.start.saturating_add(self.n_held as u64);
+        let is_behind_start = offset >= self.start;
+        let n_held = end.saturating_sub(offset);
+        if is_behind_start { usize::try_from(n_held).unwrap_or(usize::MAX) } else { 0 }
+    }
+
     fn held(&self, offset: u64, length_bytes: usize) -> Option<&[u8]> {
         let skip = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.buffer.get(..self.n_held)?.get(skip..)?.get(..length_bytes)
@@ -193,7 +205,7 @@ impl Window {
 }
 
 /// What all windows of one scan fetch ahead together.
-const AHEAD_BYTES: usize = 4 << 20;
+const AHEAD_BYTES: usize = 2 << 20;
 /// Some pages of the usual size, so that a disk is not asked for each.
 const AHEAD_BYTES_MIN: usize = 32 * 1024;
 /// More does not make a disk faster, and less stays in the cache of a processor.
