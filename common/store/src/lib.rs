@@ -64,6 +64,8 @@ mod tombstone;
 mod volume;
 
 pub use aggregate::Aggregate;
+pub use build::table_schemas;
+pub use catalog::TableName;
 pub use device::Device;
 pub use error::StoreError;
 pub use layer::Layer;
@@ -71,6 +73,7 @@ pub use layer::LayerKind;
 pub use look::Look;
 pub use rows::Rows;
 pub use snapshot::DeviceScan;
+pub use snapshot::Held;
 pub use snapshot::Hidden;
 pub use snapshot::Pattern;
 pub use snapshot::Scan;
