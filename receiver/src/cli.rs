@@ -35,6 +35,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Exit status for a configuration that cannot be used, as in `sysexits`.
 const EXIT_CONFIG: u8 = 78;
+/// Exit status of what was interrupted, as a shell has it for SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
 /// Exit status when the daemon is not running or gives no answer.
 const EXIT_UNAVAILABLE: u8 = 69;
 
@@ -140,6 +142,12 @@ struct Export {
     /// Series by their full paths, with * and **; may be given several times
     #[arg(long, value_name = "PATTERN", default_value = "root.**")]
     pattern: Vec<String>,
+    /// A database of the table model, instead of series
+    #[arg(long, value_name = "NAME", conflicts_with = "pattern")]
+    database: Option<String>,
+    /// A table of that database; only tsfile takes several
+    #[arg(long, value_name = "NAME", requires = "database")]
+    table: Option<String>,
     /// The first time
     #[arg(long, value_name = "TIME")]
     start: Option<String>,
@@ -238,18 +246,24 @@ fn ask_store(Sql { stored, execute, format, time }: Sql) -> ExitCode {
     }
 }
 
-fn export(Export { stored, format, pattern, start, end, time, out }: Export) -> ExitCode {
+fn export(arguments: Export) -> ExitCode {
+    let Export { stored, format, pattern, database, table, start, end, time, out } = arguments;
     let place = match stored.place() {
         Ok(place) => place,
         Err(message) => return fail(EXIT_CONFIG, &message),
     };
     let (offset, as_numbers) = (stored.zone, time == sql::Times::Epoch);
     let times = (start, end);
+    let (kind, patterns) = (format, pattern);
     let export =
-        export::Export { place, kind: format, patterns: pattern, times, as_numbers, offset, out };
+        export::Export { place, kind, patterns, database, table, times, as_numbers, offset, out };
     match export.run() {
         Ok(n_points) => print(&format!("{n_points} points in {}\n", export.out.display())),
-        Err(message) => fail(1, &message),
+        Err(export::Stopped::Message(message)) => fail(1, &message),
+        Err(export::Stopped::Interrupted) => {
+            let out = export.out.display();
+            fail(EXIT_INTERRUPTED, &format!("interrupted: {out} was not written"))
+        }
     }
 }
 

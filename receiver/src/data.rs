@@ -1,5 +1,9 @@
 //! The stores of a receiver as other processes see them: read only, and after the daemon, if it runs,
 //! has written what it had in memory.
+//!
+//! A running daemon merges small files, and removes those that it has merged. Whoever looks opens the
+//! files first and holds them, so that they can be read to the end. Where they are too many for that,
+//! what was begun is done again from the beginning.
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +17,11 @@ use tidegate_daemon::control;
 use tidegate_daemon::control::AskError;
 use tidegate_durable::DirStorage;
 use tidegate_model::Precision;
+use tidegate_query::QueryError;
 use tidegate_query::Source;
 use tidegate_sql::time::TimeContext;
 use tidegate_sql::time::UtcOffset;
+use tidegate_store::Held;
 use tidegate_store::Look;
 use tidegate_store::StoreError;
 
@@ -24,19 +30,55 @@ use crate::cli;
 /// The daemon may take so long to write what is in memory.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(30);
 /// Files may be merged away while a store is looked at; then it is looked at again, so often.
-pub(crate) const LOOKS_MAX: usize = 5;
+const LOOKS_MAX: usize = 5;
+/// Files that are held open: half of the descriptors that a process has where nobody raised it.
+const FILES_HELD_MAX: usize = 512;
 
 /// Where stores are, and which of them are wanted.
 pub(crate) struct Place {
     directory: PathBuf,
     origin: Option<String>,
+    n_files_held_max: usize,
 }
 
 /// What the stores hold.
 pub(crate) struct Stores {
     /// By origin.
     looks: Vec<(String, Look)>,
+    _held: Vec<Held<DirStorage>>,
     pub(crate) precision: Precision,
+}
+
+/// How something ended that was tried with stores as they were.
+pub(crate) enum Tried<E> {
+    /// A file was removed meanwhile: it had better be tried again.
+    Vanished(E),
+    /// It cannot be done.
+    Failed(E),
+}
+
+impl<E: From<String>> From<StoreError> for Tried<E> {
+    fn from(error: StoreError) -> Self {
+        match error.is_vanished() {
+            true => Self::Vanished(error.to_string().into()),
+            false => Self::Failed(error.to_string().into()),
+        }
+    }
+}
+
+impl<E: From<String>> From<QueryError> for Tried<E> {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Store(error) => error.into(),
+            error => Self::Failed(error.to_string().into()),
+        }
+    }
+}
+
+impl<E: From<String>> From<String> for Tried<E> {
+    fn from(error: String) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Place {
@@ -59,11 +101,31 @@ impl Place {
                  {error}"
             ),
         }
-        Ok(Self { directory: config.directory(), origin })
+        let n_files_held_max = FILES_HELD_MAX;
+        Ok(Self { directory: config.directory(), origin, n_files_held_max })
+    }
+
+    /// Does something with the stores as they are, and does it again if files vanish meanwhile.
+    pub(crate) fn with_stores<T, E: From<String>>(
+        &self,
+        mut act: impl FnMut(&Stores) -> Result<T, Tried<E>>,
+    ) -> Result<T, E> {
+        let mut n_looks = 0usize;
+        loop {
+            n_looks = n_looks.saturating_add(1);
+            let error = match act(&self.look()?) {
+                Ok(done) => return Ok(done),
+                Err(Tried::Failed(error)) => return Err(error),
+                Err(Tried::Vanished(error)) => error,
+            };
+            if n_looks >= LOOKS_MAX {
+                return Err(error);
+            }
+        }
     }
 
     /// Looks at the stores as they are now.
-    pub(crate) fn look(&self) -> Result<Stores, String> {
+    fn look(&self) -> Result<Stores, String> {
         let shown =
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let mut names = Vec::new();
@@ -84,11 +146,15 @@ impl Place {
             let wanted = self.origin.as_deref().unwrap_or("any");
             return Err(shown(&format_args!("no store of origin {wanted}; there are: [{known}]")));
         }
-        let mut looks = Vec::new();
+        let (mut looks, mut all_held, mut left) = (Vec::new(), Vec::new(), self.n_files_held_max);
         for name in names {
             let failed = |error: StoreError| shown(&format_args!("{name}: {error}"));
-            if let Some(look) = look_at(&self.directory.join(&name)).map_err(failed)? {
+            if let Some((look, held)) =
+                look_at(&self.directory.join(&name), left).map_err(failed)?
+            {
+                left = left.saturating_sub(held.n_files());
                 looks.push((name, look));
+                all_held.push(held);
             }
         }
         let precisions = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
@@ -102,15 +168,23 @@ impl Place {
             ));
         }
         let precision = one.map_or(Precision::Ms, |(_, precision)| precision);
-        Ok(Stores { looks, precision })
+        Ok(Stores { looks, _held: all_held, precision })
     }
 }
 
-fn look_at(directory: &Path) -> Result<Option<Look>, StoreError> {
-    let mut found = Look::at(directory);
+/// A look at a store, and as many of its files open as there may be.
+type Looked = (Look, Held<DirStorage>);
+
+fn look_at(directory: &Path, n_files_max: usize) -> Result<Option<Looked>, StoreError> {
+    let once = || -> Result<Option<Looked>, StoreError> {
+        let Some(look) = Look::at(directory)? else { return Ok(None) };
+        let held = look.snapshot.hold(n_files_max)?;
+        Ok(Some((look, held)))
+    };
+    let mut found = once();
     for _ in 1..LOOKS_MAX {
         match &found {
-            Err(error) if error.is_vanished() => found = Look::at(directory),
+            Err(error) if error.is_vanished() => found = once(),
             _ => break,
         }
     }
@@ -124,6 +198,11 @@ impl Stores {
         looks.map(|(name, look)| Source { name, snapshot: &look.snapshot }).collect()
     }
 
+    /// The origins, each with what is seen of it.
+    pub(crate) fn looks(&self) -> &[(String, Look)] {
+        &self.looks
+    }
+
     /// Makes numbers of the times that people write.
     pub(crate) fn context(&self, offset: UtcOffset) -> TimeContext {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -134,5 +213,104 @@ impl Stores {
         };
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         TimeContext { precision: self.precision, offset, now }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_model::Category;
+    use tidegate_model::Column;
+    use tidegate_model::DataType;
+    use tidegate_model::Tablet;
+    use tidegate_model::Value;
+    use tidegate_store::DirVolume;
+    use tidegate_store::Options;
+    use tidegate_store::Pattern;
+    use tidegate_store::Scan;
+    use tidegate_store::Store;
+    use tidegate_tsfile::Batch;
+    use tidegate_wire::RequestType;
+    use tidegate_wire::request::PayloadHead;
+    use tidegate_wire::request::TabletForm;
+    use tidegate_wire::request::encode_tablet;
+
+    use super::*;
+
+    fn request(number: i64) -> Vec<u8> {
+        let column = Column {
+            name: "s".to_owned(),
+            data_type: DataType::Int64,
+            encoding: 0,
+            compressor: 0,
+            category: Category::Field,
+            values: vec![Some(Value::Int64(number))],
+        };
+        let tablet = Tablet {
+            device: format!("root.p.d{}", number % 3),
+            times: vec![number],
+            columns: vec![column],
+            ..Tablet::default()
+        };
+        let mut out = Vec::new();
+        let mut writer = tidegate_codec::Writer::new(&mut out);
+        PayloadHead { request_type: RequestType::TransferTabletRaw }.encode(&mut writer);
+        encode_tablet(&tablet, TabletForm::Categories, &mut writer);
+        out
+    }
+
+    /// Reads everything, and merges the files behind the first device.
+    fn read(stores: &Stores, store: &mut Store<DirVolume>) -> Result<u64, Tried<String>> {
+        let patterns = vec![Pattern::Tree("root.**".into())];
+        let scan = Scan { patterns, measurements: None, times: i64::MIN..=i64::MAX };
+        let mut n_rows = 0;
+        for source in stores.sources() {
+            for device in source.snapshot.devices(&scan.patterns) {
+                let opened = source.snapshot.device(&device, &scan)?;
+                let (mut rows, mut batch) = (opened.rows()?, Batch::default());
+                while opened.next_into(&mut rows, &mut batch)? {
+                    n_rows += batch.len() as u64;
+                }
+                while store.merge_once().unwrap() {}
+            }
+        }
+        Ok(n_rows)
+    }
+
+    /// A daemon merged files between two devices of an export: it failed.
+    #[test]
+    fn files_that_are_merged_meanwhile_are_read_on_or_everything_is_read_again() {
+        for (n_files_held_max, n_reads_expected) in [(FILES_HELD_MAX, 1), (3, 2), (0, 2)] {
+            let directory = tempfile::tempdir().unwrap();
+            let volume = DirVolume::new(directory.path().join("plant"));
+            let mut store = Store::open(volume, Options::default(), 1).unwrap();
+            for number in 1..=9 {
+                let _ = store.apply_request(number, 1, &request(number as i64)).unwrap();
+                store.flush().unwrap();
+            }
+            let directory = directory.path().to_owned();
+            let place = Place { directory, origin: None, n_files_held_max };
+            let mut n_reads = 0;
+            let found: Result<u64, String> = place.with_stores(|stores| {
+                n_reads += 1;
+                read(stores, &mut store)
+            });
+            assert_eq!((found, n_reads), (Ok(9), n_reads_expected), "{n_files_held_max} held");
+            assert_eq!(store.layers().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_vanishes_again_and_again_is_an_error_in_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let volume = DirVolume::new(directory.path().join("plant"));
+        drop(Store::open(volume, Options::default(), 1).unwrap());
+        let place =
+            Place { directory: directory.path().to_owned(), origin: None, n_files_held_max: 0 };
+        let mut n_tried = 0;
+        let found: Result<(), String> = place.with_stores(|_| {
+            n_tried += 1;
+            Err(Tried::Vanished(String::from("gone")))
+        });
+        assert_eq!((found, n_tried), (Err(String::from("gone")), LOOKS_MAX));
     }
 }

@@ -12,6 +12,8 @@ use tidegate_tsfile::Batch;
 use tidegate_tsfile::Values;
 
 use crate::data::Place;
+use crate::data::Stores;
+use crate::data::Tried;
 
 /// Where a terminal does not say how large it is.
 const SIZE: (u16, u16) = (24, 80);
@@ -32,13 +34,21 @@ pub(crate) fn draw(
     times: (Option<&str>, Option<&str>),
     offset: UtcOffset,
 ) -> Result<String, String> {
-    let stores = place.look()?;
+    place.with_stores(|stores| draw_of(stores, series, times, offset))
+}
+
+fn draw_of(
+    stores: &Stores,
+    series: &str,
+    times: (Option<&str>, Option<&str>),
+    offset: UtcOffset,
+) -> Result<String, Tried<String>> {
     let times = crate::export::times(&stores.context(offset), times)?;
     let scan = Scan { patterns: vec![Pattern::Tree(series.into())], measurements: None, times };
     let mut found = Vec::new();
     for source in stores.sources() {
         for device in source.snapshot.devices(&scan.patterns) {
-            let scan = source.snapshot.device(&device, &scan).map_err(|error| error.to_string())?;
+            let scan = source.snapshot.device(&device, &scan)?;
             if !scan.columns().is_empty() {
                 found.push((device.to_string(), scan));
             }
@@ -47,12 +57,12 @@ pub(crate) fn draw(
     let n_series: usize = found.iter().map(|(_, scan)| scan.columns().len()).sum();
     let (device, opened) = match found.as_slice() {
         [only] if n_series == 1 => only,
-        _ => return Err(format!("{series}: expected one series, found {n_series}")),
+        _ => return Err(format!("{series}: expected one series, found {n_series}").into()),
     };
     let column = opened.columns().first().ok_or_else(|| format!("{series}: no series"))?;
     if !is_drawable(column.data_type) {
         let found = column.data_type;
-        return Err(format!("{series}: expected numbers or BOOLEAN, found {found}"));
+        return Err(format!("{series}: expected numbers or BOOLEAN, found {found}").into());
     }
     let range = opened.range(0).unwrap_or(0..=0);
     let range: RangeInclusive<i64> =
@@ -61,9 +71,9 @@ pub(crate) fn draw(
     let width = columns.saturating_sub(MARGIN_COLUMNS);
     let height = rows.saturating_sub(MARGIN_ROWS).min(HEIGHT_MAX);
     let mut plot = Plot::new(&range, width.into(), height.into());
-    let mut rows = opened.rows_between(&[0], &range).map_err(|error| error.to_string())?;
+    let mut rows = opened.rows_between(&[0], &range)?;
     let mut batch = Batch::default();
-    while opened.next_into(&mut rows, &mut batch).map_err(|error| error.to_string())? {
+    while opened.next_into(&mut rows, &mut batch)? {
         if let Some(column) = batch.columns.first() {
             add(&mut plot, &batch.times, &column.values);
         }

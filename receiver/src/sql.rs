@@ -20,8 +20,9 @@ use tidegate_sql::parse;
 use tidegate_sql::time::UtcOffset;
 use tidegate_tsfile::Batch;
 
-use crate::data::LOOKS_MAX;
 use crate::data::Place;
+use crate::data::Stores;
+use crate::data::Tried;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -61,43 +62,44 @@ pub(crate) enum Failure {
     Message(String),
 }
 
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
+
 impl Shell {
     /// Answers one statement.
     pub(crate) fn answer(&self, statement: &str) -> Result<(), Failure> {
-        for n_looks in 1.. {
-            let stores = self.place.look().map_err(Failure::Message)?;
-            let context = stores.context(self.offset);
-            let parsed =
-                parse(statement, &context).map_err(|error| Failure::Message(error.to_string()))?;
-            let offset = (self.times == Times::Iso).then_some(self.offset);
-            let text = Text { precision: stores.precision, offset };
-            let sources = stores.sources();
-            let query =
-                Query { sources: &sources, precision: stores.precision, offset: self.offset };
-            let mut sink = Begun { sink: self.sink(text), is_begun: false };
-            match query.run(&parsed, &mut sink) {
-                Ok(outcome) => {
-                    for notice in &outcome.notices {
-                        eprintln!("tidegate-receiver: {notice}");
-                    }
-                    if outcome.n_more_notices > 0 {
-                        eprintln!("tidegate-receiver: {} more of these", outcome.n_more_notices);
-                    }
-                    return Ok(());
+        self.place.with_stores(|stores| self.answer_from(stores, statement))
+    }
+
+    fn answer_from(&self, stores: &Stores, statement: &str) -> Result<(), Tried<Failure>> {
+        let context = stores.context(self.offset);
+        let parsed = parse(statement, &context).map_err(|error| error.to_string())?;
+        let offset = (self.times == Times::Iso).then_some(self.offset);
+        let text = Text { precision: stores.precision, offset };
+        let sources = stores.sources();
+        let query = Query { sources: &sources, precision: stores.precision, offset: self.offset };
+        let mut sink = Begun { sink: self.sink(text), is_begun: false };
+        match query.run(&parsed, &mut sink) {
+            Ok(outcome) => {
+                for notice in &outcome.notices {
+                    eprintln!("tidegate-receiver: {notice}");
                 }
-                Err(error) if error.is_vanished() && !sink.is_begun && n_looks < LOOKS_MAX => (),
-                Err(error) if error.is_vanished() => {
-                    return Err(Failure::Message(format!(
-                        "{error}: files were merged meanwhile, the rows are not complete; ask again"
-                    )));
+                if outcome.n_more_notices > 0 {
+                    eprintln!("tidegate-receiver: {} more of these", outcome.n_more_notices);
                 }
-                Err(QueryError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    return Err(Failure::Closed);
-                }
-                Err(error) => return Err(Failure::Message(error.to_string())),
+                Ok(())
             }
+            Err(error) if error.is_vanished() && sink.is_begun => Err(Tried::from(format!(
+                "{error}: files were merged meanwhile, the rows are not complete; ask again"
+            ))),
+            Err(QueryError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Tried::Failed(Failure::Closed))
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
     fn sink(&self, text: Text) -> Box<dyn Sink> {

@@ -13,7 +13,13 @@ const LAYERS: &[&[&str]] = &[
     &["tidegate-model"],
     &["tidegate-codec"],
     &["tidegate-sql", "tidegate-tsfile", "tidegate-wire"],
-    &["tidegate-config", "tidegate-durable", "tidegate-link", "tidegate-source"],
+    &[
+        "tidegate-columnar",
+        "tidegate-config",
+        "tidegate-durable",
+        "tidegate-link",
+        "tidegate-source",
+    ],
     &["tidegate-daemon", "tidegate-store"],
     &["tidegate-query"],
     &["tidegate-receiver", "tidegate-sender"],
@@ -23,6 +29,10 @@ const LAYERS: &[&[&str]] = &[
 /// Dependencies with a place, and the crates that are it. What only the tests of a crate use is
 /// free.
 const PLACES: &[(&str, &[&str])] = &[
+    ("arrow-array", &["tidegate-columnar"]),
+    ("arrow-buffer", &["tidegate-columnar"]),
+    ("arrow-ipc", &["tidegate-columnar"]),
+    ("arrow-schema", &["tidegate-columnar"]),
     (
         "crc32fast",
         &[
@@ -39,6 +49,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("mio", &["tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
     // unsafe; the store reads with pread, and source files are never mapped
     ("memmap2", &[]),
+    ("parquet", &["tidegate-columnar"]),
     ("serde", &["tidegate-daemon", "tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
     ("serde_json", &["tidegate-daemon", "tidegate-receiver", "tidegate-sender", "tidegate-tests"]),
     ("signal-hook", &["tidegate-daemon", "tidegate-tests"]),
@@ -51,6 +62,7 @@ const PLACES: &[(&str, &[&str])] = &[
 /// Crates that perform no I/O and read no clock.
 const PURE: &[&str] = &[
     "tidegate-codec",
+    "tidegate-columnar",
     "tidegate-config",
     "tidegate-link",
     "tidegate-model",

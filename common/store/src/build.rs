@@ -156,13 +156,13 @@ fn unwritten(layer: &Layer) -> impl Fn(WriteError) -> StoreError {
     move |source| StoreError::WriteFile { file: file.clone(), source }
 }
 
-/// Columns of the tables of these devices.
+/// Columns of the tables of these devices, as a file declares them.
 ///
 /// # Arguments
 ///
 /// - `tags`: the names of the tags of each table
 /// - `devices`: with the series that will be written of each
-pub(crate) fn table_schemas<'d>(
+pub fn table_schemas<'d>(
     tags: &BTreeMap<TableName, Vec<Box<str>>>,
     devices: impl Iterator<Item = (&'d Device, Vec<Series>)>,
 ) -> Vec<TableSchema> {

@@ -60,8 +60,8 @@ pub(crate) struct Change {
     pub(crate) forgotten: Vec<u64>,
 }
 
-/// A table and its tags.
-pub(crate) type TableName = (Box<str>, Box<str>);
+/// A database and one of its tables.
+pub type TableName = (Box<str>, Box<str>);
 
 /// What the catalog says.
 #[derive(Clone, Debug, Default)]

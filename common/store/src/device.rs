@@ -62,7 +62,7 @@ impl Device {
     }
 
     /// Its name in a file of this layout.
-    pub(crate) fn id(&self, version: TsFileVersion) -> DeviceId {
+    pub fn id(&self, version: TsFileVersion) -> DeviceId {
         match self {
             Self::Tree { path } => {
                 let segments = (version != TsFileVersion::V3).then(|| Segments::of_path(path));

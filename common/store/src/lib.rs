@@ -36,8 +36,8 @@
 //!
 //! [`Snapshot`] is the one seam of everything above. It gives columns in memory
 //! ([`Batch`](tidegate_tsfile::Batch)), not Arrow: to build Arrow takes minutes of CPU time, and the
-//! sender, which may read a store, needs none of it. Values, nulls and times lie as Arrow has them, so
-//! whoever exports converts a batch by copying buffers.
+//! sender, which may read a store, needs none of it. Values, nulls and times lie nearly as Arrow and
+//! Parquet have them, so whoever exports moves or copies buffers.
 //!
 //! Files are read with `pread`. They are not mapped: that would be unsafe code, which this workspace
 //! denies, and a damaged disk would end the process where it now is an error.
@@ -67,6 +67,8 @@ mod tombstone;
 mod volume;
 
 pub use aggregate::Aggregate;
+pub use build::table_schemas;
+pub use catalog::TableName;
 pub use device::Device;
 pub use error::StoreError;
 pub use layer::Layer;
@@ -75,6 +77,7 @@ pub use look::Look;
 pub use rebuild::Rebuilt;
 pub use rows::Rows;
 pub use snapshot::DeviceScan;
+pub use snapshot::Held;
 pub use snapshot::Hidden;
 pub use snapshot::Pattern;
 pub use snapshot::Scan;

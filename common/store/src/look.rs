@@ -1,8 +1,10 @@
 //! Looks at a store that another process may be writing, and changes nothing in it.
 //!
 //! What that process has in memory only is not seen. A file may be merged away between the look at
-//! the catalog and the opening of it: [`StoreError::is_vanished`] tells, and a new look helps.
+//! the catalog and the opening of it: [`StoreError::is_vanished`] tells, and a new look helps. Once
+//! [`Snapshot::hold`] has opened the files, they can be read whatever that process does.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::Snapshot;
 use crate::StoreError;
 use crate::catalog::CATALOG;
 use crate::catalog::State;
+use crate::catalog::TableName;
 use crate::file::LayerFile;
 
 /// What lies in the directory of a store.
@@ -26,6 +29,8 @@ pub struct Look {
     pub snapshot: Snapshot<DirStorage>,
     /// The unit of the times, if it is known.
     pub precision: Option<Precision>,
+    /// Names of the tags of each table, as far as a sender has told them.
+    pub tables: BTreeMap<TableName, Vec<Box<str>>>,
 }
 
 impl Look {
@@ -53,6 +58,6 @@ impl Look {
         layers.sort_by_key(|layer| layer.layer.precedence);
         let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
         let snapshot = Snapshot { layers, deletions, memory, horizons: state.horizons };
-        Ok(Some(Self { snapshot, precision: state.precision }))
+        Ok(Some(Self { snapshot, precision: state.precision, tables: state.tables }))
     }
 }

@@ -21,6 +21,7 @@ use tidegate_tsfile::TimeRange;
 
 use crate::Device;
 use crate::StoreError;
+use crate::catalog::TableName;
 use crate::columns::is_convertible;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
@@ -89,6 +90,19 @@ pub struct Hidden {
     pub n_points: u64,
 }
 
+/// Files of a snapshot that stay open, so that they can be read although others remove them.
+#[derive(Debug)]
+pub struct Held<S: Storage> {
+    files: Vec<Arc<LayerTsFile<S>>>,
+}
+
+impl<S: Storage> Held<S> {
+    /// How many they are.
+    pub fn n_files(&self) -> usize {
+        self.files.len()
+    }
+}
+
 /// What a store holds at one moment.
 #[derive(Debug)]
 pub struct Snapshot<S: Storage> {
@@ -114,6 +128,38 @@ impl<S: Storage> Snapshot<S> {
             }
         }
         found.into_iter().cloned().collect()
+    }
+
+    /// The tables of the table model that have devices here, in order.
+    pub fn tables(&self) -> BTreeSet<TableName> {
+        let in_files = self.layers.iter().flat_map(|layer| layer.extents.keys());
+        in_files
+            .chain(self.memory.devices().keys())
+            .filter_map(Device::database_and_table)
+            .collect()
+    }
+
+    /// Opens the files, the newest first, and keeps them open as long as the result is.
+    ///
+    /// A file that cannot be read is not held: whoever needs it will say so.
+    ///
+    /// # Arguments
+    ///
+    /// - `most`: so many files at most, since each takes a descriptor
+    ///
+    /// # Errors
+    ///
+    /// Only [vanished](StoreError::is_vanished) files.
+    pub fn hold(&self, most: usize) -> Result<Held<S>, StoreError> {
+        let mut files = Vec::new();
+        for layer in self.layers.iter().rev().take(most) {
+            match layer.file() {
+                Ok(file) => files.push(file),
+                Err(error) if error.is_vanished() => return Err(error),
+                Err(_) => (),
+            }
+        }
+        Ok(Held { files })
     }
 
     /// A device, ready to be read.

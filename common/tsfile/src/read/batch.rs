@@ -268,7 +268,7 @@ impl Presence {
     }
 
     /// Appends one bit per row, the highest of the first byte first; the rest of the last byte is 0.
-    pub(crate) fn write_bits(&self, out: &mut Vec<u8>) {
+    pub fn write_bits(&self, out: &mut Vec<u8>) {
         let n_bytes = self.n_rows.div_ceil(8);
         if !self.is_all() {
             out.extend_from_slice(self.bits.get(..n_bytes).unwrap_or_default());

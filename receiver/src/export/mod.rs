@@ -1,0 +1,393 @@
+//! `tidegate-receiver export`: series of the tree model, or tables, as one file.
+//!
+//! It is written beside its name and moved there once it is whole and durable. Whatever ends it
+//! before, an interrupt too, leaves nothing. If files of a store vanish under it, which a running
+//! daemon has merged, it begins again.
+
+mod partial;
+mod series;
+mod wide;
+
+use core::ops::RangeInclusive;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use tidegate_columnar as columnar;
+use tidegate_daemon::signals::Signal;
+use tidegate_daemon::signals::Signals;
+use tidegate_durable::DirStorage;
+use tidegate_query::text::Text;
+use tidegate_sql::time::TimeContext;
+use tidegate_sql::time::UtcOffset;
+use tidegate_sql::time::parse_time;
+use tidegate_store::Device;
+use tidegate_store::DeviceScan;
+use tidegate_store::Look;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
+use tidegate_store::table_schemas;
+use tidegate_tsfile::TsFileVersion;
+
+use crate::data::Place;
+use crate::data::Stores;
+use crate::data::Tried;
+use partial::Partial;
+use series::SeriesWriter;
+use wide::Layout;
+use wide::WideWriter;
+
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The bar has so many steps for each device.
+const STEPS: u64 = 1000;
+const ALL_TIMES: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
+/// Kind of file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A line for each point: time, device, measurement, data type, value; of a table a line for each
+    /// row
+    Csv,
+    /// A TsFile of version 4, for IoTDB 2
+    Tsfile,
+    /// A TsFile of version 3, for IoTDB 1
+    TsfileV3,
+    /// Parquet: a row for each time of a device, a column for each measurement
+    Parquet,
+    /// Arrow's file format (Feather 2), with the rows of parquet
+    Arrow,
+}
+
+/// What is to be exported.
+pub(crate) struct Export {
+    pub(crate) place: Place,
+    pub(crate) kind: Kind,
+    pub(crate) patterns: Vec<String>,
+    /// A database of the table model, and a table of it; instead of the patterns.
+    pub(crate) database: Option<String>,
+    pub(crate) table: Option<String>,
+    pub(crate) times: (Option<String>, Option<String>),
+    pub(crate) as_numbers: bool,
+    pub(crate) offset: UtcOffset,
+    pub(crate) out: PathBuf,
+}
+
+/// Why there is no file.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Stopped {
+    /// Somebody did not want to wait.
+    Interrupted,
+    /// To be told.
+    Message(String),
+}
+
+impl From<String> for Stopped {
+    fn from(message: String) -> Self {
+        Self::Message(message)
+    }
+}
+
+/// First and last time as people write them.
+pub(crate) fn times(
+    context: &TimeContext,
+    (start, end): (Option<&str>, Option<&str>),
+) -> Result<RangeInclusive<i64>, String> {
+    let time = |option: &str, text: Option<&str>, otherwise| match text {
+        None => Ok(otherwise),
+        Some(text) => parse_time(text, context).map_err(|error| format!("{option}: {error}")),
+    };
+    Ok(time("--start", start, i64::MIN)?..=time("--end", end, i64::MAX)?)
+}
+
+/// Takes the last time of a batch and its points; an error ends the export.
+type Step<'s> = dyn FnMut(i64, usize) -> Result<(), Tried<Stopped>> + 's;
+
+/// A device, and what its store holds.
+type Found<'s> = (Device, &'s str, &'s Look);
+
+/// What people are told beside the result, each thing once.
+#[derive(Default)]
+struct Notices {
+    told: BTreeSet<String>,
+}
+
+impl Notices {
+    fn tell(&mut self, bar: &ProgressBar, notice: String) {
+        if !self.told.contains(&notice) {
+            bar.suspend(|| eprintln!("tidegate-receiver: {notice}"));
+            self.told.insert(notice);
+        }
+    }
+}
+
+impl Export {
+    /// Writes the file; says how many points are in it.
+    pub(crate) fn run(&self) -> Result<u64, Stopped> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_stopped);
+        let _signals = Signals::spawn(move |signal| {
+            if signal == Signal::Terminate {
+                stop.store(true, Ordering::Relaxed);
+            }
+        })
+        .map_err(|error| format!("signals: {error}"))?;
+        let mut notices = Notices::default();
+        self.place.with_stores(|stores| self.write(stores, &is_stopped, &mut notices))
+    }
+
+    /// Writes the file from the stores as they are.
+    fn write(
+        &self,
+        stores: &Stores,
+        is_stopped: &AtomicBool,
+        notices: &mut Notices,
+    ) -> Result<u64, Tried<Stopped>> {
+        let (start, end) = &self.times;
+        let times = times(&stores.context(self.offset), (start.as_deref(), end.as_deref()))?;
+        let scan = Scan { patterns: self.wanted(), measurements: None, times };
+        let devices = self.devices(stores, &scan)?;
+        let (partial, file) = Partial::create(&self.out)?;
+        let go_on = || match is_stopped.load(Ordering::Relaxed) {
+            true => Err(Tried::Failed(Stopped::Interrupted)),
+            false => Ok(()),
+        };
+        let mut writer = self.writer(file, stores, &devices, &scan, &go_on)?;
+        let bar = bar(devices.len() as u64);
+        if self.database.is_none() {
+            self.tell_of_tables(stores, notices, &bar);
+        }
+        let mut n_points = 0u64;
+        for (number, (device, _, look)) in devices.iter().enumerate() {
+            let opened = look.snapshot.device(device, &scan)?;
+            for hidden in opened.hidden() {
+                let (measurement, found) = (&hidden.measurement, hidden.data_type);
+                let notice = format!(
+                    "{} points of {device}.{measurement} are {found} in {} and are left out",
+                    hidden.n_points, hidden.file
+                );
+                notices.tell(&bar, notice);
+            }
+            let base = (number as u64).saturating_mul(STEPS);
+            let mut step = |time: i64, points: usize| {
+                n_points = n_points.saturating_add(points as u64);
+                bar.set_position(base.saturating_add(part(&opened, time)));
+                bar.set_message(format!("{n_points} points"));
+                go_on()
+            };
+            match &mut writer {
+                Writer::Series(writer) => writer.device(device, &opened, &mut step)?,
+                Writer::Wide(writer) => writer.device(device, &opened, &mut step)?,
+            }
+        }
+        bar.finish_and_clear();
+        if let Writer::Wide(writer) = &writer
+            && writer.n_replaced() > 0
+        {
+            let n_replaced = writer.n_replaced();
+            let notice =
+                format!("{n_replaced} texts are not UTF-8: U+FFFD stands in the places of that");
+            notices.tell(&bar, notice);
+        }
+        let file = match writer {
+            Writer::Series(writer) => writer.finish()?,
+            Writer::Wide(writer) => writer.finish()?,
+        };
+        go_on()?;
+        partial.keep(&file).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        Ok(n_points)
+    }
+
+    fn wanted(&self) -> Vec<Pattern> {
+        match &self.database {
+            None => self.patterns.iter().map(|it| Pattern::Tree(it.as_str().into())).collect(),
+            Some(database) => {
+                let (database, table) = (database.as_str().into(), self.table.as_deref());
+                vec![Pattern::Table { database, table: table.map(Box::from) }]
+            }
+        }
+    }
+
+    /// The devices, in order; each is in one origin.
+    fn devices<'s>(&self, stores: &'s Stores, scan: &Scan) -> Result<Vec<Found<'s>>, String> {
+        let mut devices = Vec::new();
+        for (name, look) in stores.looks() {
+            let found = look.snapshot.devices(&scan.patterns);
+            devices.extend(found.into_iter().map(|device| (device, name.as_str(), look)));
+        }
+        devices.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        for pair in devices.windows(2) {
+            let [(one, origin, _), (other, another, _)] = pair else { continue };
+            if one == other || (self.database.is_some() && origin != another) {
+                let what = self.database.as_deref().map_or_else(|| one.to_string(), str::to_owned);
+                return Err(format!(
+                    "{what} is in the origins {origin} and {another}: expected --origin"
+                ));
+            }
+        }
+        if let (Some(database), true) = (&self.database, devices.is_empty()) {
+            let known = tables_of(stores);
+            let table = self.table.as_ref().map_or(String::new(), |table| format!(".{table}"));
+            return Err(format!("no table {database}{table}; there are: [{}]", known.join(", ")));
+        }
+        Ok(devices)
+    }
+
+    /// Tables are not of the tree: nobody shall think that they are in the file.
+    fn tell_of_tables(&self, stores: &Stores, notices: &mut Notices, bar: &ProgressBar) {
+        let known = tables_of(stores);
+        if !known.is_empty() {
+            let notice = format!(
+                "tables are not in this file, but are exported with --database and --table: {}",
+                known.join(", ")
+            );
+            notices.tell(bar, notice);
+        }
+    }
+
+    fn writer(
+        &self,
+        file: File,
+        stores: &Stores,
+        devices: &[Found<'_>],
+        scan: &Scan,
+        go_on: &dyn Fn() -> Result<(), Tried<Stopped>>,
+    ) -> Result<Writer, Tried<Stopped>> {
+        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let offset = (!self.as_numbers).then_some(self.offset);
+        let text = Text { precision: stores.precision, offset };
+        let version = match self.kind {
+            Kind::Tsfile => TsFileVersion::V4,
+            Kind::TsfileV3 if self.database.is_some() => {
+                let message = "a TsFile of version 3 has no tables: expected --format tsfile";
+                return Err(message.to_owned().into());
+            }
+            Kind::TsfileV3 => TsFileVersion::V3,
+            Kind::Csv if self.database.is_none() => {
+                return Ok(Writer::Series(SeriesWriter::csv(out, text)?));
+            }
+            Kind::Csv | Kind::Parquet | Kind::Arrow => {
+                let layout = self.layout(devices, scan, go_on)?;
+                let format = match self.kind {
+                    Kind::Parquet => columnar::Format::Parquet,
+                    Kind::Arrow => columnar::Format::Arrow,
+                    _ => return Ok(Writer::Wide(WideWriter::csv(out, layout, text)?)),
+                };
+                let table = columnar::Table {
+                    precision: stores.precision,
+                    columns: Vec::new(),
+                    metadata: metadata(devices),
+                };
+                return Ok(Writer::Wide(WideWriter::columnar(out, layout, format, table)?));
+            }
+        };
+        let mut schemas = Vec::new();
+        if let (Some(_), Some((.., look))) = (&self.database, devices.first()) {
+            let mut named = Vec::new();
+            for (device, ..) in devices {
+                go_on()?;
+                named.push((device, look.snapshot.device(device, scan)?.columns().to_vec()));
+            }
+            schemas = table_schemas(&look.tables, named.into_iter());
+        }
+        Ok(Writer::Series(SeriesWriter::ts_file(out, version, schemas)?))
+    }
+
+    /// The columns of a file that has one for each measurement.
+    fn layout(
+        &self,
+        devices: &[Found<'_>],
+        scan: &Scan,
+        go_on: &dyn Fn() -> Result<(), Tried<Stopped>>,
+    ) -> Result<Layout, Tried<Stopped>> {
+        let mut layout = match &self.database {
+            None => Layout::of_tree(),
+            Some(database) => {
+                let tables: BTreeSet<_> =
+                    devices.iter().filter_map(|(device, ..)| device.table_name()).collect();
+                if tables.len() > 1 {
+                    let known = tables.into_iter().collect::<Vec<_>>().join(", ");
+                    return Err(format!(
+                        "{database} has the tables {known}, and such a file has one: expected \
+                         --table, or --format tsfile"
+                    )
+                    .into());
+                }
+                Layout::of_table(tags(devices).into_iter())
+            }
+        };
+        for (device, _, look) in devices {
+            go_on()?;
+            layout.add(device, look.snapshot.device(device, scan)?.columns())?;
+        }
+        Ok(layout)
+    }
+}
+
+enum Writer {
+    Series(SeriesWriter),
+    Wide(WideWriter),
+}
+
+/// What a file says of itself.
+fn metadata(devices: &[Found<'_>]) -> Vec<(String, String)> {
+    let origins: BTreeSet<&str> = devices.iter().map(|(_, origin, _)| *origin).collect();
+    let origins: Vec<&str> = origins.into_iter().collect();
+    let pairs = [
+        ("tidegate.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("tidegate.origin", origins.join(",")),
+    ];
+    pairs.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// The names of the tags of the one table that these devices are of; those that no sender has told
+/// have names by their places.
+fn tags(devices: &[Found<'_>]) -> Vec<String> {
+    let Some((device, _, look)) = devices.first() else { return Vec::new() };
+    let key = (
+        device.database().unwrap_or_default().into(),
+        device.table_name().unwrap_or_default().into(),
+    );
+    let known = look.tables.get(&key).map_or(&[][..], Vec::as_slice);
+    let n_tags = devices.iter().map(|(device, ..)| match device {
+        Device::Tree { .. } => 0,
+        Device::Table { segments, .. } => segments.0.len().saturating_sub(1),
+    });
+    let n_tags = n_tags.max().unwrap_or(0).max(known.len());
+    let name = |at: usize| known.get(at).map_or_else(|| format!("tag{at}"), |it| it.to_string());
+    (0..n_tags).map(name).collect()
+}
+
+/// All tables, as `database.table`.
+fn tables_of(stores: &Stores) -> Vec<String> {
+    let tables = stores.looks().iter().flat_map(|(_, look)| look.snapshot.tables());
+    let tables: BTreeSet<String> =
+        tables.map(|(database, table)| format!("{database}.{table}")).collect();
+    tables.into_iter().collect()
+}
+
+/// How far a device is read, from 0 to [`STEPS`]: by the last time.
+fn part(opened: &DeviceScan<DirStorage>, time: i64) -> u64 {
+    let ranges = (0..opened.columns().len()).filter_map(|column| opened.range(column));
+    let range =
+        ranges.reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()));
+    let Some(range) = range else { return STEPS };
+    let span = u128::from(range.end().abs_diff(*range.start())).max(1);
+    let done = u128::from(time.abs_diff(*range.start())).saturating_mul(STEPS.into());
+    u64::try_from(done.checked_div(span).unwrap_or(0)).unwrap_or(STEPS).min(STEPS)
+}
+
+/// Only on a terminal.
+fn bar(n_devices: u64) -> ProgressBar {
+    let bar = ProgressBar::new(n_devices.saturating_mul(STEPS));
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}% {msg} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
