@@ -132,7 +132,7 @@ impl<S: Storage> Snapshot<S> {
 
     /// The tables of the table model that have devices here, in order.
     pub fn tables(&self) -> BTreeSet<TableName> {
-        let in_files = self.layers.iter().flat_map(|layer| layer.extents.keys());
+        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
         in_files
             .chain(self.memory.devices().keys())
             .filter_map(Device::database_and_table)
