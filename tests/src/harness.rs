@@ -372,15 +372,18 @@ impl SenderSetup {
         self.dir.join("sender.properties")
     }
 
-    /// Writes a pipe towards `peer`; `more` are further keys of the connector.
+    /// Writes a pipe towards `peer`; `more` are further keys of its connector or extractor.
     pub fn write_pipe(&self, name: &str, peer: SocketAddr, more: &[(&str, &str)]) -> Result<()> {
-        let mut text = format!(
-            "[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
-             \"connector.node-urls\" = \"{peer}\"\n",
-        );
+        let (mut extractor, mut connector) = (String::new(), String::new());
         for (key, value) in more {
-            writeln!(text, "{key:?} = {value:?}")?;
+            let section =
+                if key.starts_with("extractor.") { &mut extractor } else { &mut connector };
+            writeln!(section, "{key:?} = {value:?}")?;
         }
+        let text = format!(
+            "[extractor]\n{extractor}[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
+             \"connector.node-urls\" = \"{peer}\"\n{connector}",
+        );
         fs::write(self.dir.join("pipes").join(format!("{name}.toml")), text)?;
         Ok(())
     }

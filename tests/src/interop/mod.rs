@@ -404,6 +404,18 @@ const CASES: &[Case] = &[
         about: "many more of them",
         run: |rig| sql::same_answers(rig, 600),
     },
+    Case {
+        name: "filtered",
+        extent: Extent::Quick,
+        about: "some series and times of a live IoTDB, our sender killed, IoTDB's receiver",
+        run: |rig| order::filtered(rig, Role::Compacting, Towards::Stock),
+    },
+    Case {
+        name: "filtered-store",
+        extent: Extent::Full,
+        about: "the same towards our store",
+        run: |rig| order::filtered(rig, Role::Compacting, Towards::Store),
+    },
 ];
 
 /// What became of the cases.

@@ -226,6 +226,35 @@ pub(super) fn dropped(rig: &mut Rig, source: Role, towards: Towards) -> Result<S
     Ok(Shown { compared: play.compared(&what, &crossed), n_points })
 }
 
+/// A pipe of some series and times: of files that lie across its bounds exactly the points within leave,
+/// also above rows that left before.
+pub(super) fn filtered(rig: &mut Rig, source: Role, towards: Towards) -> Result<Shown> {
+    const FIRST_MS: u64 = START_MS + 150;
+    const LAST_MS: u64 = START_MS + 1400;
+    let (first, last) = (FIRST_MS.to_string(), LAST_MS.to_string());
+    let keys = [
+        ("extractor.pattern", "root.o1.d"),
+        ("extractor.start-time", first.as_str()),
+        ("extractor.end-time", last.as_str()),
+    ];
+    let mut play = Play::begin_with(rig, source, towards, Route::FORWARD, &keys)?;
+    play.stop_compaction()?;
+    write_rounds(&mut play, 30)?;
+    play.start_sender()?;
+    for _ in 0..30 {
+        play.write_round()?;
+        play.kill_sender_at_times(8)?;
+    }
+    play.wait_idle_flushed()?;
+    play.kill_sender()?;
+    late_targets(&mut play, 10)?;
+    let is_meant = |series: &str, time: i64| {
+        series.starts_with("root.o1.d")
+            && u64::try_from(time).is_ok_and(|it| (FIRST_MS..=LAST_MS).contains(&it))
+    };
+    play.finish_filtered("root.o1.d, 1250 ms", is_meant)
+}
+
 /// Writes with compaction on; the sender comes in when some files are there.
 fn compacted_history(play: &mut Play<'_>, n_before: u32, n_after: u32) -> Result<()> {
     play.start_compaction()?;

@@ -108,6 +108,17 @@ impl<'a> Play<'a> {
         towards: Towards,
         route: Route,
     ) -> Result<Self> {
+        Self::begin_with(rig, source, towards, route, &[])
+    }
+
+    /// The same with more keys of the sender's pipe.
+    pub(super) fn begin_with(
+        rig: &'a mut Rig,
+        source: Role,
+        towards: Towards,
+        route: Route,
+        keys: &[(&str, &str)],
+    ) -> Result<Self> {
         let dirs = rig.server(source)?.dirs();
         let (receiver, target) = match towards {
             Towards::Stock => (None, rig.server(Role::Target)?.air_gap),
@@ -123,7 +134,7 @@ impl<'a> Play<'a> {
             }
         };
         let (gateway, to) = rig.gateway(route, target)?;
-        let setup = rig.sender(&dirs, route, to, &[])?;
+        let setup = rig.sender(&dirs, route, to, keys)?;
         let rng = fastrand::Rng::with_seed(rig.seed);
         let mut play = Self {
             rig,
@@ -446,6 +457,24 @@ impl<'a> Play<'a> {
         })?;
         self.ensure_no_loss()?;
         Ok(Shown { compared: self.compared("root.**", &crossed), n_points })
+    }
+
+    /// The same where only points that `is_meant` takes by series and time were to leave.
+    pub(super) fn finish_filtered(
+        mut self,
+        what: &str,
+        is_meant: impl Fn(&str, i64) -> bool,
+    ) -> Result<Shown> {
+        self.run("sql FLUSH")?;
+        let crossed = self.let_all_cross(&[])?;
+        let source = self.source;
+        let n_points = self.told(|play| {
+            let expected = play.rig.points(source, "root.**")?;
+            let expected = expected.only(is_meant, play.rig.dir.join("meant.csv"))?;
+            play.arrived(&crossed, expected, |arrived, expected| arrived.must_equal(expected, what))
+        })?;
+        self.ensure_no_loss()?;
+        Ok(Shown { compared: self.compared(what, &crossed), n_points })
     }
 
     /// Has everything that has arrived below `root.**` compared with what was expected, both in digits

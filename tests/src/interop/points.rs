@@ -46,6 +46,21 @@ impl Points {
         Ok(Self { n_lines: text.lines().count() as u64, sha256, path: Some(path) })
     }
 
+    /// Those that `is_meant` takes by series and time, as a file at `path`.
+    pub(super) fn only(&self, is_meant: impl Fn(&str, i64) -> bool, path: PathBuf) -> Result<Self> {
+        let mut text = String::new();
+        for line in self.text()?.lines() {
+            let mut fields = line.split(',');
+            let series = fields.next().unwrap_or_default();
+            let time = fields.next().and_then(|time| time.parse().ok());
+            if is_meant(series, time.with_context(|| format!("a line without a time: {line}"))?) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        Self::from_text(&text, path)
+    }
+
     /// The same points with the digits that Rust prints, as a file at `path`.
     pub(super) fn with_our_digits(&self, path: PathBuf) -> Result<Self> {
         Self::from_text(&with_our_digits(&self.text()?)?, path)

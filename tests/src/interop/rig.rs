@@ -33,6 +33,11 @@ pub(super) const CROSSING_TIME_MAX: Duration = Duration::from_secs(120);
 /// A restarted IoTDB accepts statements again within this.
 const PING_TIME_MAX_MS: u32 = 60_000;
 
+/// Files of dropped databases are gone within this.
+const EMPTYING_TIME_MAX: Duration = Duration::from_secs(60);
+/// What IoTDB's own databases have in their folders' names.
+const OWN_FOLDER: &str = "/root.__";
+
 /// What is waited for in a command that runs comes within this, or the command is over.
 const MOMENT_TIME_MAX: Duration = Duration::from_secs(20);
 /// Such a moment does not last.
@@ -191,6 +196,12 @@ impl Rig {
                 self.run_if_there(role, "sql DELETE DATABASE root.**")
                     .and_then(|()| self.run_if_there(role, "tsql DROP DATABASE IF EXISTS works"))
                     .with_context(|| format!("emptying {role:?}"))?;
+                // It is dropped before its files are gone, and a sender would find them.
+                let dirs = self.server(role)?.dirs();
+                let is_left = |path: &PathBuf| !path.display().to_string().contains(OWN_FOLDER);
+                poll(EMPTYING_TIME_MAX, "the files of dropped databases to go", || {
+                    Ok((!ts_files(&dirs)?.iter().any(is_left)).then_some(()))
+                })?;
             }
         }
         Ok(())
