@@ -13,7 +13,7 @@ help:
 	@echo "make interop-ci  against a real IoTDB and its library, what fits CI"
 	@echo "make interop     against a real IoTDB, everything"
 	@echo "make bench       the performance table, peers beside us in one run"
-	@echo "make fuzz        libFuzzer targets (needs a nightly toolchain); FUZZ_SECONDS=60 each"
+	@echo "make fuzz        every flip of small TsFiles, libFuzzer targets (needs a nightly toolchain); FUZZ_SECONDS=60 each"
 	@echo "make soak        long runs: millions of seeds, hundreds of kill -9 rounds"
 	@echo "make package     deb and rpm"
 
@@ -46,6 +46,7 @@ bench: setup
 	target/release/tidegate-bench
 
 fuzz: setup
+	TIDEGATE_ALL_FLIPS=1 $(CARGO) test $(CARGO_FLAGS) -p tidegate-tsfile --test damage small_file -- --nocapture
 	for target in $$(ls fuzz/targets | sed 's/\.rs$$//'); do fuzz/run.sh $$target $${FUZZ_SECONDS:-60} || exit 1; done
 
 soak: build

@@ -103,6 +103,9 @@ struct Inspect {
     /// Of a TsFile: print its points as csv, and nothing else
     #[arg(long, conflicts_with_all = ["json", "pages"])]
     points: bool,
+    /// Of a TsFile: print also points that the deletions beside it take
+    #[arg(long, requires = "points")]
+    with_deleted: bool,
 }
 
 #[derive(Args)]
@@ -201,8 +204,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Gaps(question) => {
             ask(&question, "gaps", |value| serde_json::from_value(value).map(render_gaps))
         }
-        Command::Inspect(Inspect { file, json, pages, points }) => {
-            let what = inspect::Inspect { as_json: json, with_pages: pages, as_points: points };
+        Command::Inspect(Inspect { file, json, pages, points, with_deleted }) => {
+            let what = inspect::Inspect {
+                as_json: json,
+                with_pages: pages,
+                as_points: points,
+                with_deleted,
+            };
             match inspect::run(&file, what) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(1, &format!("{error:#}")),

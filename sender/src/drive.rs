@@ -11,11 +11,11 @@ use tidegate_link::sending::DeliveryPart;
 use tidegate_link::sending::Frame;
 use tidegate_link::sending::Heard;
 use tidegate_link::sending::PieceFrame;
-use tidegate_model::Dialect;
 use tidegate_model::Verdict;
 use tidegate_source::Departed;
 use tidegate_source::Item;
 use tidegate_source::ItemKind;
+use tidegate_source::ModsSeen;
 use tidegate_source::Outcome;
 use tidegate_source::Stall;
 use tidegate_wire::PieceHead;
@@ -156,6 +156,7 @@ impl Edge {
                     other => slot.waiting = other,
                 }
             }
+            ReadReport::Cut { token } if expected == Some(token) => self.choose_form(at, token),
             ReadReport::Tablets { token, dialect, not_excerpt, mods_seen }
                 if expected == Some(token) =>
             {
@@ -184,6 +185,7 @@ impl Edge {
                 self.end_twin(at, is_equal);
             }
             ReadReport::Compared { .. }
+            | ReadReport::Cut { .. }
             | ReadReport::Excerpt { .. }
             | ReadReport::Nothing { .. }
             | ReadReport::Opened { .. }
@@ -266,9 +268,6 @@ impl Edge {
         };
         match kind {
             ItemKind::File(file) => {
-                // A file that leaves whole with its deletions needs no excerpt, whatever it overlaps.
-                let may_be_cut = !pipe.filter.is_all() || dialect < Dialect::V2_0;
-                let wants_excerpt = may_be_cut && pipe.source.overlaps_file(file.identity);
                 let request = ReadRequest::Open(OpenFile {
                     token: token.as_u64(),
                     file: file.clone(),
@@ -276,7 +275,6 @@ impl Edge {
                     piece_bytes: slot.lane.piece_bytes(),
                     filter: Arc::clone(&pipe.filter),
                     mods_bytes_max,
-                    wants_excerpt,
                 });
                 let name = file.wire_name();
                 slot.cargo = cargo(Load::File(file), name);
@@ -318,7 +316,7 @@ impl Edge {
         at: usize,
         now: Time,
         mods_bytes: Option<u64>,
-        mods_seen: Option<tidegate_source::ModsSeen>,
+        mods_seen: Option<ModsSeen>,
     ) {
         let Some(slot) = self.slot(at) else { return };
         let Some(cargo) = &mut slot.cargo else { return };

@@ -73,12 +73,6 @@ impl Filter {
         })
     }
 
-    /// Whether it takes everything.
-    pub(crate) fn is_all(&self) -> bool {
-        let times = [&self.history, &self.realtime, &self.either];
-        self.pattern.is_all() && times.into_iter().all(|it| *it == ALL_TIMES)
-    }
-
     /// What is wanted of a file.
     ///
     /// Of one that a compaction made of both kinds all times are: it leaves only if not all that it

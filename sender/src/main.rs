@@ -86,6 +86,9 @@ struct Inspect {
     /// Of a TsFile: print its points as csv, and nothing else
     #[arg(long, conflicts_with_all = ["json", "pages"])]
     points: bool,
+    /// Of a TsFile: print also points that the deletions beside it take
+    #[arg(long, requires = "points")]
+    with_deleted: bool,
 }
 
 impl Inspect {
@@ -94,6 +97,7 @@ impl Inspect {
             as_json: self.json,
             with_pages: self.pages,
             as_points: self.points,
+            with_deleted: self.with_deleted,
         };
         tidegate_daemon::inspect::run(&self.file, what)
     }

@@ -41,6 +41,8 @@ use excerpt::Made;
 pub(crate) enum ReadRequest {
     /// Open a file, then read it piece by piece as far as there is room.
     Open(OpenFile),
+    /// The points of an open file are to leave, as a file or as tablets.
+    Points { token: u64, wants_excerpt: bool },
     /// A piece was used up: its buffer comes back.
     Return(Vec<u8>),
     /// What is open is no longer wanted.
@@ -64,8 +66,6 @@ pub(crate) struct OpenFile {
     pub(crate) filter: Arc<Filter>,
     /// Larger mods files are left behind.
     pub(crate) mods_bytes_max: u64,
-    /// Whether points of it must leave as a file: tablets could be hidden by what left before.
-    pub(crate) wants_excerpt: bool,
 }
 
 /// What a reader tells the loop.
@@ -79,6 +79,8 @@ pub(crate) enum ReadReport {
         /// Mods that were beside it, travelling or not.
         mods_seen: Option<ModsSeen>,
     },
+    /// Only points of it leave: in which form, [`ReadRequest::Points`] says.
+    Cut { token: u64 },
     /// Its points leave as a file, whose pieces follow in order.
     Excerpt {
         token: u64,
@@ -186,7 +188,7 @@ pub(crate) fn run(
     loop {
         match next.take().unwrap_or_else(|| desk.wait()) {
             ReadRequest::Stop => return,
-            ReadRequest::Cancel => (),
+            ReadRequest::Cancel | ReadRequest::Points { .. } => (),
             ReadRequest::Return(buffer) => desk.take_back(buffer),
             ReadRequest::Open(OpenFile { token, file, .. }) if file.twin.is_some() => {
                 (desk.report)(match compare(&file) {
@@ -213,6 +215,21 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
         self.requests.recv().unwrap_or(ReadRequest::Stop)
     }
 
+    /// In which form the points of the open file leave, or what else is asked.
+    fn wait_for_form(&mut self, of: u64) -> Form {
+        loop {
+            match self.wait() {
+                ReadRequest::Points { token, wants_excerpt } if token == of => {
+                    return Form::Points { wants_excerpt };
+                }
+                ReadRequest::Points { .. } => (),
+                ReadRequest::Return(buffer) => self.take_back(buffer),
+                ReadRequest::Cancel => return Form::Other(None),
+                other => return Form::Other(Some(other)),
+            }
+        }
+    }
+
     fn take_back(&mut self, buffer: Vec<u8>) {
         self.n_held -= 1;
         self.spare.push(buffer);
@@ -233,6 +250,7 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
             match request {
                 Some(ReadRequest::Return(buffer)) => self.take_back(buffer),
                 Some(ReadRequest::Cancel) => return Ok(None),
+                Some(ReadRequest::Points { .. }) => (),
                 Some(other) => return Ok(Some(other)),
                 None => match produce(self.spare.pop().unwrap_or_default())? {
                     Some(piece) => {
@@ -244,6 +262,15 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
             }
         }
     }
+}
+
+/// What the loop says of an open file whose points are to leave.
+enum Form {
+    Points {
+        wants_excerpt: bool,
+    },
+    /// It is not wanted any more, but perhaps this.
+    Other(Option<ReadRequest>),
 }
 
 /// A file that was opened, or need not be.
@@ -260,7 +287,6 @@ struct Points {
     mods_seen: Option<ModsSeen>,
     wanted: Wanted,
     dialect: Dialect,
-    wants_excerpt: bool,
 }
 
 impl Opened {
@@ -293,7 +319,7 @@ impl Points {
         desk: &mut Desk<'_, F>,
         excerpts: &Excerpts,
     ) -> Result<Option<ReadRequest>, Stall> {
-        let Self { reading, item, mods_seen, wanted, dialect, wants_excerpt } = self;
+        let Self { reading, item, mods_seen, wanted, dialect } = self;
         let Reading { token, mods, ts_file, path, identity, piece_bytes, .. } = reading;
         let length_bytes = item.identity.length_bytes;
         let bytes = extract::Bytes { file: &ts_file, length_bytes };
@@ -301,6 +327,11 @@ impl Points {
         let deleted = mods.zip(mods_seen).map(|(mods, seen)| extract::entries(&mods, seen));
         let deleted = deleted.unwrap_or_default();
         let order = extract::Order { item: &item, wanted, deleted, dialect, piece_bytes };
+        (desk.report)(ReadReport::Cut { token });
+        let wants_excerpt = match desk.wait_for_form(token) {
+            Form::Points { wants_excerpt } => wants_excerpt,
+            Form::Other(next) => return Ok(next),
+        };
         let made = wants_excerpt.then(|| excerpt::make(&file, &path, &order, excerpts));
         let mut not_excerpt = None;
         match made.transpose()? {
@@ -353,8 +384,7 @@ impl Points {
 }
 
 fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
-    let OpenFile { token, file: item, dialect, piece_bytes, .. } = request;
-    let OpenFile { filter, mods_bytes_max, wants_excerpt, .. } = request;
+    let OpenFile { token, file: item, dialect, piece_bytes, filter, mods_bytes_max } = request;
     let path = path_of(&item);
     let wanted = filter.wanted(item.age);
     let mut share = extract::share_by_resource(&item, &path, &wanted)?;
@@ -391,7 +421,7 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         Share::Nothing => Opened::Nothing { token },
         _ if is_whole => Opened::Whole { reading, mods_seen },
         _ => {
-            let points = Points { reading, item, mods_seen, wanted, dialect, wants_excerpt };
+            let points = Points { reading, item, mods_seen, wanted, dialect };
             Opened::Points(Box::new(points))
         }
     })

@@ -16,11 +16,27 @@ use crate::lane_slot::PointsWait;
 use crate::lane_slot::Waiting;
 use crate::line::Outgoing;
 use crate::reader::Part;
+use crate::reader::ReadRequest;
 
 /// Pages may have to be read through for long before one has a wanted point.
 const TABLET_READ_TIME_MAX: Duration = Duration::from_secs(600);
 
 impl Edge {
+    /// Points of a file must leave: as a file, if tablets could be hidden by what left before.
+    ///
+    /// To look for that takes time, so it is not done for files that leave whole.
+    pub(crate) fn choose_form(&mut self, at: usize, token: u64) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        let Some(cargo) = &mut slot.cargo else { return };
+        let Load::File(file) = &cargo.load else { return };
+        let wants_excerpt = pipe.source.overlaps_file(file.identity);
+        cargo.departed.may_be_hidden = wants_excerpt;
+        // A reader that is gone is noticed by the supervisor.
+        let _ = slot.reader.send(ReadRequest::Points { token, wants_excerpt });
+    }
+
     /// A file is open whose tablets leave: their delivery begins, once the connection is there.
     ///
     /// To find the first one may take longer than a connection is kept idle.
@@ -35,13 +51,11 @@ impl Edge {
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
         let Some(cargo) = &mut slot.cargo else { return };
-        let Load::File(file) = &cargo.load else { return };
         let departed = &mut cargo.departed;
         departed.form = Form::Tablets;
         departed.mods = mods_seen;
         // What they delete is in no tablet.
         departed.mods_carried = true;
-        departed.may_be_hidden = pipe.source.overlaps_file(file.identity);
         slot.points_wait = Some(PointsWait { dialect, delivery: None });
         if let Some(reason) = not_excerpt {
             let name = pipe.definition.name.to_string();

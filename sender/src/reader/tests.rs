@@ -85,18 +85,21 @@ impl Fixture {
 
     fn open_item(&self, file: FileItem, dialect: Dialect, piece_bytes: u32) -> ReadReport {
         let filter = Arc::clone(&self.filter);
-        let (mods_bytes_max, wants_excerpt) = (1000, self.wants_excerpt);
-        let open = OpenFile {
-            token: 1,
-            file,
-            dialect,
-            piece_bytes,
-            filter,
-            mods_bytes_max,
-            wants_excerpt,
-        };
+        let mods_bytes_max = 1000;
+        let open = OpenFile { token: 1, file, dialect, piece_bytes, filter, mods_bytes_max };
         self.requests.send(ReadRequest::Open(open)).expect("a reader");
-        self.reports.recv().expect("a reader")
+        match self.reports.recv().expect("a reader") {
+            ReadReport::Cut { token } => {
+                let wants_excerpt = self.wants_excerpt;
+                // One of an item before means nothing.
+                for (token, wants_excerpt) in [(token + 1, !wants_excerpt), (token, wants_excerpt)]
+                {
+                    let _ = self.requests.send(ReadRequest::Points { token, wants_excerpt });
+                }
+                self.reports.recv().expect("a reader")
+            }
+            other => other,
+        }
     }
 
     /// Reads to the end, giving buffers back; what came, or why not.

@@ -71,6 +71,28 @@ pub(super) fn inspect(path: &Path, as_json: bool) -> Result<Option<Report>> {
     Ok(Some(report))
 }
 
+/// Deletions in the lists beside a TsFile, and what is wrong with a list. An entry that was only begun
+/// is none.
+pub(super) fn deletions_beside(path: &Path) -> Result<(Vec<ModEntry>, Option<String>)> {
+    let (mut found, mut damage) = (Vec::new(), None);
+    for kind in [ModsKind::Text, ModsKind::Binary] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(kind.suffix());
+        let beside = Path::new(&beside);
+        let is_there = beside.try_exists();
+        if !is_there.with_context(|| format!("looking for {}", shown(beside)))? {
+            continue;
+        }
+        let bytes = read(beside, MODS_BYTES_MAX)?;
+        let mut walk = kind.entries(&bytes, 0);
+        found.extend(walk.by_ref());
+        if let Ending::Damaged(error) = walk.into_ending() {
+            damage = Some(format!("{}: {error}", shown(beside)));
+        }
+    }
+    Ok((found, damage))
+}
+
 fn mods_kind(name: &str) -> Option<ModsKind> {
     [ModsKind::Text, ModsKind::Binary].into_iter().find(|kind| name.ends_with(kind.suffix()))
 }

@@ -26,6 +26,8 @@ pub struct Inspect {
     pub with_pages: bool,
     /// Of a TsFile: its points as csv, and nothing else.
     pub as_points: bool,
+    /// Also those points that the deletions beside the file take.
+    pub with_deleted: bool,
 }
 
 /// Prints what is in the file at `path` to `out`; returns what is wrong with it.

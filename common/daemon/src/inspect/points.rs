@@ -8,6 +8,8 @@ use anyhow::Result;
 use tidegate_model::DataType;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::BatchColumn;
+use tidegate_tsfile::Cuts;
+use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::ReadAt;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesKind;
@@ -17,11 +19,16 @@ use tidegate_tsfile::Values;
 
 use super::WRITING;
 
-/// Prints every point of a file, series by series; where chunks overlap, the later one counts.
+/// Prints every point of a file that was not deleted, series by series; where chunks overlap, the later
+/// one counts.
 ///
 /// Columns are device, measurement, time (in the precision of its cluster), type and value. Numbers
 /// have the digits that tell them apart, BLOB and OBJECT are `0x` and hex, DATE is `yyyy-mm-dd`.
-pub(super) fn print(file: &TsFile<impl ReadAt>, out: &mut dyn Write) -> Result<()> {
+pub(super) fn print(
+    file: &TsFile<impl ReadAt>,
+    deleted: &[ModEntry],
+    out: &mut dyn Write,
+) -> Result<()> {
     out.write_all(b"device,measurement,time,type,value\n").context(WRITING)?;
     let (mut batch, mut line) = (Batch::default(), String::new());
     for device in file.devices() {
@@ -36,12 +43,13 @@ pub(super) fn print(file: &TsFile<impl ReadAt>, out: &mut dyn Write) -> Result<(
             }
             let Some(data_type) = series.data_type else { continue };
             let measurement = quoted(series.measurement.as_bytes());
-            let everything = Selection::default();
+            let mut selection = Selection::default();
+            selection.cuts = Cuts::of(deleted, device.id(), &[&series.measurement]);
             let mut rows = match &time {
                 Some(time) if series.kind == SeriesKind::Value => {
-                    file.aligned_rows(time, std::slice::from_ref(&series), everything)?
+                    file.aligned_rows(time, std::slice::from_ref(&series), selection)?
                 }
-                _ => file.rows(&series, everything)?,
+                _ => file.rows(&series, selection)?,
             };
             while rows.next_into(&mut batch)? {
                 let Some(column) = batch.columns.first() else { continue };

@@ -11,6 +11,7 @@ use tidegate_model::DataType;
 use tidegate_tsfile::ChunkHeader;
 use tidegate_tsfile::DataEntries;
 use tidegate_tsfile::DataEntry;
+use tidegate_tsfile::Device;
 use tidegate_tsfile::Extremes;
 use tidegate_tsfile::PageHeader;
 use tidegate_tsfile::ReadAt;
@@ -25,6 +26,7 @@ use tidegate_tsfile::pages_of;
 
 use super::Inspect;
 use super::WRITING;
+use super::companions;
 use super::plain;
 use super::points;
 use super::shown;
@@ -50,8 +52,13 @@ pub(super) fn inspect(path: &Path, what: Inspect, out: &mut dyn Write) -> Result
         Err(error) => return Err(error).with_context(|| shown(path)),
     };
     if what.as_points {
-        points::print(&file, out).with_context(|| shown(path))?;
-        return Ok(unfinished);
+        let (deleted, damage) = match what.with_deleted {
+            true => (Vec::new(), None),
+            false => companions::deletions_beside(path)?,
+        };
+        points::print(&file, &deleted, out).with_context(|| shown(path))?;
+        let damage: Vec<String> = unfinished.into_iter().chain(damage).collect();
+        return Ok((!damage.is_empty()).then(|| damage.join("; ")));
     }
     let mut printer = Printer { file: &file, what, out };
     match what.as_json {
@@ -228,12 +235,19 @@ impl Printer<'_> {
             let head = json!({"path": id.path, "segments": segments}).to_string();
             let head = head.strip_suffix('}').unwrap_or_default();
             write!(self.out, "{comma}{head},\"series\":[").context(WRITING)?;
-            for (at, series) in file.series(&device)?.enumerate() {
-                let comma = if at > 0 { "," } else { "" };
-                let value = self.series_json(&series?)?;
-                write!(self.out, "{comma}{value}").context(WRITING)?;
-            }
+            let listed = self.json_series(&device);
+            // Also behind what cannot be read, or it would be no JSON.
             write!(self.out, "]}}").context(WRITING)?;
+            listed?;
+        }
+        Ok(())
+    }
+
+    fn json_series(&mut self, device: &Device) -> Result<()> {
+        for (at, series) in self.file.series(device)?.enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            let value = self.series_json(&series?)?;
+            write!(self.out, "{comma}{value}").context(WRITING)?;
         }
         Ok(())
     }

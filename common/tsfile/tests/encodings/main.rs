@@ -5,6 +5,7 @@ mod counting;
 mod golden;
 mod hostile;
 mod limits;
+mod not_a_number;
 mod round_trips;
 #[path = "../support/mod.rs"]
 mod support;

@@ -268,6 +268,31 @@ fn an_excerpt_has_the_points_of_the_tablets_and_the_same_bytes_each_time() {
 }
 
 #[test]
+fn a_file_that_is_given_up_before_its_form_is_chosen_lets_the_next_one_in() {
+    let fixture = fixture("pattern = \"root.t.d1\"");
+    let open = |token| OpenFile {
+        token,
+        file: fixture.item(),
+        dialect: Dialect::V1_3,
+        piece_bytes: 1 << 20,
+        filter: Arc::clone(&fixture.filter),
+        mods_bytes_max: 1000,
+    };
+    let is_cut = |of: u64| {
+        let report = fixture.reports.recv().expect("a reader");
+        assert!(matches!(report, ReadReport::Cut { token } if token == of), "{report:?}");
+    };
+    for (token, gives_up) in [(7, true), (8, false), (9, true)] {
+        fixture.requests.send(ReadRequest::Open(open(token))).expect("a reader");
+        is_cut(token);
+        if gives_up {
+            fixture.requests.send(ReadRequest::Cancel).expect("a reader");
+        }
+    }
+    assert_eq!(tablets(&fixture, Age::Realtime, Dialect::V1_3, 1 << 20).len(), 1);
+}
+
+#[test]
 fn a_file_of_which_all_or_nothing_leaves_needs_no_excerpt() {
     for (lines, is_whole) in [("pattern = \"root.t\"", true), ("pattern = \"root.t.d1.s\"", false)]
     {
