@@ -23,15 +23,13 @@ const TABLET_READ_TIME_MAX: Duration = Duration::from_secs(600);
 
 impl Edge {
     /// Points of a file must leave: as a file, if tablets could be hidden by what left before.
-    ///
-    /// To look for that takes time, so it is not done for files that leave whole.
     pub(crate) fn choose_form(&mut self, at: usize, token: u64) {
         let state = &mut self.state;
         let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
         let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
         let Some(cargo) = &mut slot.cargo else { return };
         let Load::File(file) = &cargo.load else { return };
-        let wants_excerpt = pipe.source.overlaps_file(file.identity);
+        let wants_excerpt = pipe.source.has_sent_files(file.identity);
         cargo.departed.may_be_hidden = wants_excerpt;
         // A reader that is gone is noticed by the supervisor.
         let _ = slot.reader.send(ReadRequest::Points { token, wants_excerpt });

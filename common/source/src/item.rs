@@ -113,6 +113,13 @@ pub enum Form {
     Nothing,
 }
 
+impl Form {
+    /// Whether the far side loads a file.
+    pub(crate) fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Excerpt)
+    }
+}
+
 /// A TsFile on its way.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

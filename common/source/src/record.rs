@@ -73,6 +73,8 @@ pub enum Record {
         region: RegionKey,
         /// The number.
         last: u64,
+        /// Whether something has ever left as a file.
+        has_files: bool,
     },
     /// A file is no longer there, and no compaction took it in: it leaves from its pin.
     Orphaned(FileIdentity),
@@ -218,9 +220,10 @@ impl Record {
                 KIND_MARKS
             }
             Self::BoundaryTaken => KIND_BOUNDARY_TAKEN,
-            Self::Sequence { region, last } => {
+            Self::Sequence { region, last, has_files } => {
                 encode_region(region, &mut out);
                 out.i64(last.cast_signed());
+                out.bool(*has_files);
                 KIND_SEQUENCE
             }
             Self::Orphaned(identity) => {
@@ -286,6 +289,7 @@ impl Record {
             KIND_SEQUENCE => Self::Sequence {
                 region: decode_region(reader)?,
                 last: reader.i64("number")?.cast_unsigned(),
+                has_files: reader.bool("whether something has left as a file")?,
             },
             KIND_ORPHANED => Self::Orphaned(FileIdentity::decode(reader)?),
             KIND_IN_HISTORY => Self::InHistory(FileIdentity::decode(reader)?),

@@ -210,6 +210,8 @@ pub(crate) struct Region {
     /// The sequence number that was given last; a retry keeps it.
     pub(crate) numbered: Option<(Numbered, u64)>,
     pub(crate) last_sequence: u64,
+    /// Whether something has ever left as a file.
+    pub(crate) has_files: bool,
     pub(crate) held_until: Option<Time>,
     /// Nothing leaves before this many effects are durable.
     pub(crate) effects_awaited: u64,

@@ -233,7 +233,7 @@ pub struct Departed {
     pub form: Form,
     /// Whether series were left out since the peer does not know their types.
     pub has_unknown_types: bool,
-    /// Whether the far side may go on reading older values; see [`Source::overlaps_file`].
+    /// Whether the far side may go on reading older values; see [`Source::has_sent_files`].
     pub may_be_hidden: bool,
 }
 

@@ -413,6 +413,7 @@ impl Source {
             .collect();
         let region = self.regions.entry(key.clone()).or_default();
         region.counts.count(how.form, identity.length_bytes);
+        region.has_files |= how.form.is_file();
         self.note_uncarried(identity, how);
         self.note_left_out(identity, how);
         self.note_done(key, &carried);
@@ -445,25 +446,13 @@ impl Source {
         }
     }
 
-    /// Whether a file may have a cell in common with one that left as a file before it. IoTDB gives a
-    /// file that it loads a higher version than what it takes in from then on into a memtable that
-    /// was open then, so the points of such a file must leave as a file, too.
-    pub fn overlaps_file(&self, identity: FileIdentity) -> bool {
+    /// Whether something has left the region of a file as a file. IoTDB gives a file that it loads a
+    /// higher version than what it takes in from then on into a memtable that was open then, so points
+    /// must leave as a file, too, once one has. Which cells it had says nothing: it may be gone by now, or
+    /// be compacted with others that have not left.
+    pub fn has_sent_files(&self, identity: FileIdentity) -> bool {
         let Some(tracked) = self.files.get(&identity) else { return false };
-        let place = tracked.last.place();
-        let Some(partition) = self.partition(&place.region, place.partition) else { return false };
-        let extent = &tracked.facts.extent;
-        let is_file = |left: &Left| match left {
-            Left::Sent { form, .. } => matches!(form, Form::File | Form::Excerpt),
-            // What a compaction made it of may have.
-            Left::Covered => true,
-        };
-        partition.live.iter().filter(|(_, live)| live.has_left).any(|(rank, _)| {
-            rank.identity != identity
-                && self.files.get(&rank.identity).is_some_and(|other| {
-                    other.left.as_ref().is_some_and(is_file) && other.facts.extent.overlaps(extent)
-                })
-        })
+        self.regions.get(&tracked.last.place().region).is_some_and(|region| region.has_files)
     }
 
     /// A file is at the far side, or nothing of it is wanted there.

@@ -38,6 +38,7 @@ impl Source {
                 let region = self.regions.entry(sent.file.place.region).or_default();
                 region.last_sequence = region.last_sequence.max(sent.sequence);
                 region.counts.count(sent.form, identity.length_bytes);
+                region.has_files |= sent.form.is_file();
                 let (sequence, crc32, form) = (sent.sequence, sent.crc32, sent.form);
                 self.set_left(identity, Left::Sent { sequence, crc32, form });
                 self.set_settled(identity, sent.mods);
@@ -78,9 +79,10 @@ impl Source {
                 self.marks = marks;
                 self.last_reboots = marks.reboots.or(self.last_reboots);
             }
-            Record::Sequence { region, last } => {
+            Record::Sequence { region, last, has_files } => {
                 let region = self.regions.entry(region).or_default();
                 region.last_sequence = region.last_sequence.max(last);
+                region.has_files |= has_files;
             }
         }
     }
@@ -138,8 +140,8 @@ impl Source {
         let last = SourceMarks { reboots: self.last_reboots, ..self.marks };
         records.extend([last, self.marks].map(Record::Marks));
         for (key, region) in &self.regions {
-            let last = region.last_sequence;
-            records.push(Record::Sequence { region: key.clone(), last });
+            let (last, has_files) = (region.last_sequence, region.has_files);
+            records.push(Record::Sequence { region: key.clone(), last, has_files });
             for (&partition, known) in &region.partitions {
                 if let Some((version_max, n_sealed, n_open)) = known.boundary {
                     let region = key.clone();

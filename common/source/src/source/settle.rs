@@ -311,6 +311,8 @@ impl Source {
     fn move_region(&mut self, identity: FileIdentity, from: &RegionKey, old: Rank, partition: i64) {
         let is_out = self.is_out(identity);
         let Some(tracked) = self.files.get(&identity) else { return };
+        let has_files = self.regions.get(from).is_some_and(|region| region.has_files);
+        self.regions.entry(tracked.region().clone()).or_default().has_files |= has_files;
         let Some(region) = self.regions.get_mut(from) else { return };
         if let Some(partition) = region.partitions.get_mut(&partition) {
             partition.live.remove(&old);

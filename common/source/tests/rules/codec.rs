@@ -121,7 +121,7 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
         }),
         10 => Record::Marks(marks(rng)),
         11 => Record::BoundaryTaken,
-        12 => Record::Sequence { region: region(rng), last: u64(rng) },
+        12 => Record::Sequence { region: region(rng), last: u64(rng), has_files: rng.bool() },
         13 => Record::Orphaned(identity(rng)),
         _ => Record::InHistory(identity(rng)),
     }
