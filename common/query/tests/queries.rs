@@ -567,13 +567,13 @@ Total line number = 4
     let text = "SELECT s, t FROM root.p.* WHERE time > 0 ALIGN BY DEVICE";
     assert_eq!(table(text), by_device);
     let series = "\
-+-----------+--------+--------+
-| Timeseries|Database|DataType|
-+-----------+--------+--------+
-|root.p.d1.s|  root.p|   INT32|
-|root.p.d2.s|  root.p|   INT32|
-|root.p.d2.t|  root.p|    TEXT|
-+-----------+--------+--------+
++-----------+------------------+--------+
+| Timeseries|Database (assumed)|DataType|
++-----------+------------------+--------+
+|root.p.d1.s|            root.p|   INT32|
+|root.p.d2.s|            root.p|   INT32|
+|root.p.d2.t|            root.p|    TEXT|
++-----------+------------------+--------+
 Total line number = 3
 ";
     assert_eq!(table("SHOW TIMESERIES root.p.**"), series);
@@ -630,6 +630,32 @@ fn a_row_of_the_condition_is_a_row_though_all_that_was_asked_for_is_null() {
         let counted = site.kept("SELECT count(s1) FROM root.p.a WHERE s3 >= 0");
         assert_eq!(counted.rows[0].1, [Some(Value::Int64(1))]);
     }
+}
+
+#[test]
+fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
+    let mut site = small();
+    let ask = |site: &Site, text: &str| site.ask(text, &mut Kept::default()).unwrap().notices;
+    assert_eq!(ask(&site, "SHOW DEVICES"), Vec::<String>::new());
+    let mut tag = column("line", DataType::String, vec![Some(Value::Bytes(b"a".to_vec()))]);
+    tag.category = tidegate_model::Category::Tag;
+    let tablet = Tablet {
+        database: Some("works".to_owned()),
+        device: "pumps".to_owned(),
+        aligned: true,
+        times: vec![1],
+        columns: vec![tag, column("n", DataType::Int32, vec![Some(Value::Int32(1))])],
+    };
+    site.sequence += 1;
+    let _ = site.store.apply_request(site.sequence, 1, &tablet_request(&tablet)).unwrap();
+    let expected =
+        ["tables cannot be asked, only exported with --database and --table: works.pumps"];
+    for text in
+        ["SHOW TIMESERIES", "COUNT DEVICES", "SHOW DATABASES", "SELECT n FROM root.works.**"]
+    {
+        assert_eq!(ask(&site, text), expected, "{text}");
+    }
+    assert_eq!(ask(&site, "SELECT s FROM root.p.d1"), Vec::<String>::new());
 }
 
 #[test]
