@@ -639,15 +639,19 @@ fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
     assert_eq!(ask(&site, "SHOW DEVICES"), Vec::<String>::new());
     let mut tag = column("line", DataType::String, vec![Some(Value::Bytes(b"a".to_vec()))]);
     tag.category = tidegate_model::Category::Tag;
-    let tablet = Tablet {
+    let mut tablet = Tablet {
         database: Some("works".to_owned()),
         device: "pumps".to_owned(),
         aligned: true,
         times: vec![1],
         columns: vec![tag, column("n", DataType::Int32, vec![Some(Value::Int32(1))])],
     };
-    site.sequence += 1;
-    let _ = site.store.apply_request(site.sequence, 1, &tablet_request(&tablet)).unwrap();
+    let mut insert = |site: &mut Site, table: &str| {
+        tablet.device = table.to_owned();
+        site.sequence += 1;
+        let _ = site.store.apply_request(site.sequence, 1, &tablet_request(&tablet)).unwrap();
+    };
+    insert(&mut site, "pumps");
     let expected =
         ["tables cannot be asked, only exported with --database and --table: works.pumps"];
     for text in
@@ -656,6 +660,11 @@ fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
         assert_eq!(ask(&site, text), expected, "{text}");
     }
     assert_eq!(ask(&site, "SELECT s FROM root.p.d1"), Vec::<String>::new());
+    // sixteen are named
+    (10..25).for_each(|number| insert(&mut site, &format!("t{number}")));
+    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t23, works.t24"));
+    insert(&mut site, "t25");
+    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t24 and 1 more"));
 }
 
 #[test]
