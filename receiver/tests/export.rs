@@ -373,7 +373,13 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 #[test]
 fn an_interrupted_export_leaves_nothing_and_says_so() {
     let site = large();
-    for format in ["csv", "parquet"] {
+    use rustix::process::Signal;
+    for (format, signal) in [
+        ("csv", Signal::INT),
+        ("parquet", Signal::INT),
+        ("csv", Signal::TERM),
+        ("csv", Signal::HUP),
+    ] {
         let shown = site.path("out").display().to_string();
         let (mut reader, writer) = full_pipe();
         let mut command = site.command("export");
@@ -387,7 +393,7 @@ fn an_interrupted_export_leaves_nothing_and_says_so() {
         }
         assert!(beside(&site, "out")[0].ends_with(".part"));
         let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
         let mut told = String::new();
         reader.read_to_string(&mut told).unwrap();
         let expected = format!("tidegate-receiver: interrupted: {shown} was not written");
