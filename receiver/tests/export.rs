@@ -8,7 +8,10 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::PipeReader;
+use std::io::PipeWriter;
 use std::io::Read;
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,6 +20,7 @@ use std::time::Instant;
 use common::PATIENCE;
 use common::Site;
 use fastrand::Rng;
+use rustix::fs::OFlags;
 use support::column;
 use support::tablet_request;
 use tidegate_model::Category;
@@ -336,7 +340,7 @@ fn what_of_tables_cannot_be_done_says_what_can() {
     assert!(told.contains(expected), "{told}");
 }
 
-/// A store of many rows.
+/// A store of many rows, and of a table that an export of the tree has to speak of.
 fn large() -> Site {
     const ROWS: i64 = 50_000;
     let tablets = (0..20).map(|number| {
@@ -350,29 +354,51 @@ fn large() -> Site {
             columns: vec![column("s", DataType::Int64, values)],
         })
     });
-    site(Precision::Ms, tablets)
+    site(Precision::Ms, [valves()].into_iter().chain(tablets))
 }
 
+/// A pipe that takes nothing more until somebody reads.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    for chunk in [&[b'.'; 4096][..], b"."] {
+        while writer.write(chunk).is_ok() {}
+    }
+    rustix::fs::fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
+}
+
+/// The part of a file is seen while the process waits for its standard error to be read, so that the
+/// signal comes in the middle, however fast it is.
 #[test]
 fn an_interrupted_export_leaves_nothing_and_says_so() {
     let site = large();
-    for format in ["csv", "parquet", "arrow", "tsfile"] {
-        let out = site.path("out");
-        let shown = out.display().to_string();
+    use rustix::process::Signal;
+    for (format, signal) in [
+        ("csv", Signal::INT),
+        ("parquet", Signal::INT),
+        ("csv", Signal::TERM),
+        ("csv", Signal::HUP),
+    ] {
+        let shown = site.path("out").display().to_string();
+        let (mut reader, writer) = full_pipe();
         let mut command = site.command("export");
-        command.args(["--format", format, "--out", &shown]).stderr(Stdio::piped());
-        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        command.args(["--format", format, "--out", &shown]).stdout(Stdio::null()).stderr(writer);
+        let mut child = command.spawn().unwrap();
+        drop(command);
         let until = Instant::now() + PATIENCE;
         while beside(&site, "out").is_empty() {
             assert!(Instant::now() < until && child.try_wait().unwrap().is_none(), "{format}");
             std::thread::yield_now();
         }
+        assert!(beside(&site, "out")[0].ends_with(".part"));
         let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
         let mut told = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-        let expected = format!("tidegate-receiver: interrupted: {shown} was not written\n");
-        assert_eq!((told, child.wait().unwrap().code()), (expected, Some(130)), "{format}");
+        reader.read_to_string(&mut told).unwrap();
+        let expected = format!("tidegate-receiver: interrupted: {shown} was not written");
+        assert_eq!(told.lines().last(), Some(expected.as_str()), "{format}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{format}");
         assert_eq!(beside(&site, "out"), Vec::<String>::new(), "{format}");
     }
 }

@@ -244,8 +244,8 @@ config_table! {
     state_dir: PathBuf = "sender_state_dir",
     "/var/lib/tidegate/sender", Kind::Path, Restart, Used;
 
-    /// The largest excerpt: a file of the points that a pipe takes of a file. Where points overlap a
-    /// file that left before they leave so, since an IoTDB could hide tablets behind it. It is written
+    /// The largest excerpt: a file of the points that a pipe takes of a file. Behind a file that left
+    /// points leave so, since an IoTDB could hide tablets behind it. It is written
     /// in the directory excerpts in the state directory, one for each lane at most, and is gone when it
     /// has left. Points that need a larger one leave as tablets, and a gap record says so.
     excerpt_bytes_max: u64 = "sender_excerpt_max_bytes",

@@ -68,11 +68,6 @@ impl<'f> Bound<'f> {
         Self { condition: filter.condition(), places }
     }
 
-    /// Whether it says something about values, not about times alone.
-    pub(crate) fn is_about_values(&self) -> bool {
-        !self.places.is_empty()
-    }
-
     /// For each row whether it is meant.
     pub(crate) fn mask(&self, batch: &Batch) -> Vec<bool> {
         let mut cursors = vec![0usize; batch.columns.len()];

@@ -1,5 +1,7 @@
 //! One statement over some snapshots.
 
+use std::collections::BTreeSet;
+
 use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_sql::Align;
@@ -16,6 +18,9 @@ use crate::answer::Pages;
 use crate::last;
 use crate::select;
 use crate::show;
+
+/// Tables that are named to people; the others are counted.
+const TABLES_NAMED_MAX: usize = 16;
 
 /// What one origin has.
 #[derive(Debug)]
@@ -45,7 +50,7 @@ pub struct Query<'s, S: Storage> {
 pub struct Outcome {
     /// How many rows there were.
     pub n_rows: u64,
-    /// What people should know: points that cannot be shown.
+    /// What people should know: points that cannot be shown, and tables that cannot be asked.
     pub notices: Vec<String>,
     /// Notices beyond [`NOTICES_MAX`].
     pub n_more_notices: u64,
@@ -72,6 +77,23 @@ impl Outcome {
 }
 
 impl<S: Storage> Query<'_, S> {
+    /// Says that there are tables, to whoever may look for them here.
+    fn notice_tables(&self, outcome: &mut Outcome) {
+        let tables = self.sources.iter().flat_map(|source| source.snapshot.tables());
+        let tables: BTreeSet<String> =
+            tables.map(|(database, table)| format!("{database}.{table}")).collect();
+        if tables.is_empty() {
+            return;
+        }
+        let n_more = tables.len().saturating_sub(TABLES_NAMED_MAX);
+        let named: Vec<String> = tables.into_iter().take(TABLES_NAMED_MAX).collect();
+        let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+        outcome.notices.push(format!(
+            "tables cannot be asked, only exported with --database and --table: {}{more}",
+            named.join(", ")
+        ));
+    }
+
     /// Answers a statement.
     pub fn run(&self, statement: &Statement, sink: &mut dyn Sink) -> Result<Outcome, QueryError> {
         let mut outcome = Outcome::default();
@@ -97,6 +119,9 @@ impl<S: Storage> Query<'_, S> {
             _ => return Err(QueryError::Unknown),
         }
         outcome.n_rows = pages.finish()?;
+        if outcome.n_rows == 0 || matches!(statement, Statement::Show(_) | Statement::Count(_)) {
+            self.notice_tables(&mut outcome);
+        }
         Ok(outcome)
     }
 }

@@ -56,16 +56,6 @@ pub(crate) fn projected(batch: Batch, places: &[usize]) -> Batch {
     Batch { times: batch.times, columns }
 }
 
-/// The rows that have a value at least.
-pub(crate) fn without_empty(batch: Batch) -> Batch {
-    if batch.columns.iter().any(|column| column.presence.is_all()) {
-        return batch;
-    }
-    let has_cell = |row: usize| batch.columns.iter().any(|column| column.presence.get(row));
-    let mask: Vec<bool> = (0..batch.len()).map(has_cell).collect();
-    kept(batch, &mask)
-}
-
 /// The rows in the contrary order.
 pub(crate) fn reversed(batch: &Batch) -> Batch {
     let times = batch.times.iter().rev().copied().collect();

@@ -27,7 +27,6 @@ use crate::rows::kept;
 use crate::rows::nulls;
 use crate::rows::projected;
 use crate::rows::repeated;
-use crate::rows::without_empty;
 use crate::site::Cell;
 use crate::site::Sites;
 
@@ -162,18 +161,16 @@ impl<'s, S: Storage> Reading<'s, S> {
     }
 
     /// The rows that are meant, with the columns that are asked for; maybe none.
+    ///
+    /// As in IoTDB a row is there if a series of the items or of the condition has a value at its
+    /// time. So all that was asked for may be null in it.
     pub(crate) fn choose(&self, batch: &mut Batch) {
         let mut rows = core::mem::take(batch);
         if let Some(bound) = &self.bound {
             let mask = bound.mask(&rows);
             rows = kept(rows, &mask);
         }
-        let rows = projected(rows, &self.chosen);
-        // as in IoTDB, what a condition about values means is a row, whatever was selected of it
-        *batch = match self.bound.as_ref().is_some_and(Bound::is_about_values) {
-            true => rows,
-            false => without_empty(rows),
-        };
+        *batch = projected(rows, &self.chosen);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `SHOW` and `COUNT`: which series, devices and databases there are.
 //!
 //! What has been deleted as a whole is not there. Devices of the table model have no place in the
-//! tree and are not shown.
+//! tree and are not shown; a notice names their tables.
 
 use tidegate_durable::Storage;
 use tidegate_model::DataType;
@@ -26,6 +26,9 @@ use crate::rows::push;
 use crate::rows::push_text;
 use crate::site::ALL_TIMES;
 
+/// Heading of databases, which no sender names.
+const ASSUMED: &str = "Database (assumed)";
+
 /// Answers `SHOW`.
 pub(crate) fn show<S: Storage>(
     query: &Query<'_, S>,
@@ -33,9 +36,9 @@ pub(crate) fn show<S: Storage>(
     pages: &mut Pages<'_>,
 ) -> Result<(), QueryError> {
     let names: &[&str] = match show.what {
-        What::Databases => &["Database"],
+        What::Databases => &[ASSUMED],
         What::Devices => &["Device", "IsAligned"],
-        What::Timeseries => &["Timeseries", "Database", "DataType"],
+        What::Timeseries => &["Timeseries", ASSUMED, "DataType"],
     };
     let columns = names.iter().map(|name| Column::new(*name, DataType::Text)).collect();
     pages.head(&Head { has_time: false, columns })?;
@@ -166,7 +169,8 @@ fn databases<S: Storage>(
     Ok(found)
 }
 
-/// What is called the database of a device: its first two nodes, since no sender says which it is.
+/// What is taken for the database of a device: its first two nodes, as IoTDB does where it makes one
+/// by itself. No sender says which it is.
 fn database_of(device: &str) -> String {
     let nodes = path::nodes(device);
     let n_nodes = nodes.len().saturating_sub(1).clamp(1, 2);

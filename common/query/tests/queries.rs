@@ -217,6 +217,9 @@ impl Site {
 
     /// Rows of these series that the filter means, the oldest first. The filter names single series.
     fn rows(&self, series: &[&String], filter: Option<&Filter>) -> Vec<Row> {
+        if series.is_empty() {
+            return Vec::new();
+        }
         let mut names: BTreeSet<&String> = series.iter().copied().collect();
         let filtered: Vec<String> = filter
             .map_or(&[][..], Filter::series)
@@ -233,10 +236,6 @@ impl Site {
             if filter.is_none_or(|filter| filter.evaluate(time, &value) == Some(true)) {
                 rows.push((time, series.iter().map(|name| cell(name, time).cloned()).collect()));
             }
-        }
-        let rest = filter.and_then(|filter| filter.split().1);
-        if series.is_empty() || rest.is_none_or(|rest| rest.series().is_empty()) {
-            rows.retain(|(_, cells): &Row| cells.iter().any(Option::is_some));
         }
         rows
     }
@@ -568,13 +567,13 @@ Total line number = 4
     let text = "SELECT s, t FROM root.p.* WHERE time > 0 ALIGN BY DEVICE";
     assert_eq!(table(text), by_device);
     let series = "\
-+-----------+--------+--------+
-| Timeseries|Database|DataType|
-+-----------+--------+--------+
-|root.p.d1.s|  root.p|   INT32|
-|root.p.d2.s|  root.p|   INT32|
-|root.p.d2.t|  root.p|    TEXT|
-+-----------+--------+--------+
++-----------+------------------+--------+
+| Timeseries|Database (assumed)|DataType|
++-----------+------------------+--------+
+|root.p.d1.s|            root.p|   INT32|
+|root.p.d2.s|            root.p|   INT32|
+|root.p.d2.t|            root.p|    TEXT|
++-----------+------------------+--------+
 Total line number = 3
 ";
     assert_eq!(table("SHOW TIMESERIES root.p.**"), series);
@@ -587,6 +586,85 @@ Total line number = 3
 Total line number = 1
 ";
     assert_eq!(table("COUNT TIMESERIES root.p.*.s"), count);
+}
+
+/// As IoTDB 2.0.1 answers. Rows whose values were all null were left out before.
+#[test]
+fn a_row_of_the_condition_is_a_row_though_all_that_was_asked_for_is_null() {
+    let ints = |values: [Option<i32>; 3]| values.map(|it| it.map(Value::Int32)).to_vec();
+    for aligned in [true, false] {
+        let mut site = Site::new();
+        let columns = [
+            ("s1", DataType::Int32, ints([Some(1), None, None])),
+            ("s2", DataType::Int32, ints([None, None, Some(5)])),
+            ("s3", DataType::Int32, ints([Some(1), Some(2), Some(9)])),
+        ];
+        site.insert("root.p.a", aligned, &[1, 2, 3], &columns);
+        let rows = |text: &str| -> Vec<(i64, Vec<Option<i32>>)> {
+            let number = |cell: &Option<Value>| match cell {
+                Some(Value::Int32(number)) => Some(*number),
+                _ => None,
+            };
+            let rows = site.kept(text).rows.into_iter();
+            // the column of the device apart
+            let cells = |cells: Vec<Option<Value>>| {
+                let own = cells.iter().filter(|it| !matches!(it, Some(Value::Bytes(_))));
+                own.map(number).collect()
+            };
+            rows.map(|(time, own)| (time, cells(own))).collect()
+        };
+        let all = vec![(1, vec![Some(1)]), (2, vec![None]), (3, vec![None])];
+        assert_eq!(rows("SELECT s1 FROM root.p.a"), all[..1]);
+        let expected = [(1, vec![Some(1), None]), (3, vec![None, Some(5)])];
+        assert_eq!(rows("SELECT s1, s2 FROM root.p.a"), expected);
+        assert_eq!(rows("SELECT s1 FROM root.p.a WHERE s3 >= 0"), all);
+        assert_eq!(rows("SELECT s1 FROM root.p.a WHERE s3 >= 0 ALIGN BY DEVICE"), all);
+        assert_eq!(rows("SELECT s1 FROM root.p.a WHERE s3 >= 0 LIMIT 2"), all[..2]);
+        let mut descending = rows("SELECT s1 FROM root.p.a WHERE s3 >= 0 ORDER BY TIME DESC");
+        descending.reverse();
+        assert_eq!(descending, all);
+        assert_eq!(rows("SELECT s1 FROM root.p.a WHERE s2 IS NULL"), all[..1]);
+        assert_eq!(rows("SELECT s1 FROM root.p.a WHERE s1 IS NULL"), []);
+        let text = "SELECT s1 FROM root.p.a WHERE s1 IS NULL AND s3 IS NOT NULL";
+        assert_eq!(rows(text), all[1..]);
+        let counted = site.kept("SELECT count(s1) FROM root.p.a WHERE s3 >= 0");
+        assert_eq!(counted.rows[0].1, [Some(Value::Int64(1))]);
+    }
+}
+
+#[test]
+fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
+    let mut site = small();
+    let ask = |site: &Site, text: &str| site.ask(text, &mut Kept::default()).unwrap().notices;
+    assert_eq!(ask(&site, "SHOW DEVICES"), Vec::<String>::new());
+    let mut tag = column("line", DataType::String, vec![Some(Value::Bytes(b"a".to_vec()))]);
+    tag.category = tidegate_model::Category::Tag;
+    let mut tablet = Tablet {
+        database: Some("works".to_owned()),
+        device: "pumps".to_owned(),
+        aligned: true,
+        times: vec![1],
+        columns: vec![tag, column("n", DataType::Int32, vec![Some(Value::Int32(1))])],
+    };
+    let mut insert = |site: &mut Site, table: &str| {
+        tablet.device = table.to_owned();
+        site.sequence += 1;
+        let _ = site.store.apply_request(site.sequence, 1, &tablet_request(&tablet)).unwrap();
+    };
+    insert(&mut site, "pumps");
+    let expected =
+        ["tables cannot be asked, only exported with --database and --table: works.pumps"];
+    for text in
+        ["SHOW TIMESERIES", "COUNT DEVICES", "SHOW DATABASES", "SELECT n FROM root.works.**"]
+    {
+        assert_eq!(ask(&site, text), expected, "{text}");
+    }
+    assert_eq!(ask(&site, "SELECT s FROM root.p.d1"), Vec::<String>::new());
+    // sixteen are named
+    (10..25).for_each(|number| insert(&mut site, &format!("t{number}")));
+    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t23, works.t24"));
+    insert(&mut site, "t25");
+    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t24 and 1 more"));
 }
 
 #[test]

@@ -8,6 +8,10 @@ pub(crate) const EXPORT: &str = "the store is only read: export the data with `t
 pub(crate) const SIMPLER: &str = "ask a simpler question, or export the data with \
                                   `tidegate-receiver export`, and ask an IoTDB";
 
+/// What refusals of the table model say.
+pub(crate) const TABLES: &str = "tables cannot be asked: export them with `tidegate-receiver export \
+                                 --database`";
+
 /// Words with which a statement begins in IoTDB and may not begin here.
 pub(crate) const STATEMENTS: &[&str] = &[
     "ALTER",

@@ -257,6 +257,8 @@ fn a_refusal_shows_the_place_and_the_nearest_keyword() {
     check_refused("SELECT s1 FROM root.a ODER BY time", "did you mean ORDER?");
     check_refused("SELECT s1 FROM rot.a", "did you mean ROOT?");
     check_refused("SELECT cuont(s1) FROM root.a", "did you mean COUNT?");
+    check_refused("SHOW TABLES", "SHOW TABLES is not supported here; tables cannot be asked");
+    check_refused("SELECT * FROM pumps", "(tables cannot be asked, only exported), found `pumps`");
     check_refused("SHOW DEVICES LIMT 5", "did you mean LIMIT?");
     check_refused("SELECT s1 FROM root.a ALIGN BY DEVCE", "did you mean DEVICE?");
 }

@@ -21,7 +21,6 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use tidegate_columnar as columnar;
-use tidegate_daemon::signals::Signal;
 use tidegate_daemon::signals::Signals;
 use tidegate_durable::DirStorage;
 use tidegate_query::text::Text;
@@ -132,12 +131,9 @@ impl Export {
     pub(crate) fn run(&self) -> Result<u64, Stopped> {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&is_stopped);
-        let _signals = Signals::spawn(move |signal| {
-            if signal == Signal::Terminate {
-                stop.store(true, Ordering::Relaxed);
-            }
-        })
-        .map_err(|error| format!("signals: {error}"))?;
+        // SIGHUP, too: its terminal is gone, and there is nothing to be read again
+        let _signals = Signals::spawn(move |_| stop.store(true, Ordering::Relaxed))
+            .map_err(|error| format!("signals: {error}"))?;
         let mut notices = Notices::default();
         self.place.with_stores(|stores| self.write(stores, &is_stopped, &mut notices))
     }

@@ -219,3 +219,43 @@ fn widened(
     }
     Batch { times: batch.times.clone(), columns: wide }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(names: core::ops::Range<usize>) -> Vec<Series> {
+        let series = |number| Series {
+            measurement: format!("s{number}").into(),
+            data_type: DataType::Int32,
+            is_aligned: true,
+        };
+        names.map(series).collect()
+    }
+
+    #[test]
+    fn more_series_of_a_device_or_columns_than_there_may_be_are_refused() {
+        let device = Device::tree("root.d");
+        let mut layout = Layout::of_tree();
+        layout.add(&device, &series(0..JOINED_MAX)).unwrap();
+        let error = layout.add(&device, &series(0..JOINED_MAX + 1)).unwrap_err();
+        assert!(error.starts_with("root.d has 1001 series, expected at most 1000"), "{error}");
+        for start in (0..COLUMNS_MAX).step_by(JOINED_MAX) {
+            layout.add(&device, &series(start..start + JOINED_MAX)).unwrap();
+        }
+        assert_eq!(layout.columns().len(), COLUMNS_MAX + 1);
+        let error = layout.add(&device, &series(COLUMNS_MAX..COLUMNS_MAX + 1)).unwrap_err();
+        assert!(error.starts_with("there are more than 10000 measurements"), "{error}");
+    }
+
+    #[test]
+    fn tags_that_a_device_does_not_have_are_null() {
+        let mut layout = Layout::of_table(["line", "place"].map(str::to_owned).into_iter());
+        layout.add(&Device::tree("root.d"), &series(0..2)).unwrap();
+        let names: Vec<String> = layout.columns().into_iter().map(|it| it.name).collect();
+        assert_eq!(names, ["line", "place", "s0", "s1"]);
+        let device = Device::table("works", vec![Some("pumps".into()), Some("a".into())]);
+        assert_eq!(layout.labels_of(&device), [Some("a".into()), None]);
+        assert_eq!(layout.places_of(&series(1..2)), [3]);
+    }
+}

@@ -15,7 +15,10 @@ use crate::path;
 pub(super) fn full_path(cursor: &mut Cursor<'_>) -> Result<Path, SqlError> {
     match cursor.peek().is_word("root") {
         true => any_path(cursor),
-        false => Err(cursor.unexpected("a path that begins with `root`", &["ROOT"])),
+        false => {
+            let expected = "a path that begins with `root` (tables cannot be asked, only exported)";
+            Err(cursor.unexpected(expected, &["ROOT"]))
+        }
     }
 }
 

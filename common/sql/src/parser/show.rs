@@ -125,6 +125,9 @@ fn unknown(cursor: &Cursor<'_>, verb: &str, expected: &str, words: &[&'static st
             let instead = "use SHOW TIMESERIES, or SELECT LAST for the newest values";
             cursor.unsupported(cursor.two_words("SHOW LATEST"), instead)
         }
+        None if cursor.peek().is_word("TABLES") => {
+            cursor.unsupported(format!("{verb} TABLES"), keyword::TABLES)
+        }
         Some(subject) => cursor.unsupported(format!("{verb} {subject}"), keyword::SIMPLER),
         None => cursor.unexpected(expected, words),
     }
