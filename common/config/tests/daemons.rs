@@ -165,7 +165,7 @@ fn values_are_read_with_their_units() {
     assert_eq!(it.disk_full_policy, DiskFullPolicy::Refuse);
     assert_eq!(it.password.reveal(), "a b", "trimmed as IoTDB does");
     assert_eq!(it.target, Target::Store);
-    assert_eq!(it.directory(), PathBuf::from("/var/lib/tidegate/receiver/files"));
+    assert_eq!(it.directory(), PathBuf::from("/var/lib/tidegate/receiver/store"));
     assert_eq!(it.log_level, LogLevel::Info);
 }
 
