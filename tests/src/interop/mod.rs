@@ -4,6 +4,7 @@
 //! bring the IoTDBs, `tests/java/Drive.java` of the client that steers them.
 
 mod crash;
+mod cut;
 pub(crate) mod drive;
 mod order;
 mod ours;
@@ -163,6 +164,12 @@ const CASES: &[Case] = &[
         extent: Extent::Quick,
         about: "a live IoTDB's table model, our sender, forward gateway, IoTDB's receiver",
         run: ours::live_table,
+    },
+    Case {
+        name: "cut",
+        extent: Extent::Quick,
+        about: "a live IoTDB, our sender with a pattern, forward gateway, IoTDB's receiver",
+        run: cut::overwritten,
     },
     Case {
         name: "stock-forward",
