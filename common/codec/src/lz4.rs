@@ -159,13 +159,16 @@ const SHORT: usize = 18;
 /// As [`copy_match`] near the end, or over a small distance.
 #[inline(never)]
 fn copy_slowly(output: &mut [u8], from: usize, to: Range<usize>) -> Option<()> {
-    let distance = to.start - from;
-    if distance == 0 {
+    if from == to.start {
         return None;
     }
-    let (before, rest) = output.get_mut(from..to.end)?.split_at_mut(distance);
-    for place in rest.chunks_mut(distance) {
-        place.copy_from_slice(before.get(..place.len())?);
+    let output = output.get_mut(..to.end)?;
+    let mut at = to.start;
+    while at < to.end {
+        // What was copied repeats what stands before it, so that twice as much can follow.
+        let n = (to.end - at).min(at - from);
+        output.copy_within(from..from + n, at);
+        at += n;
     }
     Some(())
 }
