@@ -216,6 +216,25 @@ pub struct ChunkMetadata {
 }
 
 impl SeriesMetadata {
+    /// Reads the metadata of one series if it has this name; else passes over it.
+    pub(crate) fn decode_if(
+        reader: &mut Reader<'_>,
+        measurement: &str,
+    ) -> Result<Option<Self>, Error> {
+        let mut ahead = reader.clone();
+        let form = ahead.u8("form of a series' metadata")?;
+        let name = ahead.vstr("name of a measurement", NAME_BYTES_MAX)?;
+        if let Some(kind) = SeriesKind::of_bits(form).filter(|_| name != Some(measurement)) {
+            let data_type = decode_type(&mut ahead, kind)?;
+            let list_bytes = ahead.uvar("length of a list of chunks")?;
+            Statistics::decode(&mut ahead, data_type)?;
+            ahead.take(usize::try_from(list_bytes).unwrap_or(usize::MAX), "list of chunks")?;
+            *reader = ahead;
+            return Ok(None);
+        }
+        Self::decode(reader).map(Some)
+    }
+
     /// Reads the metadata of one series.
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
         let offset = reader.position();
