@@ -15,6 +15,8 @@ use lzma_rust2::XzOptions;
 use lzma_rust2::XzReader;
 use lzma_rust2::XzWriter;
 
+use crate::lz4;
+
 /// A compressor by its number in type 300 requests (not the numbers of TsFile's `CompressionType`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -119,6 +121,29 @@ impl PipeCompression {
             true => Ok(()),
             false => Err(malformed),
         }
+    }
+
+    /// Whether the beginning of what was compressed can be had for less than all of it.
+    pub fn has_beginning(self) -> bool {
+        self == Self::Lz4
+    }
+
+    /// Decompresses so much of `input` that it fills `output`, and does not look at what follows.
+    ///
+    /// # Errors
+    /// If `input` stands for fewer bytes, is damaged before they are complete, or is of a compressor
+    /// that [has no beginning](Self::has_beginning).
+    pub fn decompress_beginning(
+        self,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), CompressError> {
+        let declared_bytes = output.len();
+        let filled = match self {
+            Self::Lz4 => lz4::fill(input, output),
+            _ => None,
+        };
+        filled.ok_or(CompressError::Malformed { by: self, declared_bytes })
     }
 }
 
@@ -318,6 +343,35 @@ mod tests {
     }
 
     #[test]
+    fn a_beginning_of_any_length_is_that_of_the_whole() {
+        let mut random = fastrand::Rng::with_seed(13);
+        let mut samples = samples();
+        // Matches at every small distance, and literals and matches of every length beside them.
+        let words: Vec<Vec<u8>> = (1..80)
+            .map(|length| core::iter::repeat_with(|| random.u8(..)).take(length).collect())
+            .collect();
+        samples.push(
+            (0..400)
+                .flat_map(|_| random.choice(&words).unwrap().repeat(random.usize(1..4)))
+                .collect(),
+        );
+        for by in PipeCompression::ALL.into_iter().filter(|by| by.has_beginning()) {
+            for sample in &samples {
+                let packed = by.compress(sample).unwrap();
+                let step = if sample.len() < 2000 { 1 } else { 97 };
+                for length in (0..=sample.len()).step_by(step).chain([sample.len()]) {
+                    let mut output = vec![0xa5; length];
+                    by.decompress_beginning(&packed, &mut output).unwrap();
+                    assert!(sample.starts_with(&output), "{by}: {length} of {}", sample.len());
+                }
+                let mut output = vec![0; sample.len() + 1];
+                assert!(by.decompress_beginning(&packed, &mut output).is_err(), "{by}");
+            }
+        }
+        assert!(PipeCompression::Gzip.decompress_beginning(&[], &mut [0]).is_err());
+    }
+
+    #[test]
     fn a_bomb_is_refused_at_the_cap_or_at_the_declared_length() {
         let zeros = vec![0; 8 << 20];
         for by in PipeCompression::ALL {
@@ -355,6 +409,8 @@ mod tests {
                     if let Ok(found) = by.decompress(&damaged, sample.len(), sample.len()) {
                         assert_eq!(found.len(), sample.len());
                     }
+                    let mut beginning = vec![0; random.usize(0..=sample.len())];
+                    let _ = by.decompress_beginning(&damaged, &mut beginning);
                 }
             }
         }

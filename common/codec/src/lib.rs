@@ -7,6 +7,7 @@
 
 mod compress;
 mod error;
+mod lz4;
 mod reader;
 mod writer;
 

@@ -15,6 +15,7 @@ use points::corpus;
 use points::expected;
 use points::files;
 use points::points;
+use points::points_between;
 
 #[test]
 fn every_file_of_the_corpus_gives_exactly_its_points_by_index() {
@@ -24,6 +25,37 @@ fn every_file_of_the_corpus_gives_exactly_its_points_by_index() {
         let file = TsFile::open(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let found = points(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
         compare(&name, &found, &expected(&expected_path));
+    }
+}
+
+#[test]
+fn points_between_two_times_are_those_of_all_points_that_have_such_times() {
+    let time_of = |line: &String| {
+        let mut parts = line.rsplitn(3, ',');
+        parts.nth(1).unwrap().parse::<i64>().unwrap()
+    };
+    let mut random = fastrand::Rng::with_seed(5);
+    for (path, _) in files() {
+        let name = path.display().to_string();
+        let file = TsFile::open(fs::read(&path).unwrap()).unwrap();
+        let all = points(&file).unwrap();
+        let mut times: Vec<i64> = all.iter().map(time_of).collect();
+        times.sort_unstable();
+        for _ in 0..12 {
+            let Some(start) = random.choice(&times).copied() else { continue };
+            // One time, a few beside each other, or any other end; some of them are in no row.
+            let end = match random.u8(..3) {
+                0 => start,
+                1 => start.saturating_add(random.i64(0..5000)),
+                _ => random.choice(&times).copied().unwrap().max(start),
+            };
+            let start = start.saturating_sub(random.i64(0..2));
+            let found = points_between(&file, start..=end)
+                .unwrap_or_else(|error| panic!("{name}, {start} to {end}: {error}"));
+            let is_wanted = |line: &&String| (start..=end).contains(&time_of(line));
+            let expected: Vec<String> = all.iter().filter(is_wanted).cloned().collect();
+            compare(&format!("{name}, {start} to {end}"), &found, &expected);
+        }
     }
 }
 

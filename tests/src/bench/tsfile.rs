@@ -1,6 +1,7 @@
 //! Reading and writing TsFiles, beside the official Java library on the same files in the same run.
 
 use std::fs;
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -133,7 +134,8 @@ fn scan_all(path: &Path, n_threads: usize) -> Result<u64> {
     }
     let next = AtomicUsize::new(0);
     let work = || {
-        let (mut n_points, mut batch, mut memory) = (0, Batch::default(), ReadMemory::default());
+        let (mut n_points, mut sum) = (0, 0u64);
+        let (mut batch, mut memory) = (Batch::default(), ReadMemory::default());
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
             let rows = match (&time, part.as_slice()) {
                 (Some(time), columns) => file.aligned_rows(time, columns, Selection::default())?,
@@ -143,9 +145,11 @@ fn scan_all(path: &Path, n_threads: usize) -> Result<u64> {
             let mut rows = rows.with_memory(memory);
             while rows.next_into(&mut batch)? {
                 n_points += batch.n_points() as u64;
+                sum = sum.wrapping_add(sum_of(&batch));
             }
             memory = rows.into_memory();
         }
+        black_box(sum);
         anyhow::Ok(n_points)
     };
     thread::scope(|scope| {
@@ -156,6 +160,19 @@ fn scan_all(path: &Path, n_threads: usize) -> Result<u64> {
         });
         counts.sum()
     })
+}
+
+/// Of all times and values: the peer adds them up, too.
+fn sum_of(batch: &Batch) -> u64 {
+    fn sum<T: Copy>(of: &[T], bits: impl Fn(T) -> u64) -> u64 {
+        of.iter().fold(0, |sum, it| sum.wrapping_add(bits(*it)))
+    }
+    let columns = batch.columns.iter().map(|column| match &column.values {
+        Values::Int64(values) => sum(values, i64::cast_unsigned),
+        Values::Double(values) => sum(values, f64::to_bits),
+        other => other.len() as u64,
+    });
+    columns.fold(sum(&batch.times, i64::cast_unsigned), u64::wrapping_add)
 }
 
 fn lookup(bench: &mut Bench, shape: &str, path: &Path, n_rows: u64) -> Result<()> {

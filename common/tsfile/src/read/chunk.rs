@@ -201,6 +201,18 @@ impl Pages {
         page: &PageHeader,
         buffer: &'b mut Vec<u8>,
     ) -> Result<&'b [u8], ReadError> {
+        self.beginning(source, page, usize::MAX, buffer)
+    }
+
+    /// As [`body`](Self::body), but no more of it than the first `most` bytes if these can be had for
+    /// less.
+    pub(crate) fn beginning<'b>(
+        &'b mut self,
+        source: &(impl ReadAt + ?Sized),
+        page: &PageHeader,
+        most: usize,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], ReadError> {
         let max = self.limits.page_bytes_max;
         let checked = |found: u32, what| {
             let length = usize::try_from(found).unwrap_or(usize::MAX);
@@ -216,25 +228,29 @@ impl Pages {
         };
         let length = checked(page.uncompressed_bytes, "uncompressed length of a page")?;
         let packed_length = checked(page.compressed_bytes, "compressed length of a page")?;
-        let packed =
-            self.window.bytes(source, page.body_offset, packed_length, self.header.end())?;
+        let end = self.header.end();
         let Compression::By(by) = self.header.compression else {
             if length != packed_length {
                 let expected = "equal lengths of a page that is not compressed";
                 let found = format!("{packed_length} and {length}");
                 return Err(ReadError::unsound(page.offset, expected, found));
             }
-            return Ok(packed);
+            return self.window.bytes(source, page.body_offset, length.min(most), end);
         };
-        let most = packed_length.saturating_mul(expansion_max(by)).saturating_add(64);
-        if length > most {
+        let packed = self.window.bytes(source, page.body_offset, packed_length, end)?;
+        let longest = packed_length.saturating_mul(expansion_max(by)).saturating_add(64);
+        if length > longest {
             let expected = "an uncompressed length that the compressor can reach";
             let found = format!("{length} bytes from {packed_length}");
             return Err(ReadError::unsound(page.offset, expected, found));
         }
-        buffer.resize(length, 0);
-        by.decompress_into(packed, buffer)
-            .map_err(|source| ReadError::Compression { offset: page.offset, source })?;
+        let is_whole = length <= most || !by.has_beginning();
+        buffer.resize(if is_whole { length } else { most }, 0);
+        let decompressed = match is_whole {
+            true => by.decompress_into(packed, buffer),
+            false => by.decompress_beginning(packed, buffer),
+        };
+        decompressed.map_err(|source| ReadError::Compression { offset: page.offset, source })?;
         Ok(buffer)
     }
 }

@@ -1,6 +1,11 @@
 //! A TsFile that is open: its metadata, and the way from a device to its series.
 
 use core::cmp::Ordering;
+use core::ops::Range;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use tidegate_codec::Reader;
 
@@ -28,7 +33,8 @@ use crate::check_ends;
 
 /// A TsFile, open for reading.
 ///
-/// Nothing but the metadata at its end is held in memory. All methods take `&self`, so that several
+/// Nothing but the metadata at its end is held in memory, and 64 KiB of the index at most: what was
+/// looked into last, since the next look-up most likely takes the same way. All methods take `&self`, so that several
 /// threads may read at once.
 #[derive(Debug)]
 pub struct TsFile<R> {
@@ -37,6 +43,41 @@ pub struct TsFile<R> {
     pub(crate) limits: Limits,
     pub(crate) time_encoding: Encoding,
     pub(crate) index: Index,
+    pub(crate) recent: Recent,
+}
+
+/// Structures of the index that look-ups went through last, as they are in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<VecDeque<Structure>>);
+
+/// A structure, and where it is.
+type Structure = (Range<u64>, Arc<[u8]>);
+
+/// How many bytes [`Recent`] holds at most.
+const RECENT_BYTES_MAX: usize = 64 * 1024;
+/// How many structures it holds at most: the way to a series in a deep index.
+const RECENT_MAX: usize = 16;
+
+impl Recent {
+    fn get(&self, place: &Range<u64>) -> Option<Arc<[u8]>> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().find(|(held, _)| held == place).map(|(_, bytes)| Arc::clone(bytes))
+    }
+
+    fn put(&self, place: Range<u64>, bytes: &Arc<[u8]>) {
+        if bytes.len() > RECENT_BYTES_MAX {
+            return;
+        }
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push_back((place, Arc::clone(bytes)));
+        let lengths = held.iter().map(|(_, bytes)| bytes.len());
+        let mut held_bytes = lengths.fold(0, usize::saturating_add);
+        while (held_bytes > RECENT_BYTES_MAX || held.len() > RECENT_MAX)
+            && let Some((_, oldest)) = held.pop_front()
+        {
+            held_bytes = held_bytes.saturating_sub(oldest.len());
+        }
+    }
 }
 
 /// Where the metadata of series is.
@@ -110,7 +151,8 @@ impl<R: ReadAt> TsFile<R> {
         }
         metadata.refuse_encryption()?;
         let index = Index::InFile(metadata);
-        Ok(Self { source, version, limits, time_encoding: Encoding::Ts2Diff, index })
+        let (time_encoding, recent) = (Encoding::Ts2Diff, Recent::default());
+        Ok(Self { source, version, limits, time_encoding, index, recent })
     }
 
     /// Sets how the times of series with times of their own are encoded (`time_encoder`).
@@ -210,7 +252,7 @@ impl<R: ReadAt> TsFile<R> {
                 let place = Place::Node { start, end };
                 return Ok((key == id).then(|| Device { id: id.clone(), place }));
             }
-            below = self.node(start, end)?;
+            below = self.node_on_way(start, end)?;
             node = &below;
         }
         Err(too_deep(root.node.children.first()))
@@ -245,7 +287,7 @@ impl<R: ReadAt> TsFile<R> {
                 return Ok(found.find(|series| &*series.measurement == measurement).cloned());
             }
         };
-        let mut node: Node<Box<str>> = self.node(start, end)?;
+        let mut node: Node<Box<str>> = self.node_on_way(start, end)?;
         let is_aligned = node.is_aligned();
         for _ in 0..INDEX_DEPTH_MAX {
             let found = child_of(&node, |key| java_order(key, measurement));
@@ -253,7 +295,7 @@ impl<R: ReadAt> TsFile<R> {
             if node.kind == NodeKind::LeafMeasurement {
                 return self.find_in_block(start, end, is_aligned, measurement);
             }
-            node = self.node(start, end)?;
+            node = self.node_on_way(start, end)?;
         }
         Err(too_deep(node.children.first()))
     }
@@ -265,17 +307,28 @@ impl<R: ReadAt> TsFile<R> {
         is_aligned: bool,
         measurement: &str,
     ) -> Result<Option<SeriesMetadata>, ReadError> {
-        let mut block = Vec::new();
-        checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut block)?;
+        let block = self.structure(start, end)?;
         let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
         while !reader.is_empty() {
-            let series =
-                SeriesMetadata::decode(&mut reader, is_aligned).map_err(malformed_series)?;
-            if &*series.measurement == measurement {
+            let found = SeriesMetadata::decode_if(&mut reader, is_aligned, measurement);
+            if let Some(series) = found.map_err(malformed_series)? {
                 return Ok(Some(series));
             }
         }
         Ok(None)
+    }
+
+    /// A structure of the index that others will most likely ask for again.
+    fn structure(&self, start: u64, end: u64) -> Result<Arc<[u8]>, ReadError> {
+        let place = start..end;
+        if let Some(bytes) = self.recent.get(&place) {
+            return Ok(bytes);
+        }
+        let mut bytes = Vec::new();
+        checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut bytes)?;
+        let bytes = bytes.into();
+        self.recent.put(place, &bytes);
+        Ok(bytes)
     }
 
     /// Length of what stands behind the data.
@@ -293,7 +346,16 @@ impl<R: ReadAt> TsFile<R> {
     fn node<K: Key>(&self, start: u64, end: u64) -> Result<Node<K>, ReadError> {
         let mut bytes = Vec::new();
         checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut bytes)?;
-        let mut reader = Reader::at(&bytes, usize::try_from(start).unwrap_or(usize::MAX));
+        self.decode_node(&bytes, start)
+    }
+
+    /// As [`node`](Self::node), on the way of a look-up.
+    fn node_on_way<K: Key>(&self, start: u64, end: u64) -> Result<Node<K>, ReadError> {
+        self.decode_node(&self.structure(start, end)?, start)
+    }
+
+    fn decode_node<K: Key>(&self, bytes: &[u8], start: u64) -> Result<Node<K>, ReadError> {
+        let mut reader = Reader::at(bytes, usize::try_from(start).unwrap_or(usize::MAX));
         let node = Node::decode(&mut reader, self.version);
         node.and_then(|node| reader.finish().map(|()| node))
             .map_err(|source| ReadError::Malformed { what: "index node", source })

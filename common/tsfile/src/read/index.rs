@@ -186,6 +186,18 @@ impl SeriesKind {
         }
     }
 
+    /// The kind of a series whose metadata begin with this byte, in a device that is aligned or not.
+    ///
+    /// Where compaction took chunks over as they were, IoTDB leaves out what kind the series of an
+    /// aligned device are, and itself goes by the time column alone.
+    fn in_device(form: u8, measurement: &str, is_aligned: bool) -> Option<Self> {
+        Some(match Self::of_bits(form)? {
+            Self::Plain if is_aligned && measurement.is_empty() => Self::Time,
+            Self::Plain if is_aligned => Self::Value,
+            said => said,
+        })
+    }
+
     /// The upper bits.
     pub(crate) fn bits(self) -> u8 {
         match self {
@@ -223,27 +235,40 @@ pub struct ChunkMetadata {
 }
 
 impl SeriesMetadata {
+    /// Reads the metadata of one series if it has this name; else passes over it.
+    pub(crate) fn decode_if(
+        reader: &mut Reader<'_>,
+        is_aligned: bool,
+        measurement: &str,
+    ) -> Result<Option<Self>, Error> {
+        let mut ahead = reader.clone();
+        let form = ahead.u8("form of a series' metadata")?;
+        let name = ahead.vstr("name of a measurement", NAME_BYTES_MAX)?;
+        let kind = name.and_then(|name| SeriesKind::in_device(form, name, is_aligned));
+        if let Some(kind) = kind.filter(|_| name != Some(measurement)) {
+            let data_type = decode_type(&mut ahead, kind)?;
+            let list_bytes = ahead.uvar("length of a list of chunks")?;
+            Statistics::decode(&mut ahead, data_type)?;
+            ahead.take(usize::try_from(list_bytes).unwrap_or(usize::MAX), "list of chunks")?;
+            *reader = ahead;
+            return Ok(None);
+        }
+        Self::decode(reader, is_aligned).map(Some)
+    }
+
     /// Reads the metadata of one series of a device that is aligned or not.
-    ///
-    /// Where compaction took chunks over as they were, IoTDB leaves out what kind the series of an
-    /// aligned device are, and itself goes by the time column alone.
     pub(crate) fn decode(reader: &mut Reader<'_>, is_aligned: bool) -> Result<Self, Error> {
         let offset = reader.position();
         let form = reader.u8("form of a series' metadata")?;
         let wrong = |expected| Error::Value { offset, expected, found: form.into() };
-        let said = SeriesKind::of_bits(form)
-            .ok_or_else(|| wrong("the kind of a series in its metadata"))?;
         let several = match form & 0x3f {
             0 => false,
             1 => true,
             _ => return Err(wrong("the form of a series' metadata, 0 or 1")),
         };
         let measurement = decode_name(reader, "name of a measurement")?;
-        let kind = match said {
-            SeriesKind::Plain if is_aligned && measurement.is_empty() => SeriesKind::Time,
-            SeriesKind::Plain if is_aligned => SeriesKind::Value,
-            said => said,
-        };
+        let kind = SeriesKind::in_device(form, &measurement, is_aligned)
+            .ok_or_else(|| wrong("the kind of a series in its metadata"))?;
         let data_type = decode_type(reader, kind)?;
         let list_bytes = reader.uvar("length of a list of chunks")?;
         let statistics = Statistics::decode(reader, data_type)?;

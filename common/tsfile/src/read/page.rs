@@ -4,6 +4,7 @@ use core::ops::Range;
 use core::ops::RangeInclusive;
 
 use tidegate_codec::Reader;
+use tidegate_model::DataType;
 
 use super::batch::BatchColumn;
 use super::chunk::ChunkHeader;
@@ -166,6 +167,39 @@ impl PageContext<'_> {
         Ok(())
     }
 
+    /// How much of the body of a page of a series with times of its own most likely has all points up to
+    /// the time `end`; `None` if that is most of it or cannot be told.
+    pub(crate) fn n_bytes_up_to(&self, end: i64) -> Option<usize> {
+        let Statistics { start_time, end_time, .. } = *self.statistics?;
+        let length = end_time.checked_sub(start_time)?;
+        let wanted = end.checked_sub(start_time)?;
+        // All times come before the first value.
+        self.n_bytes_for(wanted, length).map(|n_bytes| n_bytes.saturating_add(TIMES_BYTES))
+    }
+
+    /// The same for the wanted rows of a page of a column.
+    pub(crate) fn n_bytes_of(&self, rows: &PageRows) -> Option<usize> {
+        let (wanted, all) = (i64::try_from(rows.wanted.end), i64::try_from(rows.n_rows));
+        self.n_bytes_for(wanted.ok()?, all.ok()?)
+    }
+
+    /// The same for `wanted` parts of `all`.
+    fn n_bytes_for(&self, wanted: i64, all: i64) -> Option<usize> {
+        let is_integer = !matches!(self.chunk.data_type, Some(DataType::Float | DataType::Double));
+        let has_front = match self.chunk.encoding {
+            Encoding::Plain | Encoding::Gorilla | Encoding::Chimp => true,
+            Encoding::Ts2Diff => is_integer,
+            _ => false,
+        };
+        if wanted >= all || !has_front {
+            return None;
+        }
+        let all_bytes = f64::from(self.page.uncompressed_bytes);
+        // Some more than their share, since not all values are equally long.
+        let n_bytes = all_bytes * (wanted as f64 / all as f64 + 0.0625) + 512.0;
+        (n_bytes < all_bytes * 0.875).then_some(n_bytes as usize)
+    }
+
     /// Tries the encodings that times may have until one fits what is known of them.
     fn decode_unnamed_times(
         &self,
@@ -305,6 +339,9 @@ fn rows_of(part: TimesPart, wanted: &RangeInclusive<i64>, times: &mut Vec<i64>) 
     times.drain(..first);
     part.first_row.saturating_add(first)..part.first_row.saturating_add(behind)
 }
+
+/// What the times of a page take mostly.
+const TIMES_BYTES: usize = 2048;
 
 /// What IoTDB's setting `time_encoder` may be.
 const TIME_ENCODINGS: [Encoding; 3] = [Encoding::Ts2Diff, Encoding::Plain, Encoding::Rle];

@@ -8,6 +8,7 @@ use super::batch::BatchColumn;
 use super::chunk::ChunkHeader;
 use super::chunk::Pages;
 use super::file::Index;
+use super::file::Recent;
 use super::index::ChunkMetadata;
 use super::index::SeriesKind;
 use super::index::SeriesMetadata;
@@ -102,7 +103,8 @@ impl<R: ReadAt> TsFile<R> {
             }
         }
         let index = Index::Found { devices: found.devices, end };
-        let file = Self { source, version, limits, time_encoding, index };
+        let recent = Recent::default();
+        let file = Self { source, version, limits, time_encoding, index, recent };
         Ok(Recovered { file, end, trouble })
     }
 }

@@ -424,11 +424,20 @@ impl ChunkRows {
             time_encoding,
             rlbe: None,
         };
-        let body = self.pages.body(source, page, &mut self.body)?;
         let Some(columns) = &mut self.columns else {
             let Some(column) = batch.columns.first_mut() else { return Ok(None) };
-            return context.decode_plain(body, wanted, &mut batch.times, column);
+            let n_bytes = context.n_bytes_up_to(*wanted.end());
+            let times = &mut batch.times;
+            if let Some(n_bytes) = n_bytes {
+                let body = self.pages.beginning(source, page, n_bytes, &mut self.body)?;
+                if let Ok(ends) = context.decode_plain(body, wanted, times, column) {
+                    return Ok(ends);
+                }
+            }
+            let body = self.pages.body(source, page, &mut self.body)?;
+            return context.decode_plain(body, wanted, times, column);
         };
+        let body = self.pages.body(source, page, &mut self.body)?;
         let rows = context.decode_rows(body, wanted, &mut batch.times)?;
         let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
         for ((opened, page), column) in columns {
@@ -449,10 +458,18 @@ impl ChunkRows {
                 time_encoding,
                 rlbe: None,
             };
-            let body = match page.uncompressed_bytes {
-                0 => &[][..],
-                _ => pages.body(source, &page, &mut self.body)?,
-            };
+            if page.uncompressed_bytes == 0 {
+                context.decode_column(&[], rows.n_rows, rows.wanted.clone(), column)?;
+                continue;
+            }
+            if let Some(n_bytes) = context.n_bytes_of(&rows) {
+                let body = pages.beginning(source, &page, n_bytes, &mut self.body)?;
+                let wanted = rows.wanted.clone();
+                if context.decode_column(body, rows.n_rows, wanted, column).is_ok() {
+                    continue;
+                }
+            }
+            let body = pages.body(source, &page, &mut self.body)?;
             context.decode_column(body, rows.n_rows, rows.wanted.clone(), column)?;
         }
         Ok(rows.ends)

@@ -8,9 +8,11 @@ use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
 
+use tidegate_tsfile::ALL_TIMES;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::ReadAt;
 use tidegate_tsfile::ReadError;
@@ -72,8 +74,16 @@ fn normal(line: &str) -> String {
 
 /// All points of a file, as lines of the corpus, sorted.
 pub fn points<R: ReadAt>(file: &TsFile<R>) -> Result<Vec<String>, ReadError> {
+    points_between(file, ALL_TIMES)
+}
+
+/// The points of a file with these times, as lines of the corpus, sorted.
+pub fn points_between<R: ReadAt>(
+    file: &TsFile<R>,
+    times: RangeInclusive<i64>,
+) -> Result<Vec<String>, ReadError> {
     let mut lines = Vec::new();
-    each_batch(file, |series, batch| {
+    each_batch(file, &Selection::of_times(times), |series, batch| {
         let column = &batch.columns[0];
         let there = batch.times.iter().zip(column.presence.iter());
         let times = there.filter(|(_, is_there)| *is_there).map(|(time, _)| time);
@@ -88,7 +98,7 @@ pub fn points<R: ReadAt>(file: &TsFile<R>) -> Result<Vec<String>, ReadError> {
 /// A number that stands for all points of a file.
 pub fn digest<R: ReadAt>(file: &TsFile<R>) -> Result<u64, ReadError> {
     let mut hasher = DefaultHasher::new();
-    each_batch(file, |series, batch| {
+    each_batch(file, &Selection::default(), |series, batch| {
         series.hash(&mut hasher);
         batch.times.hash(&mut hasher);
         let column = &batch.columns[0];
@@ -112,6 +122,7 @@ pub fn digest<R: ReadAt>(file: &TsFile<R>) -> Result<u64, ReadError> {
 /// Calls `see` with device and measurement, and with rows of that series.
 fn each_batch<R: ReadAt>(
     file: &TsFile<R>,
+    selection: &Selection,
     mut see: impl FnMut(&str, &Batch),
 ) -> Result<(), ReadError> {
     let mut batch = Batch::default();
@@ -123,9 +134,9 @@ fn each_batch<R: ReadAt>(
         for one in series.iter().filter(|it| it.kind != SeriesKind::Time) {
             let mut rows = match time {
                 Some(time) => {
-                    file.aligned_rows(time, std::slice::from_ref(one), Selection::default())?
+                    file.aligned_rows(time, std::slice::from_ref(one), selection.clone())?
                 }
-                None => file.rows(one, Selection::default())?,
+                None => file.rows(one, selection.clone())?,
             };
             let name = format!("{},{}", device.id(), one.measurement);
             let mut last = None;
