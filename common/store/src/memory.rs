@@ -4,6 +4,7 @@
 //! here, a field of a table has one on all its devices, and a device is aligned or not: rows that say otherwise are refused, and taken once what is
 //! here has been flushed.
 
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -207,7 +208,12 @@ impl MemorySeries {
     }
 
     fn cut(&mut self, rows: &[Cut], own: &[Cut]) {
-        let is_cut = |time: &i64| rows.iter().chain(own).any(|cut| cut.times.contains(time));
+        let all: Vec<RangeInclusive<i64>> = joined_times(rows.iter().chain(own));
+        let is_cut = |time: &i64| {
+            let behind = all.partition_point(|times| times.start() <= time);
+            let before = behind.checked_sub(1).and_then(|at| all.get(at));
+            before.is_some_and(|times| times.contains(time))
+        };
         if !self.times.iter().any(is_cut) {
             return;
         }
@@ -220,6 +226,22 @@ impl MemorySeries {
         self.times.retain(|time| !is_cut(time));
         self.values = values;
     }
+}
+
+/// The times of some cuts, in order and disjoint.
+fn joined_times<'c>(cuts: impl Iterator<Item = &'c Cut>) -> Vec<RangeInclusive<i64>> {
+    let mut all: Vec<RangeInclusive<i64>> = cuts.map(|cut| cut.times.clone()).collect();
+    all.sort_unstable_by_key(|times| *times.start());
+    let mut out: Vec<RangeInclusive<i64>> = Vec::with_capacity(all.len());
+    for times in all {
+        match out.last_mut() {
+            Some(last) if *last.end() >= *times.start() => {
+                *last = *last.start()..=(*last.end()).max(*times.end());
+            }
+            _ => out.push(times),
+        }
+    }
+    out
 }
 
 /// Columns with times of their own as rows with nulls.
