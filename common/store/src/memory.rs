@@ -25,6 +25,8 @@ use crate::columns::sorted;
 
 /// What a point takes besides its value, about.
 const POINT_BYTES: usize = 16;
+/// What a text takes besides its bytes, about.
+const TEXT_BYTES: usize = 16;
 /// What a series takes without its points, about.
 const SERIES_BYTES: usize = 256;
 
@@ -130,7 +132,7 @@ impl Memory {
                 series.times.push(*time);
                 self.n_points = self.n_points.saturating_add(1);
                 self.bytes = self.bytes.saturating_add(POINT_BYTES).saturating_add(match value {
-                    ValueRef::Bytes(bytes) => bytes.len().saturating_add(16),
+                    ValueRef::Bytes(bytes) => bytes.len().saturating_add(TEXT_BYTES),
                     _ => 0,
                 });
                 let point = TimeRange { start: *time, end: *time };
@@ -158,6 +160,11 @@ impl Memory {
             // nothing would be flushed, and they would stay
             self.fields.clear();
         }
+        let all = || self.devices.values().flat_map(|device| device.series.values());
+        (self.bytes, self.n_points) = (
+            all().map(MemorySeries::bytes).fold(0, usize::saturating_add),
+            all().map(|series| series.times.len() as u64).fold(0, u64::saturating_add),
+        );
     }
 
     /// Whether there may be a row of one of these devices in their times.
@@ -191,6 +198,18 @@ impl MemoryDevice {
 }
 
 impl MemorySeries {
+    /// What it takes, counted as its points were when they came.
+    fn bytes(&self) -> usize {
+        let texts_bytes = match &self.values {
+            Values::Bytes(texts) => {
+                texts.total_bytes().saturating_add(texts.len().saturating_mul(TEXT_BYTES))
+            }
+            _ => 0,
+        };
+        let points_bytes = self.times.len().saturating_mul(POINT_BYTES);
+        SERIES_BYTES.saturating_add(points_bytes).saturating_add(texts_bytes)
+    }
+
     fn new(data_type: DataType) -> Self {
         Self { data_type, times: Vec::new(), values: Values::new(data_type) }
     }
