@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use tidegate_codec::Writer;
 use tidegate_durable::Storage;
@@ -182,4 +183,24 @@ fn a_sender_whose_source_is_a_store_delivers_the_points_that_the_store_shows() {
         panic!("{} of {} points; wrong: {wrong:?}", found.len(), expected.len());
     }
     receiver.terminate().expect("it ends");
+    // and what lies there is what its catalog says, until it is damaged
+    let conf = receiver_setup.conf();
+    let verify = || {
+        let mut command = Command::new(binaries.path("tidegate-receiver"));
+        let output = command.args(["verify", "--json", "--conf"]).arg(&conf).output();
+        let output = output.expect("it runs");
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), found[0].clone())
+    };
+    let (code, sound) = verify();
+    assert_eq!((code, &sound["is_sound"]), (Some(0), &true.into()), "{sound:#}");
+    assert!(sound["points"].as_u64() >= Some(expected.len() as u64), "{sound:#}");
+    let damaged = some_ts_file(&receiver_setup.files()).expect("a file");
+    let mut bytes = fs::read(&damaged).expect("a file");
+    bytes.truncate(bytes.len() - 1);
+    fs::write(&damaged, bytes).expect("a file");
+    let (code, unsound) = verify();
+    assert_eq!((code, &unsound["is_sound"]), (Some(1), &false.into()));
+    let file = unsound["findings"][0]["file"].as_str().expect("a name");
+    assert!(damaged.ends_with(file), "{unsound:#}");
 }

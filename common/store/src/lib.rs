@@ -52,6 +52,7 @@ mod apply;
 mod beside;
 mod build;
 mod catalog;
+mod check;
 mod columns;
 mod device;
 mod error;
@@ -70,6 +71,9 @@ mod tombstone;
 mod volume;
 
 pub use aggregate::Aggregate;
+pub use check::CHECK_FINDINGS_MAX;
+pub use check::Checked;
+pub use check::check;
 pub use device::Device;
 pub use error::StoreError;
 pub use layer::Layer;
