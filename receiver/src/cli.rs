@@ -29,6 +29,7 @@ use crate::sql;
 use crate::state::Layout;
 use crate::status;
 use crate::status::Report;
+use crate::verify;
 
 /// A question is answered within this time or not at all.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -65,6 +66,8 @@ enum Command {
     Export(Export),
     /// Draw a series of the embedded store in the terminal
     Plot(Plot),
+    /// Read all files of the embedded store and say whether they are sound
+    Verify(Verify),
     /// Check receiver.properties without starting
     CheckConf(Conf),
     /// Print receiver.properties with every key, its default and its meaning
@@ -166,6 +169,18 @@ struct Export {
 }
 
 #[derive(Args)]
+struct Verify {
+    #[command(flatten)]
+    conf: Conf,
+    /// Whose data; without it, those of all origins
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Plot {
     #[command(flatten)]
     stored: Stored,
@@ -227,6 +242,7 @@ pub(crate) fn main() -> ExitCode {
                 Err(message) => fail(1, &message),
             }
         }
+        Command::Verify(Verify { conf, origin, json }) => verify(&conf.conf, origin, json),
         Command::PrintDefaultConf => print(&RECEIVER_TABLE.render_conf()),
     }
 }
@@ -272,6 +288,21 @@ fn export(arguments: Export) -> ExitCode {
             let out = export.out.display();
             fail(EXIT_INTERRUPTED, &format!("interrupted: {out} was not written"))
         }
+    }
+}
+
+fn verify(conf: &Path, origin: Option<String>, as_json: bool) -> ExitCode {
+    let place = match Place::find(conf, origin) {
+        Ok(place) => place,
+        Err(message) => return fail(EXIT_CONFIG, &message),
+    };
+    match verify::run(&place, as_json) {
+        Ok((true, text)) => print(&text),
+        Ok((false, text)) => {
+            print(&text);
+            ExitCode::FAILURE
+        }
+        Err(message) => fail(1, &message),
     }
 }
 

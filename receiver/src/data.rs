@@ -124,8 +124,13 @@ impl Place {
         }
     }
 
-    /// Looks at the stores as they are now.
-    fn look(&self) -> Result<Stores, String> {
+    /// The directories of the stores, by origin.
+    pub(crate) fn roots(&self) -> Result<Vec<(String, PathBuf)>, String> {
+        let names = self.names()?;
+        Ok(names.into_iter().map(|name| (name.clone(), self.directory.join(name))).collect())
+    }
+
+    fn names(&self) -> Result<Vec<String>, String> {
         let shown =
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let mut names = Vec::new();
@@ -146,8 +151,15 @@ impl Place {
             let wanted = self.origin.as_deref().unwrap_or("any");
             return Err(shown(&format_args!("no store of origin {wanted}; there are: [{known}]")));
         }
+        Ok(names)
+    }
+
+    /// Looks at the stores as they are now.
+    fn look(&self) -> Result<Stores, String> {
+        let shown =
+            |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let (mut looks, mut all_held, mut left) = (Vec::new(), Vec::new(), self.n_files_held_max);
-        for name in names {
+        for name in self.names()? {
             let failed = |error: StoreError| shown(&format_args!("{name}: {error}"));
             if let Some((look, held)) =
                 look_at(&self.directory.join(&name), left).map_err(failed)?

@@ -35,6 +35,7 @@ mod state;
 mod status;
 mod target;
 mod threads;
+mod verify;
 mod writer;
 
 use std::process::ExitCode;

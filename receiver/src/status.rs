@@ -199,8 +199,8 @@ pub(crate) fn render(report: &Report) -> String {
     ));
     if loader.unmergeable > 0 {
         out.line(format!(
-            "             {} files of the store cannot be merged: damaged, or of series that have \
-             changed their type",
+            "             {} files of the store cannot be merged: damaged (tidegate-receiver verify \
+             names those), or of series that have changed their type",
             loader.unmergeable
         ));
     }
@@ -321,6 +321,6 @@ mod tests {
         let mut report = Report::default();
         assert!(!render(&report).contains("merged"));
         report.loader.unmergeable = 3;
-        assert!(render(&report).contains("3 files of the store cannot be merged: damaged, or of"));
+        assert!(render(&report).contains("3 files of the store cannot be merged: damaged ("));
     }
 }

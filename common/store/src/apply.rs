@@ -320,8 +320,22 @@ impl<'a> Decoder<'_, 'a, '_> {
             }
             is_kept
         });
+        // a column twice: the later one counts where both have a value, as with rows; of another type
+        // it is none of the same series
+        let mut types: BTreeMap<&str, DataType> = BTreeMap::new();
+        points.columns.retain(|PointsColumn { measurement, data_type, points: cells }| {
+            let first = *types.entry(measurement).or_insert(*data_type);
+            if first != *data_type {
+                left_out.push(format!(
+                    "{} points of {}.{measurement:.100}: expected {first:?} as in the same request, \
+                     but found {data_type:?}",
+                    cells.len(),
+                    points.device
+                ));
+            }
+            first == *data_type
+        });
         self.actions.left_out.append(&mut left_out);
-        // a column twice: the later one counts where both have a value, as with rows
         self.actions.list.push(Action::Insert(points));
     }
 

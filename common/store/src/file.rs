@@ -14,6 +14,7 @@ use tidegate_tsfile::Device as FileDevice;
 use tidegate_tsfile::DeviceExtent;
 use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ModEntry;
+use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::ReadError;
 use tidegate_tsfile::Resource;
@@ -99,9 +100,13 @@ impl<S: Storage> LayerFile<S> {
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
         let mut entries = Vec::new();
-        if let Some(kind) = layer.mods {
-            let bytes = read_whole(&dir, &layer.file_name(kind.suffix()))?;
-            entries = kind.entries(&bytes, 0).collect();
+        for kind in [ModsKind::Text, ModsKind::Binary] {
+            let name = layer.file_name(kind.suffix());
+            let bytes = match layer.mods == Some(kind) {
+                true => Some(read_whole(&dir, &name)?),
+                false => read_if_there(&dir, &name)?,
+            };
+            entries.extend(kind.entries(&bytes.unwrap_or_default(), 0));
         }
         let resource = read_whole(&dir, &layer.file_name(RESOURCE_SUFFIX));
         let devices = match resource.ok().and_then(|bytes| Resource::parse(&bytes).ok()) {
@@ -203,9 +208,8 @@ impl<S: Storage> LayerFile<S> {
 
 /// The names of what lies in the directory of a layer; its TsFile last.
 pub(crate) fn names_of(layer: &Layer) -> Vec<FileName> {
-    let mods = layer.mods.map(|kind| layer.file_name(kind.suffix()));
-    let resource = layer.file_name(RESOURCE_SUFFIX);
-    mods.into_iter().chain([resource, layer.file_name("")]).collect()
+    let suffixes = [ModsKind::Text.suffix(), ModsKind::Binary.suffix(), RESOURCE_SUFFIX, ""];
+    suffixes.map(|suffix| layer.file_name(suffix)).into()
 }
 
 /// Each device of a file with its first and last time; reads the index and no data.
@@ -248,6 +252,19 @@ pub(crate) fn resource_bytes(
     let bytes = Resource::new(time_index, extents.collect()).encode();
     let too_long = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);
     bytes.map_err(|error| StoreError::io("write", "a .resource")(too_long(error)))
+}
+
+/// All bytes of a small file; `None` if it is not there.
+pub(crate) fn read_if_there<S: Storage>(
+    dir: &S,
+    name: &FileName,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match read_whole(dir, name) {
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 /// All bytes of a small file.

@@ -15,7 +15,9 @@
 //!   answered, and only whole suffixes are sent again, in their order. Different streams never have a
 //!   cell in common. What a file calls its version, and what any clock says, decides nothing.
 //! - A **deletion** has a precedence, too. It takes cells of every layer below it and of none above.
-//!   Rows in memory it takes at once. Deletions that came with a file concern that file alone.
+//!   Rows in memory it takes at once. Deletions that stand beside a file concern that file alone:
+//!   those that came with it, and all others that take something of it, which
+//!   [`Store::write_mods`] writes there for whoever reads files without the catalog.
 //! - **Memory** holds rows that are in no file yet. The spool is their log: it may let a record go
 //!   once [`Store::position`] has passed it, and gives it again after a crash. A record that is
 //!   given again changes nothing.
@@ -47,8 +49,10 @@
 
 mod aggregate;
 mod apply;
+mod beside;
 mod build;
 mod catalog;
+mod check;
 mod columns;
 mod device;
 mod error;
@@ -69,6 +73,9 @@ mod volume;
 pub use aggregate::Aggregate;
 pub use build::table_schemas;
 pub use catalog::TableName;
+pub use check::CHECK_FINDINGS_MAX;
+pub use check::Checked;
+pub use check::check;
 pub use device::Device;
 pub use error::StoreError;
 pub use layer::Layer;

@@ -4,6 +4,7 @@
 //! here, a field of a table has one on all its devices, and a device is aligned or not: rows that say otherwise are refused, and taken once what is
 //! here has been flushed.
 
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::columns::sorted;
 
 /// What a point takes besides its value, about.
 const POINT_BYTES: usize = 16;
+/// What a text takes besides its bytes, about.
+const TEXT_BYTES: usize = 16;
 /// What a series takes without its points, about.
 const SERIES_BYTES: usize = 256;
 
@@ -129,7 +132,7 @@ impl Memory {
                 series.times.push(*time);
                 self.n_points = self.n_points.saturating_add(1);
                 self.bytes = self.bytes.saturating_add(POINT_BYTES).saturating_add(match value {
-                    ValueRef::Bytes(bytes) => bytes.len().saturating_add(16),
+                    ValueRef::Bytes(bytes) => bytes.len().saturating_add(TEXT_BYTES),
                     _ => 0,
                 });
                 let point = TimeRange { start: *time, end: *time };
@@ -157,6 +160,11 @@ impl Memory {
             // nothing would be flushed, and they would stay
             self.fields.clear();
         }
+        let all = || self.devices.values().flat_map(|device| device.series.values());
+        (self.bytes, self.n_points) = (
+            all().map(MemorySeries::bytes).fold(0, usize::saturating_add),
+            all().map(|series| series.times.len() as u64).fold(0, u64::saturating_add),
+        );
     }
 
     /// Whether there may be a row of one of these devices in their times.
@@ -190,6 +198,18 @@ impl MemoryDevice {
 }
 
 impl MemorySeries {
+    /// What it takes, counted as its points were when they came.
+    fn bytes(&self) -> usize {
+        let texts_bytes = match &self.values {
+            Values::Bytes(texts) => {
+                texts.total_bytes().saturating_add(texts.len().saturating_mul(TEXT_BYTES))
+            }
+            _ => 0,
+        };
+        let points_bytes = self.times.len().saturating_mul(POINT_BYTES);
+        SERIES_BYTES.saturating_add(points_bytes).saturating_add(texts_bytes)
+    }
+
     fn new(data_type: DataType) -> Self {
         Self { data_type, times: Vec::new(), values: Values::new(data_type) }
     }
@@ -207,7 +227,12 @@ impl MemorySeries {
     }
 
     fn cut(&mut self, rows: &[Cut], own: &[Cut]) {
-        let is_cut = |time: &i64| rows.iter().chain(own).any(|cut| cut.times.contains(time));
+        let all: Vec<RangeInclusive<i64>> = joined_times(rows.iter().chain(own));
+        let is_cut = |time: &i64| {
+            let behind = all.partition_point(|times| times.start() <= time);
+            let before = behind.checked_sub(1).and_then(|at| all.get(at));
+            before.is_some_and(|times| times.contains(time))
+        };
         if !self.times.iter().any(is_cut) {
             return;
         }
@@ -220,6 +245,22 @@ impl MemorySeries {
         self.times.retain(|time| !is_cut(time));
         self.values = values;
     }
+}
+
+/// The times of some cuts, in order and disjoint.
+fn joined_times<'c>(cuts: impl Iterator<Item = &'c Cut>) -> Vec<RangeInclusive<i64>> {
+    let mut all: Vec<RangeInclusive<i64>> = cuts.map(|cut| cut.times.clone()).collect();
+    all.sort_unstable_by_key(|times| *times.start());
+    let mut out: Vec<RangeInclusive<i64>> = Vec::with_capacity(all.len());
+    for times in all {
+        match out.last_mut() {
+            Some(last) if *last.end() >= *times.start() => {
+                *last = *last.start()..=(*last.end()).max(*times.end());
+            }
+            _ => out.push(times),
+        }
+    }
+    out
 }
 
 /// Columns with times of their own as rows with nulls.

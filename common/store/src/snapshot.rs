@@ -115,6 +115,11 @@ pub struct Snapshot<S: Storage> {
 }
 
 impl<S: Storage> Snapshot<S> {
+    /// How many files there are.
+    pub fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The devices that have matching series or may have, in order.
     ///
     /// Memory taken: their names.

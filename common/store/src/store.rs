@@ -125,6 +125,8 @@ pub struct Store<V: Volume> {
     pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
     /// Layers that could not be merged.
     pub(crate) unmergeable: BTreeSet<u64>,
+    /// Layers beside whose files deletions are to be written.
+    pub(crate) without_mods: BTreeSet<u64>,
     rebuilt: Option<Rebuilt>,
 }
 
@@ -147,7 +149,7 @@ impl<V: Volume> Store<V> {
         layers.sort_by_key(|layer| layer.layer.precedence);
         let (deletions, applied) =
             (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
-        let store = Self {
+        let mut store = Self {
             volume,
             options,
             catalog,
@@ -160,9 +162,11 @@ impl<V: Volume> Store<V> {
             applied,
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
+            without_mods: BTreeSet::new(),
             rebuilt,
         };
         store.remove_leftovers()?;
+        store.look_for_lacking_mods();
         Ok(store)
     }
 
@@ -419,8 +423,10 @@ impl<V: Volume> Store<V> {
         let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| layer.feels(it));
         let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
         if !deletions.is_empty() {
-            self.commit(sequence, Change { deletions, ..Change::default() })?;
+            let change = Change { deletions: deletions.clone(), ..Change::default() };
+            self.commit(sequence, change)?;
             self.deletions = Arc::new(self.catalog.state().deletions.clone());
+            deletions.iter().for_each(|deletion| self.will_write(deletion));
         }
         Ok(())
     }

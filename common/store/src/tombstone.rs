@@ -4,6 +4,7 @@
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
 use tidegate_codec::Writer;
+use tidegate_model::path;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ModEntry;
@@ -11,6 +12,7 @@ use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 
+use crate::Device;
 use crate::layer::TEXT_BYTES_MAX;
 
 /// Longest entry; one is at most as long as a request.
@@ -58,6 +60,21 @@ impl Tombstone {
             (Target::Tree { .. }, None) => true,
             (Target::Table { .. }, Some(database)) => {
                 self.database.as_deref().is_none_or(|own| own == database)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it may take cells of this device.
+    pub(crate) fn means(&self, device: &Device) -> bool {
+        match (&self.entry.deletion.target, device) {
+            (Target::Tree { pattern }, Device::Tree { path }) => {
+                path::measurement_pattern(&path::nodes(pattern), &path::nodes(path)).is_some()
+            }
+            (Target::Table { table, predicate, .. }, Device::Table { segments, .. }) => {
+                self.is_of(device.database())
+                    && device.table_name() == Some(table)
+                    && predicate.meets(segments)
             }
             _ => false,
         }

@@ -379,6 +379,7 @@ fn whatever_comes_in_whatever_order_a_store_holds_what_a_map_would_hold() {
             give(&mut store, number, &items[number - 1]).unwrap();
             match rng.u8(..12) {
                 0 => store.flush().unwrap(),
+                5 | 6 => while store.write_mods().unwrap() {},
                 1 | 2 => while store.merge_once().unwrap() {},
                 3 => {
                     // ended without a word: what was in memory only comes again
@@ -423,6 +424,9 @@ fn run(volume: &SimVolume, items: &[Item]) -> Result<Store<SimVolume>, StoreErro
         give(&mut store, number, &items[number - 1])?;
         if number % 3 == 0 {
             store.flush()?;
+        }
+        if number % 4 == 0 {
+            while store.write_mods()? {}
         }
         if number % 5 == 0 {
             while store.merge_once()? {}

@@ -200,3 +200,23 @@ fn a_rebuild_that_is_interrupted_is_done_by_the_next_start() {
         assert_eq!(all(&store), expected, "{index}");
     }
 }
+
+#[test]
+fn a_deletion_that_stands_beside_the_files_survives_the_loss_of_the_catalog() {
+    let (volume, expected) = filled(SimStorage::new(), true);
+    let mut opened = store(&volume);
+    while opened.write_mods().unwrap() {}
+    drop(opened);
+    let n_mods = || {
+        let names = volume.disk.list().unwrap();
+        names.iter().filter(|name| name.as_str().ends_with(".mods")).count()
+    };
+    let n_written = n_mods();
+    assert!(n_written > 0);
+    volume.disk.delete(&catalog(&volume));
+    let mut store = store(&volume);
+    assert_eq!(all(&store), expected);
+    while store.merge_once().unwrap() {}
+    assert_eq!(all(&store), expected);
+    assert!(n_mods() < n_written, "they go with their files");
+}

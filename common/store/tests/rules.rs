@@ -419,3 +419,38 @@ fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
         store = support::store(&volume);
     }
 }
+
+/// The second one of the columns was taken in as far as its values had the type of the first, which
+/// none had, and nobody was told.
+#[test]
+fn a_column_that_comes_twice_with_two_types_is_left_out_the_second_time_and_said_so() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let doubles = column("s", DataType::Double, vec![Some(Value::Double(2.5)); 2]);
+    let columns = vec![ints("s", &[1, 2]), doubles, ints("s", &[3, 4]), ints("t", &[5, 6])];
+    let applied = store.apply_request(1, 5, &rows("root.a.d", vec![1, 2], columns)).unwrap();
+    assert_eq!(applied.left_out.len(), 1, "{applied:?}");
+    assert!(applied.left_out[0].contains("2 points of root.a.d.s: expected Int32"), "{applied:?}");
+    let expected = BTreeMap::from([(1, Value::Int32(3)), (2, Value::Int32(4))]);
+    assert_eq!(series(&store, "root.a.d", "s"), expected);
+    store.flush().unwrap();
+    assert_eq!(series(&store, "root.a.d", "s"), expected);
+}
+
+/// They stayed counted, so that ever smaller files were written.
+#[test]
+fn rows_in_memory_that_are_deleted_take_none_any_more() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let text = || column("t", DataType::Text, vec![Some(Value::Bytes(vec![7; 1000])); 2]);
+    let both = |times| rows("root.a.d", times, vec![ints("s", &[1, 2]), text()]);
+    give(&mut store, 1, &both(vec![1, 2]));
+    let before = (store.memory_bytes(), store.n_points_in_memory());
+    give(&mut store, 2, &both(vec![11, 12]));
+    give(&mut store, 3, &delete_request("root.a.d.*", 11, 12));
+    assert_eq!((store.memory_bytes(), store.n_points_in_memory()), before);
+    give(&mut store, 4, &delete_request("root.a.d.*", 0, 99));
+    store.flush().unwrap();
+    assert_eq!((store.memory_bytes(), store.n_points_in_memory()), (0, 0));
+    assert_eq!(store.position(), 4);
+}

@@ -426,11 +426,13 @@ impl<S: Storage> Loader<S> {
         if stores.may_merge {
             stores.may_merge = false;
             for (origin, store) in &mut stores.open {
-                match store.merge_once() {
-                    Ok(merged) => stores.may_merge |= merged,
+                let merged = store.merge_once();
+                let done = merged.and_then(|merged| Ok(store.write_mods()? || merged));
+                match done {
+                    Ok(has_more) => stores.may_merge |= has_more,
                     // Small files are no harm, and what expires makes room.
                     Err(error) if error.is_full() => {
-                        tracing::warn!(origin, %error, "no room to merge files of the store");
+                        tracing::warn!(origin, %error, "no room to merge files of the store, or to write deletions beside them");
                     }
                     Err(error) => return Err(failed(error)),
                 }

@@ -174,6 +174,14 @@ impl Presence {
         }
     }
 
+    /// How many of some rows are not null.
+    pub(crate) fn count_of(&self, rows: Range<usize>) -> usize {
+        match self.is_all() {
+            true => rows.len(),
+            false => rows.filter(|row| self.get(*row)).count(),
+        }
+    }
+
     /// How many of the first `rows` rows are not null.
     pub fn rank(&self, rows: usize) -> usize {
         let rows = rows.min(self.n_rows);

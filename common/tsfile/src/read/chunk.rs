@@ -143,6 +143,11 @@ impl Pages {
         Ok(Self { next: header.data_offset, header, window, limits })
     }
 
+    /// Gives back memory above the share of its window.
+    pub(crate) fn rest(&mut self) {
+        self.window.rest();
+    }
+
     /// The memory of the walk, for another one.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
         self.window.into_buffer()

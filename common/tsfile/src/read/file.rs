@@ -1,7 +1,9 @@
 //! A TsFile that is open: its metadata, and the way from a device to its series.
 
-use core::cmp::Ordering;
+use core::cmp::Ordering as Order;
 use core::ops::Range;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -99,6 +101,7 @@ pub(crate) enum Index {
 pub struct Device {
     id: DeviceId,
     place: Place,
+    budget: Budget,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -221,11 +224,11 @@ impl<R: ReadAt> TsFile<R> {
         let walk = match &self.index {
             Index::InFile(metadata) => {
                 let roots = metadata.roots.iter().map(|root| root.node.clone());
-                Walk::over(roots, self.metadata_bytes())
+                Walk::over(roots, self.budget())
             }
             Index::Found { .. } => Walk::nothing(),
         };
-        Devices { file: self, walk, n_found: 0 }
+        Devices { file: self, walk, n_found: 0, budget: self.budget() }
     }
 
     /// The device with this name, if it is in the file.
@@ -236,7 +239,8 @@ impl<R: ReadAt> TsFile<R> {
             Index::InFile(metadata) => metadata,
             Index::Found { devices, .. } => {
                 let found = devices.iter().position(|(known, _)| known == id);
-                let device = |at| Device { id: id.clone(), place: Place::Found(at) };
+                let budget = self.budget();
+                let device = |at| Device { id: id.clone(), place: Place::Found(at), budget };
                 return Ok(found.map(device));
             }
         };
@@ -250,7 +254,8 @@ impl<R: ReadAt> TsFile<R> {
             let Some(&Child { ref key, start, end }) = found else { return Ok(None) };
             if node.kind == NodeKind::LeafDevice {
                 let place = Place::Node { start, end };
-                return Ok((key == id).then(|| Device { id: id.clone(), place }));
+                let budget = self.budget();
+                return Ok((key == id).then(|| Device { id: id.clone(), place, budget }));
             }
             below = self.node_on_way(start, end)?;
             node = &below;
@@ -264,7 +269,7 @@ impl<R: ReadAt> TsFile<R> {
             Place::Node { start, end } => {
                 let root: Node<Box<str>> = self.node(start, end)?;
                 let is_aligned = root.is_aligned();
-                (Walk::over([root], self.metadata_bytes()), is_aligned, &[][..])
+                (Walk::over([root], device.budget.clone()), is_aligned, &[][..])
             }
             Place::Found(at) => (Walk::nothing(), false, self.found(at)),
         };
@@ -331,9 +336,10 @@ impl<R: ReadAt> TsFile<R> {
         Ok(bytes)
     }
 
-    /// Length of what stands behind the data.
-    fn metadata_bytes(&self) -> u64 {
-        self.source.length_bytes().saturating_sub(self.data_end())
+    /// For one walk over all that stands behind the data.
+    fn budget(&self) -> Budget {
+        let metadata_bytes = self.source.length_bytes().saturating_sub(self.data_end());
+        Budget(Arc::new(AtomicU64::new(metadata_bytes.saturating_mul(WALKS_MAX))))
     }
 
     fn found(&self, at: usize) -> &[SeriesMetadata] {
@@ -376,7 +382,7 @@ fn too_deep<K>(child: Option<&Child<K>>) -> ReadError {
 }
 
 /// The child that has a key if any has: the last one whose own key is not beyond it.
-fn child_of<K>(node: &Node<K>, order: impl Fn(&K) -> Ordering) -> Option<&Child<K>> {
+fn child_of<K>(node: &Node<K>, order: impl Fn(&K) -> Order) -> Option<&Child<K>> {
     let behind = node.children.partition_point(|child| order(&child.key).is_le());
     node.children.get(behind.checked_sub(1)?)
 }
@@ -404,20 +410,38 @@ struct Walk<K> {
     stack: Vec<(core::iter::Peekable<std::vec::IntoIter<Child<K>>>, NodeKind)>,
     /// Roots that come later, the next one last.
     later: Vec<Node<K>>,
-    /// How many bytes nodes may still have: more than the metadata section has means that nodes
-    /// have several parents, and the walk might not end in years.
-    left_bytes: u64,
+    budget: Budget,
+}
+
+/// How many bytes nodes and blocks may still have, of all devices that were found together. More than
+/// the metadata section has mean that some have several parents, and the walk might not end in years.
+#[derive(Clone, Debug, Default)]
+struct Budget(Arc<AtomicU64>);
+
+/// How often the series of all devices may be walked through by those that one walk has found.
+const WALKS_MAX: u64 = 8;
+
+impl Budget {
+    fn take(&self, start: u64, end: u64) -> Result<(), ReadError> {
+        let length_bytes = end.saturating_sub(start);
+        let less = |left: u64| left.checked_sub(length_bytes);
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.map(drop).map_err(|_| {
+            let expected = "an index in which every node has one parent";
+            ReadError::unsound(start, expected, "a node that was met before")
+        })
+    }
 }
 
 impl<K: Key> Walk<K> {
-    fn over(roots: impl IntoIterator<Item = Node<K>>, left_bytes: u64) -> Self {
+    fn over(roots: impl IntoIterator<Item = Node<K>>, budget: Budget) -> Self {
         let mut later: Vec<Node<K>> = roots.into_iter().collect();
         later.reverse();
-        Self { stack: Vec::new(), later, left_bytes }
+        Self { stack: Vec::new(), later, budget }
     }
 
     fn nothing() -> Self {
-        Self::over([], 0)
+        Self::over([], Budget::default())
     }
 
     /// The next child of a leaf.
@@ -432,17 +456,13 @@ impl<K: Key> Walk<K> {
                 self.stack.pop();
                 continue;
             };
+            self.budget.take(child.start, child.end)?;
             if matches!(kind, NodeKind::LeafDevice | NodeKind::LeafMeasurement) {
                 return Ok(Some(child));
             }
             if self.stack.len() >= INDEX_DEPTH_MAX {
                 return Err(too_deep(Some(&child)));
             }
-            let length_bytes = child.end.saturating_sub(child.start);
-            self.left_bytes = self.left_bytes.checked_sub(length_bytes).ok_or_else(|| {
-                let expected = "an index in which every node has one parent";
-                ReadError::unsound(child.start, expected, "a node that was met before")
-            })?;
             let node: Node<K> = file.node(child.start, child.end)?;
             self.stack.push((node.children.into_iter().peekable(), node.kind));
         }
@@ -455,6 +475,8 @@ pub struct Devices<'f, R> {
     file: &'f TsFile<R>,
     walk: Walk<DeviceId>,
     n_found: usize,
+    /// For the series of all of them.
+    budget: Budget,
 }
 
 impl<R: ReadAt> Iterator for Devices<'_, R> {
@@ -465,12 +487,13 @@ impl<R: ReadAt> Iterator for Devices<'_, R> {
             let (id, _) = devices.get(self.n_found)?;
             let place = Place::Found(self.n_found);
             self.n_found = self.n_found.saturating_add(1);
-            return Some(Ok(Device { id: id.clone(), place }));
+            return Some(Ok(Device { id: id.clone(), place, budget: self.budget.clone() }));
         }
         match self.walk.next(self.file) {
             Ok(child) => {
                 let Child { key: id, start, end } = child?;
-                Some(Ok(Device { id, place: Place::Node { start, end } }))
+                let place = Place::Node { start, end };
+                Some(Ok(Device { id, place, budget: self.budget.clone() }))
             }
             Err(error) => {
                 self.walk = Walk::nothing();
@@ -530,5 +553,85 @@ impl<R: ReadAt> Iterator for SeriesOf<'_, R> {
             self.block.clear();
         }
         next.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_codec::Writer;
+    use tidegate_model::DataType;
+    use tidegate_model::Value;
+
+    use super::*;
+    use crate::Batch;
+    use crate::MAGIC;
+    use crate::SeriesSpec;
+    use crate::TsFileWriter;
+    use crate::WriteOptions;
+
+    /// A file of one device with 300 series.
+    fn one_device() -> Vec<u8> {
+        let options = WriteOptions::of_version(TsFileVersion::V3);
+        let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+        let id = DeviceId { path: "root.a.d".into(), segments: None };
+        for at in 0..300 {
+            let spec = SeriesSpec::new(&format!("s{at:03}"), DataType::Int32);
+            writer.begin_series(&id, &spec).unwrap();
+            let mut batch = Batch::new([DataType::Int32]);
+            batch.times.push(1);
+            batch.columns[0].presence.push(true);
+            assert!(batch.columns[0].values.push(&Value::Int32(at)));
+            writer.write(&batch).unwrap();
+        }
+        writer.finish().unwrap().out
+    }
+
+    /// The same file with a thousand devices, each of which has a node of its own that leads to the
+    /// series of the only one.
+    fn thousand_devices() -> Vec<u8> {
+        let sound = one_device();
+        let file = TsFile::open(sound.clone()).unwrap();
+        let Index::InFile(metadata) = &file.index else { unreachable!() };
+        let only = &metadata.roots[0].node.children[0];
+        let node = sound[only.start as usize..only.end as usize].to_vec();
+        let tail = sound.len() - TAIL_BYTES;
+        let length = u32::from_be_bytes(*sound[tail..].first_chunk().unwrap());
+        let mut out = sound[..tail - length as usize].to_vec();
+        let first = out.len();
+        (0..1000).for_each(|_| out.extend_from_slice(&node));
+        let (start, mut writer) = (out.len(), Writer::new(&mut out));
+        writer.uvar(1000);
+        for at in 0..1000 {
+            writer.vstr(Some(&format!("root.a.d{at:04}")));
+            writer.i64((first + at * node.len()) as i64);
+        }
+        writer.i64(start as i64);
+        writer.u8(NodeKind::LeafDevice.code());
+        writer.i64(metadata.separator as i64);
+        let length = (out.len() - start) as u32;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(MAGIC);
+        out
+    }
+
+    /// Each device had a budget of its own, and blocks of series had none.
+    #[test]
+    fn devices_that_share_their_series_are_found_out_before_each_has_been_walked_through() {
+        let file = TsFile::open(thousand_devices()).unwrap();
+        let mut n_series = 0;
+        let walked = file.devices().try_for_each(|device| {
+            for series in file.series(&device?)? {
+                series?;
+                n_series += 1;
+            }
+            Ok::<(), ReadError>(())
+        });
+        assert!(walked.unwrap_err().to_string().contains("every node has one parent"));
+        assert!((300..60_000).contains(&n_series), "{n_series}");
+        let file = TsFile::open(one_device()).unwrap();
+        let device = file.devices().next().unwrap().unwrap();
+        for _ in 0..5 {
+            assert_eq!(file.series(&device).unwrap().map(Result::unwrap).count(), 300);
+        }
     }
 }

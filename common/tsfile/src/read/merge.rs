@@ -55,6 +55,7 @@ impl Head {
             if !self.rows.next_into(file, selection, &mut self.batch)? {
                 return Ok(false);
             }
+            self.rows.rest();
         }
         Ok(true)
     }
@@ -119,12 +120,16 @@ impl Merge {
         selection: &Selection,
     ) -> Result<Option<i64>, ReadError> {
         loop {
-            let mut at = 0usize;
+            let (mut at, mut is_filled) = (0usize, false);
             while let Some(head) = self.open.get_mut(at) {
+                is_filled |= head.time().is_none();
                 match head.fill(file, selection)? {
                     true => at = at.saturating_add(1),
                     false => drop(self.open.remove(at)),
                 }
+            }
+            if is_filled {
+                self.check_size(file)?;
             }
             let time = self.open.iter().filter_map(Head::time).min();
             let is_due =
@@ -137,6 +142,21 @@ impl Merge {
             let values = vec![0; self.columns.len()];
             let behind = self.open.partition_point(|head| head.offset < offset);
             self.open.insert(behind, Head { offset, rows, batch, row: 0, values });
+        }
+    }
+
+    /// Compares what is held with the cap: each chunk that is open holds a page.
+    fn check_size<R>(&self, file: &TsFile<R>) -> Result<(), ReadError> {
+        let n_rows = self.open.iter().map(|head| head.batch.len()).fold(0, usize::saturating_add);
+        let n_cells = n_rows.saturating_mul(self.columns.len());
+        let max = file.limits.page_cells_max;
+        match self.open.first() {
+            Some(Head { offset, .. }) if n_cells > max => {
+                let what = "rows times columns of pages of chunks that overlap";
+                let (found, max) = (n_cells as u64, max as u64);
+                Err(ReadError::TooLarge { offset: *offset, what, found, max })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -322,6 +322,15 @@ impl ChunkRows {
         Ok(Self { offset, statistics, pages, columns, body, last_time: None })
     }
 
+    /// Gives memory back that is needed again when the next page is read: many chunks may be open.
+    pub(crate) fn rest(&mut self) {
+        self.pages.rest();
+        for (pages, _) in self.columns.iter_mut().flatten().flatten() {
+            pages.rest();
+        }
+        self.body = Vec::new();
+    }
+
     /// The memory, for other chunks.
     fn recycle(self, spare: &mut Vec<Vec<u8>>) {
         spare.extend(self.columns.into_iter().flatten().flatten().map(|(it, _)| it.into_buffer()));
@@ -439,6 +448,13 @@ impl ChunkRows {
         };
         let body = self.pages.body(source, page, &mut self.body)?;
         let rows = context.decode_rows(body, wanted, &mut batch.times)?;
+        // small pages may hold many rows of equal values
+        let n_cells = rows.n_rows.saturating_mul(columns.len().max(1));
+        if n_cells > limits.page_cells_max {
+            let what = "rows times columns of a page";
+            let (found, max) = (n_cells as u64, limits.page_cells_max as u64);
+            return Err(ReadError::TooLarge { offset: page.offset, what, found, max });
+        }
         let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
         for ((opened, page), column) in columns {
             let (Some((pages, known)), Some(page)) = (opened, page) else {

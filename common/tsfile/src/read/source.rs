@@ -110,8 +110,17 @@ impl Window {
     /// As [`one_of`](Self::one_of), with memory that another window had.
     pub(crate) fn over(buffer: Vec<u8>, n_windows: usize) -> Self {
         let share = AHEAD_BYTES.checked_div(n_windows).unwrap_or(AHEAD_BYTES);
-        let ahead_bytes_max = share.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+        let least = AHEAD_BYTES_TOTAL_MAX.checked_div(n_windows).unwrap_or(AHEAD_BYTES_MIN);
+        let least = least.clamp(PARSE_AHEAD_BYTES, AHEAD_BYTES_MIN);
+        let ahead_bytes_max = share.clamp(least, AHEAD_BYTES_MAX);
         Self { buffer, n_held: 0, start: 0, ahead_bytes: 0, ahead_bytes_max }
+    }
+
+    /// Gives memory back, if a large page has taken more than the window's share: it is fetched again.
+    pub(crate) fn rest(&mut self) {
+        if self.buffer.len() > self.ahead_bytes_max {
+            (self.buffer, self.n_held) = (Vec::new(), 0);
+        }
     }
 
     /// The memory, for another window.
@@ -206,6 +215,8 @@ impl Window {
 
 /// What all windows of one scan fetch ahead together.
 const AHEAD_BYTES: usize = 2 << 20;
+/// What they fetch at most if each is to have [`AHEAD_BYTES_MIN`]; of many windows each has less.
+const AHEAD_BYTES_TOTAL_MAX: usize = 16 << 20;
 /// Some pages of the usual size, so that a disk is not asked for each.
 const AHEAD_BYTES_MIN: usize = 32 * 1024;
 /// More does not make a disk faster, and less stays in the cache of a processor.

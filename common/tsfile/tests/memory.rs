@@ -1,0 +1,106 @@
+//! How much memory rows take of files that are made to take much.
+
+#[path = "support/counting.rs"]
+mod counting;
+
+use tidegate_model::DataType;
+use tidegate_model::Value;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::DeviceId;
+use tidegate_tsfile::HEAD_BYTES;
+use tidegate_tsfile::Limits;
+use tidegate_tsfile::ReadError;
+use tidegate_tsfile::Selection;
+use tidegate_tsfile::SeriesKind;
+use tidegate_tsfile::SeriesSpec;
+use tidegate_tsfile::TsFile;
+use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::TsFileWriter;
+use tidegate_tsfile::Unfinished;
+use tidegate_tsfile::WriteOptions;
+
+const N_COLUMNS: usize = 64;
+
+/// A file of one aligned device with these times.
+fn file_of(times: impl Iterator<Item = i64>) -> Vec<u8> {
+    let mut options = WriteOptions::of_version(TsFileVersion::V3);
+    options.page_rows_max = 100;
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    let id = DeviceId { path: "root.a.d".into(), segments: None };
+    let specs: Vec<SeriesSpec> =
+        (0..N_COLUMNS).map(|at| SeriesSpec::new(&format!("s{at:02}"), DataType::Int64)).collect();
+    writer.begin_aligned(&id, &specs).unwrap();
+    // what no encoding makes small
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut batch = Batch::new(specs.iter().map(|spec| spec.data_type));
+    for time in times {
+        batch.times.push(time);
+        for column in &mut batch.columns {
+            column.presence.push(true);
+            assert!(column.values.push(&Value::Int64(rng.i64(..))));
+        }
+    }
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap().out
+}
+
+/// The chunks of several files behind each other, as in a file that was not finished.
+fn unfinished(files: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = files[0][..HEAD_BYTES].to_vec();
+    for file in files {
+        let end = TsFile::open(file.clone()).unwrap().data_end() as usize;
+        out.extend_from_slice(&file[HEAD_BYTES..end]);
+    }
+    out.push(2); // behind the last chunk group
+    out
+}
+
+/// How many rows of all columns are read.
+fn n_rows(bytes: &[u8], limits: Limits) -> Result<usize, ReadError> {
+    let file = TsFile::open_unfinished(bytes, Unfinished { limits, ..Unfinished::default() })?.file;
+    let device = file.devices().next().unwrap()?;
+    let series: Result<Vec<_>, _> = file.series(&device)?.collect();
+    let (times, columns): (Vec<_>, Vec<_>) =
+        series?.into_iter().partition(|series| series.kind == SeriesKind::Time);
+    let mut rows = file.aligned_rows(&times[0], &columns, Selection::default())?;
+    let (mut batch, mut n_rows, mut last) = (Batch::default(), 0, i64::MIN);
+    while rows.next_into(&mut batch)? {
+        for time in &batch.times {
+            assert!(*time > last);
+            last = *time;
+        }
+        n_rows += batch.len();
+    }
+    Ok(n_rows)
+}
+
+/// Each chunk that was open was read ahead by 32 KiB for each column.
+#[test]
+fn fifty_chunks_of_64_columns_that_overlap_are_merged_in_few_megabytes() {
+    let n_chunks = 50_i64;
+    let times = |chunk| (0..3000_i64).map(move |row| row * n_chunks + chunk);
+    let files: Vec<Vec<u8>> = (0..n_chunks).map(|chunk| file_of(times(chunk))).collect();
+    let bytes = unfinished(&files);
+    drop(files);
+    let (read, peak_bytes) = counting::peak_bytes(|| n_rows(&bytes, Limits::default()));
+    assert_eq!(read.unwrap(), 150_000);
+    assert!(peak_bytes < 40 << 20, "{} bytes", peak_bytes);
+}
+
+#[test]
+fn rows_times_columns_of_a_page_and_of_pages_that_overlap_are_bounded() {
+    let one = file_of(0..100);
+    let two = [file_of((0..50).map(|row| row * 2)), file_of((0..50).map(|row| row * 2 + 1))];
+    let limited = |bytes: &[u8], page_cells_max| {
+        let mut limits = Limits::default();
+        limits.page_cells_max = page_cells_max;
+        n_rows(bytes, limits)
+    };
+    for bytes in [unfinished(&[one]), unfinished(&two)] {
+        for enough in [100 * N_COLUMNS, 100 * N_COLUMNS + 1] {
+            assert_eq!(limited(&bytes, enough).unwrap(), 100);
+        }
+        let refused = limited(&bytes, 100 * N_COLUMNS - 1).unwrap_err();
+        assert!(refused.to_string().contains("rows times columns"), "{refused}");
+    }
+}
