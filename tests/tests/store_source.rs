@@ -98,6 +98,17 @@ fn stored(below: &Path) -> Points {
     found
 }
 
+/// Deletes in a store that was filled; returns what is left.
+fn delete_more(root: &Path) -> Points {
+    let mut store = Store::open(DirVolume::new(root), Options::default(), 1).expect("a store");
+    store.begin_spool([1; 16]).expect("a spool");
+    let request = deletion("root.plant.d1.s", 100, 130);
+    let applied = store.apply_request(101, 1_700_000_000_000, &request).expect("taken in");
+    assert!(applied.left_out.is_empty());
+    while store.write_mods().expect("written") {}
+    points(&store.snapshot())
+}
+
 /// Some TsFile of a real 1.2.2.
 fn some_ts_file(below: &Path) -> Option<std::path::PathBuf> {
     fs::read_dir(below).ok()?.flatten().find_map(|entry| match entry.path() {
@@ -169,19 +180,26 @@ fn a_sender_whose_source_is_a_store_delivers_the_points_that_the_store_shows() {
         panic!("{:#}\n{:#}", sender.with_log(&error), setup.status().unwrap_or_default())
     });
     assert_eq!(setup.gaps().expect("gaps"), serde_json::Value::Array(Vec::new()));
-    sender.terminate().expect("it ends");
     // what is acknowledged is in the spool, and in the store a moment later
-    let mut found = Points::new();
-    let waited = harness::poll(WITHIN, "all points to be in the store", || {
-        receiver.ensure_running()?;
-        found = stored(&receiver_setup.files());
-        Ok((found == expected).then_some(()))
-    });
-    if waited.is_err() {
-        let differ = |(key, value): &(&(String, i64), &Value)| expected.get(*key) != Some(*value);
-        let wrong: Vec<_> = found.iter().filter(differ).take(9).collect();
-        panic!("{} of {} points; wrong: {wrong:?}", found.len(), expected.len());
-    }
+    let mut holds = |expected: &Points| {
+        let mut found = Points::new();
+        let waited = harness::poll(WITHIN, "all points to be in the store", || {
+            receiver.ensure_running()?;
+            sender.ensure_running()?;
+            found = stored(&receiver_setup.files());
+            Ok((found == *expected).then_some(()))
+        });
+        if waited.is_err() {
+            let differ = |(key, it): &(&(String, i64), &Value)| expected.get(*key) != Some(*it);
+            let wrong: Vec<_> = found.iter().filter(differ).take(9).collect();
+            panic!("{} of {} points; wrong: {wrong:?}", found.len(), expected.len());
+        }
+    };
+    holds(&expected);
+    // a deletion of rows that have left
+    holds(&delete_more(&source.join("datanode")));
+    assert_eq!(setup.gaps().expect("gaps"), serde_json::Value::Array(Vec::new()));
+    sender.terminate().expect("it ends");
     receiver.terminate().expect("it ends");
     // and what lies there is what its catalog says, until it is damaged
     let conf = receiver_setup.conf();

@@ -20,6 +20,7 @@ use crate::catalog::CATALOG;
 use crate::catalog::State;
 use crate::catalog::TableName;
 use crate::file::LayerFile;
+use crate::volume::DATA;
 
 /// What lies in the directory of a store.
 #[derive(Debug)]
@@ -34,9 +35,9 @@ pub struct Look {
 }
 
 impl Look {
-    /// Whether there is a store in `root`.
+    /// Whether there is a store in `root`; also one that has lost its catalog.
     pub fn is_at(root: &Path) -> bool {
-        root.join(CATALOG).is_file()
+        root.join(CATALOG).is_file() || root.join(DATA).is_dir()
     }
 
     /// Looks at the store in `root`; `None` if there is none.

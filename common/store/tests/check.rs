@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use tidegate_store::DirVolume;
+use tidegate_store::Look;
 use tidegate_store::Options;
 use tidegate_store::Store;
 use tidegate_store::check;
@@ -45,13 +46,16 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 #[test]
 fn a_store_that_is_as_it_was_written_is_sound_and_its_points_are_counted() {
     let root = tempfile::tempdir().unwrap();
-    assert!(check(root.path()).unwrap().is_none(), "no store");
+    assert!(check(root.path()).unwrap().is_none() && !Look::is_at(root.path()), "no store");
     let files = filled(root.path());
+    assert!(Look::is_at(root.path()));
     fs::copy(&files[0], files[0].with_file_name("9-99-0-0.tsfile")).unwrap();
     let checked = check(root.path()).unwrap().unwrap();
     assert_eq!(checked.findings, []);
     let counts = (checked.n_files, checked.n_devices, checked.n_points, checked.n_unknown);
     assert_eq!(counts, (3, 3, 300, 1));
+    fs::remove_file(root.path().join("catalog")).unwrap();
+    assert!(Look::is_at(root.path()), "it is made anew by whoever opens it");
 }
 
 #[test]

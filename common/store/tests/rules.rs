@@ -347,6 +347,29 @@ fn a_layer_that_cannot_be_read_is_left_alone_and_the_others_are_merged() {
     assert_eq!(n_files(), 1 + 3 * 2, "nothing is left of what was given up");
 }
 
+/// Of which form the list beside a file is, the file says, and one that is damaged says nothing: that
+/// must not hold the others up, or end the daemon.
+#[test]
+fn a_deletion_that_concerns_a_file_that_cannot_be_read_is_written_beside_the_others() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let id = DeviceId { path: "root.a.d".into(), segments: None };
+    for sequence in 1..=3 {
+        give_file(&mut store, &volume, sequence, file_of_text(&id, sequence as i64, "a text"));
+    }
+    let damaged = store.layers().nth(1).unwrap().name();
+    let names = volume.disk.list().unwrap();
+    let name = names.iter().find(|name| name.as_str().ends_with(&damaged)).unwrap();
+    volume.disk.set_content(name, b"TsFile".to_vec());
+    drop(store);
+    let mut store = support::store(&volume);
+    give(&mut store, 4, &delete_request("root.a.d.s", 1, 3));
+    while store.write_mods().unwrap() {}
+    let names = volume.disk.list().unwrap();
+    let n_lists = names.iter().filter(|name| name.as_str().ends_with(".mods")).count();
+    assert_eq!(n_lists, 2);
+}
+
 fn table_rows(database: &str, tag: (&str, &str), time: i64, field: Column) -> Vec<u8> {
     let text = Some(Value::Bytes(tag.1.as_bytes().to_vec()));
     let mut line = column(tag.0, DataType::String, vec![text]);
