@@ -147,6 +147,7 @@ impl Edge {
         // There is nothing that they could delete.
         cargo.departed.mods_carried = true;
         cargo.departed.has_unknown_types = has_unknown_types;
+        cargo.departed.may_be_hidden = false;
         let token = cargo.token.as_u64();
         self.settle(at, token, Verdict::Accepted, "nothing of it is wanted".to_owned());
     }

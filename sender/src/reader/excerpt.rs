@@ -8,6 +8,7 @@ use tidegate_model::Dialect;
 use tidegate_source::Stall;
 use tidegate_tsfile::ExcerptError;
 use tidegate_tsfile::ExcerptOrder;
+use tidegate_tsfile::ReadError;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::write_excerpt;
@@ -57,6 +58,10 @@ pub(super) fn make(
     };
     let found = match write_excerpt(file, &order, excerpts.bounded(&ts_file)) {
         Ok(found) => found,
+        // Tablets take fewer columns at once.
+        Err(ExcerptError::Read(error @ ReadError::TooLarge { .. })) => {
+            return Ok(Made::Impossible(format!("{}: {error}", path.display())));
+        }
         Err(ExcerptError::Read(error)) => return Err(read_stall(path, &error)),
         Err(error) => match error.written_to() {
             Some(io) if io.kind() != io::ErrorKind::FileTooLarge => return Err(blocked(io)),

@@ -127,6 +127,9 @@ impl Source {
             if outcome.verdict == Verdict::Unknown {
                 // It may be there, and without its deletions.
                 self.note_uncarried(file.rank.identity, departed);
+                if departed.form.is_file() {
+                    self.note_file_sent(&key);
+                }
             }
             self.requeue(&key, file);
         }
@@ -446,7 +449,16 @@ impl Source {
         }
     }
 
-    /// Whether something has left the region of a file as a file. IoTDB gives a file that it loads a
+    /// A file may be at the far side, though nobody has said so: it may be compacted before it leaves again.
+    pub(super) fn note_file_sent(&mut self, key: &RegionKey) {
+        let region = self.regions.entry(key.clone()).or_default();
+        if !std::mem::replace(&mut region.has_files, true) {
+            let last = region.last_sequence;
+            self.record(Record::Sequence { region: key.clone(), last, has_files: true });
+        }
+    }
+
+    /// Whether something has left the region of a file as a file, or may have. IoTDB gives a file that it loads a
     /// higher version than what it takes in from then on into a memtable that was open then, so points
     /// must leave as a file, too, once one has. Which cells it had says nothing: it may be gone by now, or
     /// be compacted with others that have not left.

@@ -1,5 +1,7 @@
 //! The ledger read back, and written anew.
 
+use std::collections::BTreeSet;
+
 use super::Extra;
 use super::Left;
 use super::Location;
@@ -8,6 +10,7 @@ use super::Source;
 use super::State;
 use super::Tracked;
 use crate::identity::FileIdentity;
+use crate::identity::RegionKey;
 use crate::listing::ModsMark;
 use crate::listing::SourceMarks;
 use crate::partition::Gone;
@@ -100,6 +103,13 @@ impl Source {
             region.watermark.reset();
         }
         self.load(Record::Requeued(again));
+    }
+
+    /// A file that was seen and has not left may have been on its way when the last run ended.
+    pub(super) fn doubt_unanswered(&mut self) {
+        let files = self.files.values().filter(|tracked| tracked.left.is_none());
+        let regions: BTreeSet<RegionKey> = files.map(|it| it.region().clone()).collect();
+        regions.iter().for_each(|key| self.note_file_sent(key));
     }
 
     fn remember(&mut self, known: &Known) {

@@ -83,6 +83,9 @@ impl Source {
             Watched::Yes { .. } | Watched::No => scan,
         };
         self.clock = now;
+        if self.n_scans == 0 {
+            self.doubt_unanswered();
+        }
         self.n_scans += 1;
         self.unread = scan.unread.iter().map(|unread| unread.reason.clone()).collect();
         self.skipped.clone_from(&scan.skipped);

@@ -1,5 +1,6 @@
 //! Files of which not all is wanted: in what form they left, and what follows from that.
 
+use tidegate_model::Verdict;
 use tidegate_source::Age;
 use tidegate_source::Form;
 use tidegate_source::GapReason;
@@ -32,7 +33,7 @@ fn next_age(site: &mut Site) -> Age {
     let item = site.poll().expect("a file");
     let ItemKind::File(file) = &item.kind else { panic!("{item:?}") };
     let age = file.age;
-    site.end(&item, tidegate_model::Verdict::Accepted);
+    site.end(&item, Verdict::Accepted);
     age
 }
 
@@ -95,6 +96,28 @@ fn once_something_has_left_as_a_file_points_leave_as_files_also_after_a_restart(
             let n_gaps = site.gaps.iter().filter(|it| it.reason == GapReason::RowsMayBeHidden);
             assert_eq!(n_gaps.count(), usize::from(is_file), "{what}");
         }
+    }
+}
+
+/// The far side may have it although the answer was lost, and it may be compacted before it leaves again.
+#[test]
+fn a_file_whose_answer_was_lost_counts_as_one_that_has_left_also_after_a_restart() {
+    for (verdict, is_file) in [(Verdict::Unknown, true), (Verdict::Refused, false)] {
+        let mut site = site();
+        site.departed.form = Form::File;
+        site.tree.add(&sequence(1), 1);
+        site.scan();
+        let item = site.poll().expect("a file");
+        let key = site.tree.add(&sequence(1), 2);
+        site.scan();
+        let identity = site.tree.file(&key).identity;
+        assert!(!site.source.has_sent_files(identity));
+        site.end(&item, verdict);
+        assert_eq!(site.source.has_sent_files(identity), is_file, "{verdict:?}");
+        // After a restart nobody knows what was on its way.
+        site.restart();
+        site.scan();
+        assert!(site.source.has_sent_files(identity), "{verdict:?}");
     }
 }
 
