@@ -127,6 +127,7 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     let guard = Arc::new(DiskGuard::new(config.state_dir.clone(), floor_bytes, policy));
     let report = Arc::new(Mutex::new(LoaderReport {
         target: target.directory().display().to_string(),
+        is_store: config.target == tidegate_config::Target::Store,
         position: opened.directory.position().get(),
         read: opened.directory.position().get(),
         ..LoaderReport::default()

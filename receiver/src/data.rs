@@ -161,12 +161,18 @@ impl Place {
         let (mut looks, mut all_held, mut left) = (Vec::new(), Vec::new(), self.n_files_held_max);
         for name in self.names()? {
             let failed = |error: StoreError| shown(&format_args!("{name}: {error}"));
-            if let Some((look, held)) =
-                look_at(&self.directory.join(&name), left).map_err(failed)?
-            {
-                left = left.saturating_sub(held.n_files());
-                looks.push((name, look));
-                all_held.push(held);
+            let root = self.directory.join(&name);
+            match look_at(&root, left).map_err(failed)? {
+                Some((look, held)) => {
+                    left = left.saturating_sub(held.n_files());
+                    looks.push((name, look));
+                    all_held.push(held);
+                }
+                // else an origin of which nothing has come yet
+                None if has_files(&root) => {
+                    return Err(shown(&format_args!("{name}: {NO_CATALOG}")));
+                }
+                None => (),
             }
         }
         let precisions = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
@@ -182,6 +188,16 @@ impl Place {
         let precision = one.map_or(Precision::Ms, |(_, precision)| precision);
         Ok(Stores { looks, _held: all_held, precision })
     }
+}
+
+/// What is said of a store whose catalog is gone.
+pub(crate) const NO_CATALOG: &str =
+    "expected a catalog beside the files, found none; tidegate-receiver run makes it anew";
+
+/// Whether a store has files, whatever its catalog says.
+pub(crate) fn has_files(root: &Path) -> bool {
+    let mut below = fs::read_dir(root.join("data")).into_iter().flatten();
+    below.next().is_some()
 }
 
 /// A look at a store, and as many of its files open as there may be.

@@ -407,6 +407,9 @@ impl<S: Storage> Loader<S> {
         if gaps.is_empty() {
             return Ok(());
         }
+        for gap in &gaps {
+            tracing::warn!(origin = gap.origin, item = gap.item, reason = gap.reason, "gap");
+        }
         let (done, is_done) = sync_channel(1);
         let _ = self.keeper.send(KeeperOp::Lost(gaps, done));
         let outcome = is_done.recv();

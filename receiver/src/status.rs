@@ -147,6 +147,9 @@ impl GapReport {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct LoaderReport {
     pub(crate) target: String,
+    /// Rows and deletions go into a store, and do not wait for one.
+    #[serde(default)]
+    pub(crate) is_store: bool,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) position: u64,
@@ -182,7 +185,7 @@ pub(crate) fn render(report: &Report) -> String {
     ));
     match &report.keeper {
         None => out.line("spool:       busy, gave no answer in time".to_owned()),
-        Some(keeper) => render_keeper(keeper, &mut out),
+        Some(keeper) => render_keeper(keeper, report.loader.is_store, &mut out),
     }
     let loader = &report.loader;
     out.line(format!(
@@ -240,7 +243,7 @@ fn render_edge(edge: &EdgeReport, out: &mut Lines) {
     }
 }
 
-fn render_keeper(keeper: &KeeperReport, out: &mut Lines) {
+fn render_keeper(keeper: &KeeperReport, is_store: bool, out: &mut Lines) {
     out.line(format!(
         "spool:       {} in {} segments, {} records, {} unproven, {} waiting for room",
         text::bytes(keeper.spool_bytes),
@@ -257,9 +260,8 @@ fn render_keeper(keeper: &KeeperReport, out: &mut Lines) {
     if !accepted.is_empty() {
         out.line(format!("accepted:    {}", accepted.join(", ")));
     }
-    for (is_not_applied, what) in
-        [(false, "kept for a later consumer"), (true, "kept, not applied")]
-    {
+    let kept = if is_store { "taken into the store" } else { "kept for a later consumer" };
+    for (is_not_applied, what) in [(false, kept), (true, "kept, not applied")] {
         // files are placed
         let listed: Vec<String> = RecordKind::ALL
             .into_iter()

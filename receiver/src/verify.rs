@@ -6,7 +6,9 @@ use core::fmt::Write;
 use serde::Serialize;
 use tidegate_store::Checked;
 
+use crate::data::NO_CATALOG;
 use crate::data::Place;
+use crate::data::has_files;
 
 /// What was found in the store of one origin.
 #[derive(Debug, Serialize)]
@@ -47,13 +49,26 @@ impl Verified {
     }
 }
 
+impl Verified {
+    fn without_catalog(origin: String) -> Self {
+        let finding = Finding { file: String::from("catalog"), what: NO_CATALOG.to_owned() };
+        let (is_sound, findings) = (false, vec![finding]);
+        let (files, devices, points, unknown_files, more_findings) = (0, 0, 0, 0, 0);
+        Self { origin, is_sound, files, devices, points, unknown_files, findings, more_findings }
+    }
+}
+
 /// Reads all files of the stores; whether all are sound, and what to print.
 pub(crate) fn run(place: &Place, as_json: bool) -> Result<(bool, String), String> {
     let mut all = Vec::new();
     for (origin, root) in place.roots()? {
         let checked = tidegate_store::check(&root);
         let checked = checked.map_err(|error| format!("{}: {error}", root.display()))?;
-        all.extend(checked.map(|checked| Verified::of(origin, checked)));
+        match checked {
+            Some(checked) => all.push(Verified::of(origin, checked)),
+            None if has_files(&root) => all.push(Verified::without_catalog(origin)),
+            None => (),
+        }
     }
     let is_sound = all.iter().all(|it| it.is_sound);
     let shown = match as_json {

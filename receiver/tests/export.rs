@@ -397,7 +397,9 @@ fn an_interrupted_export_leaves_nothing_and_says_so() {
         let mut told = String::new();
         reader.read_to_string(&mut told).unwrap();
         let expected = format!("tidegate-receiver: interrupted: {shown} was not written");
-        assert_eq!(told.lines().last(), Some(expected.as_str()), "{format}");
+        // behind what filled the pipe, or behind a word on tables that came before the signal
+        let told = told.trim_end().trim_start_matches('.');
+        assert!(told.ends_with(&expected), "{format}: {told}");
         assert_eq!(child.wait().unwrap().code(), Some(130), "{format}");
         assert_eq!(beside(&site, "out"), Vec::<String>::new(), "{format}");
     }

@@ -133,6 +133,31 @@ fn what_cannot_be_asked_says_why() {
     let found = message(&["-e", "SHOW DEVICES", "--origin", "../files"]);
     assert!(found.contains("no store of origin ../files; there are: ["), "{found}");
     assert!(daemon.terminate().0.success());
+    let export = |more: &[&str]| {
+        let out = site.path("none.csv").display().to_string();
+        let output = site.output("export", &[more, &["--format", "csv", "--out", &out]].concat());
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for pattern in ["plant.**", "root..x", "", "root.** LIMIT 1"] {
+        let found = export(&["--pattern", pattern]);
+        assert!(found.contains(&format!("--pattern {pattern:?}: ")), "{found}");
+    }
+    let found = export(&["--start", "10", "--end", "7"]);
+    assert!(found.contains("expected --start at or before --end, found 10 behind 7"), "{found}");
+    // a store whose catalog is gone is not one without rows
+    for origin in fs::read_dir(site.path("files")).unwrap() {
+        let catalog = origin.unwrap().path().join("catalog");
+        if catalog.exists() {
+            fs::remove_file(catalog).unwrap();
+        }
+    }
+    let found = message(&["-e", "SHOW DEVICES"]);
+    assert!(found.contains("expected a catalog beside the files, found none"), "{found}");
+    let output = site.output("verify", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(found.contains("NOT SOUND") && found.contains("expected a catalog"), "{found}");
     site.configure(&[]);
     let found = message(&["-e", "SHOW DEVICES"]);
     assert!(found.contains("expected receiver_target=store, found directory"), "{found}");

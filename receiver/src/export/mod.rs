@@ -24,6 +24,10 @@ use tidegate_columnar as columnar;
 use tidegate_daemon::signals::Signals;
 use tidegate_durable::DirStorage;
 use tidegate_query::text::Text;
+use tidegate_sql::Page;
+use tidegate_sql::Show;
+use tidegate_sql::Statement;
+use tidegate_sql::parse;
 use tidegate_sql::time::TimeContext;
 use tidegate_sql::time::UtcOffset;
 use tidegate_sql::time::parse_time;
@@ -102,7 +106,26 @@ pub(crate) fn times(
         None => Ok(otherwise),
         Some(text) => parse_time(text, context).map_err(|error| format!("{option}: {error}")),
     };
-    Ok(time("--start", start, i64::MIN)?..=time("--end", end, i64::MAX)?)
+    let (first, last) = (time("--start", start, i64::MIN)?, time("--end", end, i64::MAX)?);
+    match first <= last {
+        true => Ok(first..=last),
+        false => Err(format!(
+            "expected --start at or before --end, found {} behind {}",
+            start.unwrap_or_default(),
+            end.unwrap_or_default()
+        )),
+    }
+}
+
+/// An error unless a pattern is one that SQL knows, too.
+fn check_pattern(pattern: &str, context: &TimeContext) -> Result<(), String> {
+    match parse(&format!("SHOW TIMESERIES {pattern}"), context) {
+        Ok(Statement::Show(Show { pattern: Some(_), page, .. })) if page == Page::default() => {
+            Ok(())
+        }
+        Ok(_) => Err(format!("--pattern {pattern:?}: expected a path such as root.plant.**")),
+        Err(error) => Err(format!("--pattern {pattern:?}: {error}")),
+    }
 }
 
 /// Takes the last time of a batch and its points; an error ends the export.
@@ -146,7 +169,9 @@ impl Export {
         notices: &mut Notices,
     ) -> Result<u64, Tried<Stopped>> {
         let (start, end) = &self.times;
-        let times = times(&stores.context(self.offset), (start.as_deref(), end.as_deref()))?;
+        let context = stores.context(self.offset);
+        self.patterns.iter().try_for_each(|pattern| check_pattern(pattern, &context))?;
+        let times = times(&context, (start.as_deref(), end.as_deref()))?;
         let scan = Scan { patterns: self.wanted(), measurements: None, times };
         let devices = self.devices(stores, &scan)?;
         let (partial, file) = Partial::create(&self.out)?;
