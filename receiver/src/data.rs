@@ -165,11 +165,14 @@ impl Place {
             match look_at(&root, left).map_err(failed)? {
                 Some((look, held)) => {
                     left = left.saturating_sub(held.n_files());
+                    for what in look.snapshot.damaged_lists() {
+                        eprintln!("tidegate-receiver: {name}: rows may be too many: {what}");
+                    }
                     looks.push((name, look));
                     all_held.push(held);
                 }
                 // else an origin of which nothing has come yet
-                None if has_files(&root) => {
+                None if Look::is_at(&root) => {
                     return Err(shown(&format_args!("{name}: {NO_CATALOG}")));
                 }
                 None => (),
@@ -193,12 +196,6 @@ impl Place {
 /// What is said of a store whose catalog is gone.
 pub(crate) const NO_CATALOG: &str =
     "expected a catalog beside the files, found none; tidegate-receiver run makes it anew";
-
-/// Whether a store has files, whatever its catalog says.
-pub(crate) fn has_files(root: &Path) -> bool {
-    let mut below = fs::read_dir(root.join("data")).into_iter().flatten();
-    below.next().is_some()
-}
 
 /// A look at a store, and as many of its files open as there may be.
 type Looked = (Look, Held<DirStorage>);

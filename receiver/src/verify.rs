@@ -5,10 +5,10 @@ use core::fmt::Write;
 
 use serde::Serialize;
 use tidegate_store::Checked;
+use tidegate_store::Look;
 
 use crate::data::NO_CATALOG;
 use crate::data::Place;
-use crate::data::has_files;
 
 /// What was found in the store of one origin.
 #[derive(Debug, Serialize)]
@@ -66,7 +66,7 @@ pub(crate) fn run(place: &Place, as_json: bool) -> Result<(bool, String), String
         let checked = checked.map_err(|error| format!("{}: {error}", root.display()))?;
         match checked {
             Some(checked) => all.push(Verified::of(origin, checked)),
-            None if has_files(&root) => all.push(Verified::without_catalog(origin)),
+            None if Look::is_at(&root) => all.push(Verified::without_catalog(origin)),
             None => (),
         }
     }

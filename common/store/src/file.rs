@@ -86,6 +86,8 @@ pub(crate) struct LayerFile<S: Storage> {
     databases: BTreeSet<Option<Box<str>>>,
     /// Deletions that came with the file.
     pub(crate) entries: Vec<ModEntry>,
+    /// What of the list of deletions beside it cannot be read.
+    pub(crate) damaged_list: Option<String>,
     /// Open as long as somebody reads.
     open: Mutex<Weak<LayerTsFile<S>>>,
 }
@@ -94,19 +96,29 @@ impl<S: Storage> LayerFile<S> {
     pub(crate) fn new(layer: Layer, dir: S, devices: Devices, entries: Vec<ModEntry>) -> Self {
         let databases = devices.extents.keys().map(|device| device.database().map(Box::from));
         let databases = databases.collect();
-        Self { layer, dir, devices, databases, entries, open: Mutex::default() }
+        Self { layer, dir, devices, databases, entries, damaged_list: None, open: Mutex::default() }
     }
 
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut damaged_list) = (Vec::new(), None);
         for kind in [ModsKind::Text, ModsKind::Binary] {
             let name = layer.file_name(kind.suffix());
             let bytes = match layer.mods == Some(kind) {
                 true => Some(read_whole(&dir, &name)?),
                 false => read_if_there(&dir, &name)?,
             };
-            entries.extend(kind.entries(&bytes.unwrap_or_default(), 0));
+            let bytes = bytes.unwrap_or_default();
+            let mut found = kind.entries(&bytes, 0);
+            entries.extend(found.by_ref());
+            let whole_bytes = found.whole_bytes();
+            if whole_bytes < bytes.len() {
+                damaged_list = Some(format!(
+                    "{}{}: expected whole deletions, found others behind byte {whole_bytes}",
+                    layer.path(),
+                    kind.suffix()
+                ));
+            }
         }
         let resource = read_whole(&dir, &layer.file_name(RESOURCE_SUFFIX));
         let devices = match resource.ok().and_then(|bytes| Resource::parse(&bytes).ok()) {
@@ -129,7 +141,7 @@ impl<S: Storage> LayerFile<S> {
                 found.map_err(|source| alone.unread(source))?
             }
         };
-        Ok(Self::new(layer, dir, devices, entries))
+        Ok(Self { damaged_list, ..Self::new(layer, dir, devices, entries) })
     }
 
     /// The file, open.

@@ -37,7 +37,7 @@ use crate::volume::Volume;
 /// What became of a run.
 enum Built<V: Volume> {
     /// Its layer; nothing if every row is deleted.
-    Layer(Option<LayerFile<V::Dir>>),
+    Layer(Option<Box<LayerFile<V::Dir>>>),
     /// It cannot be one file: a series has two types in it, and one file has one, or a layer cannot
     /// be read. The layers that are to blame; none if it is all of them together.
     Unmergeable(Vec<u64>),
@@ -112,7 +112,7 @@ impl<V: Volume> Store<V> {
     fn merge(&mut self, run: Run<V>) -> Result<(), StoreError> {
         let removed: Vec<u64> = run.iter().map(|layer| layer.layer.id).collect();
         let built = match self.build_merged(&run)? {
-            Built::Layer(built) => built,
+            Built::Layer(built) => built.map(|it| *it),
             Built::Unmergeable(culprits) => {
                 // not again before a start; the rest of a run may go on without its culprits
                 self.unmergeable.extend(if culprits.is_empty() { removed } else { culprits });
@@ -226,7 +226,7 @@ impl<V: Volume> Store<V> {
         for device in devices {
             write_device(&mut builder, &snapshot.device(device, &whole(device))?)?;
         }
-        builder.finish().map(Built::Layer)
+        builder.finish().map(|built| Built::Layer(built.map(Box::new)))
     }
 
     /// Deletions that no layer is left for.

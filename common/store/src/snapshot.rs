@@ -115,6 +115,12 @@ pub struct Snapshot<S: Storage> {
 }
 
 impl<S: Storage> Snapshot<S> {
+    /// Lists of deletions beside files that cannot be read to their ends: rows that they delete may be
+    /// there.
+    pub fn damaged_lists(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().filter_map(|layer| layer.damaged_list.as_deref())
+    }
+
     /// How many files there are.
     pub fn n_layers(&self) -> usize {
         self.layers.len()
