@@ -29,6 +29,7 @@ use crate::Snapshot;
 use crate::StoreError;
 use crate::apply::Action;
 use crate::apply::Actions;
+use crate::beside::may_concern;
 use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
@@ -110,7 +111,7 @@ pub struct Store<V: Volume> {
     pub(crate) volume: V,
     pub(crate) options: Options,
     pub(crate) catalog: Catalog<V::Dir>,
-    /// By ascending precedence.
+    /// By ascending rank.
     pub(crate) layers: Vec<Arc<LayerFile<V::Dir>>>,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: Arc<Memory>,
@@ -146,7 +147,7 @@ impl<V: Volume> Store<V> {
             let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
             layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
         }
-        layers.sort_by_key(|layer| layer.layer.precedence);
+        layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
             (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
         let mut store = Self {
@@ -417,17 +418,17 @@ impl<V: Volume> Store<V> {
             cuts_of(&[], own, &device_id(device), measurements)
         };
         Arc::make_mut(&mut self.memory).cut(cuts);
-        if self.catalog.state().done.contains(&sequence) {
-            return Ok(());
-        }
-        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| layer.feels(it));
-        let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
+        // Where it comes again it may be known, or have been forgotten before rows that come again were
+        // written.
+        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| may_concern(it, layer));
+        let felt: Vec<_> = deletions.into_iter().filter(is_felt).collect();
+        let is_new = |it: &&Tombstone| !self.deletions.contains(it);
+        let deletions: Vec<_> = felt.iter().filter(is_new).cloned().collect();
         if !deletions.is_empty() {
-            let change = Change { deletions: deletions.clone(), ..Change::default() };
-            self.commit(sequence, change)?;
+            self.commit(sequence, Change { deletions, ..Change::default() })?;
             self.deletions = Arc::new(self.catalog.state().deletions.clone());
-            deletions.iter().for_each(|deletion| self.will_write(deletion));
         }
+        felt.iter().for_each(|deletion| self.will_write(deletion));
         Ok(())
     }
 
@@ -440,8 +441,8 @@ impl<V: Volume> Store<V> {
     }
 
     pub(crate) fn add_layer(&mut self, layer: LayerFile<V::Dir>) {
-        let precedence = layer.layer.precedence;
-        let at = self.layers.partition_point(|it| it.layer.precedence <= precedence);
+        let rank = layer.layer.rank();
+        let at = self.layers.partition_point(|it| it.layer.rank() <= rank);
         self.layers.insert(at, Arc::new(layer));
     }
 
