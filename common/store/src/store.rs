@@ -129,6 +129,7 @@ pub struct Store<V: Volume> {
     /// Layers beside whose files deletions are to be written.
     pub(crate) without_mods: BTreeSet<u64>,
     rebuilt: Option<Rebuilt>,
+    n_taken_in: usize,
 }
 
 impl<V: Volume> Store<V> {
@@ -139,7 +140,7 @@ impl<V: Volume> Store<V> {
     /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
-        let rebuilt = rebuild(&volume, &root, salt)?;
+        let (rebuilt, n_taken_in) = rebuild(&volume, &root, salt)?;
         let catalog = Catalog::open(root, salt)?;
         let mut layers = Vec::new();
         for layer in catalog.state().layers.values() {
@@ -165,6 +166,7 @@ impl<V: Volume> Store<V> {
             unmergeable: BTreeSet::new(),
             without_mods: BTreeSet::new(),
             rebuilt,
+            n_taken_in,
         };
         store.remove_leftovers()?;
         store.look_for_lacking_mods();
@@ -174,6 +176,12 @@ impl<V: Volume> Store<V> {
     /// Whether the catalog was made anew when the store was opened, and what that cost.
     pub fn rebuilt(&self) -> Option<&Rebuilt> {
         self.rebuilt.as_ref()
+    }
+
+    /// How many whole files were taken in, when the store was opened, that the catalog did not name
+    /// since its last record was torn.
+    pub fn n_taken_in(&self) -> usize {
+        self.n_taken_in
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
@@ -568,33 +576,42 @@ impl<V: Volume> Store<V> {
     }
 }
 
-/// Makes the catalog anew if it is damaged or gone.
-fn rebuild<V: Volume>(volume: &V, root: &V::Dir, salt: u32) -> Result<Option<Rebuilt>, StoreError> {
-    let (cause, mut state) = match Catalog::look(root)? {
-        Found::Sound => return Ok(None),
-        // What an interrupted run has written whole is what it was about to say, and comes again at
-        // worst, so it does no harm; and should it have been said, it is the only one there is.
-        Found::Torn(mut state) => {
-            let mut rebuilt = Rebuilt::default();
-            rebuild::complete(volume, &mut state, &mut rebuilt)?;
-            if rebuilt.n_found > 0 && rebuilt.missing.is_empty() {
-                Catalog::replace(root, salt, &state)?;
-            }
-            return Ok(None);
-        }
+/// Makes the catalog anew if it is damaged or gone. What became of it, or how many files were taken
+/// in that a torn one does not name.
+fn rebuild<V: Volume>(
+    volume: &V,
+    root: &V::Dir,
+    salt: u32,
+) -> Result<(Option<Rebuilt>, usize), StoreError> {
+    let nothing = Ok((None, 0));
+    let (cause, mut state, is_torn) = match Catalog::look(root)? {
+        Found::Sound => return nothing,
+        Found::Torn(state) => (String::from("catalog: its last record is torn"), state, true),
         // before anything is taken in a record is written
-        Found::Empty if !rebuild::has_files(volume)? => return Ok(None),
-        Found::Empty => (String::from("catalog: expected its records, found none"), Box::default()),
-        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state),
+        Found::Empty if !rebuild::has_files(volume)? => return nothing,
+        Found::Empty => {
+            let cause = String::from("catalog: expected its records, found none");
+            (cause, Box::default(), false)
+        }
+        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
     };
     let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
     rebuild::complete(volume, &mut state, &mut rebuilt)?;
+    // What an interrupted run has written whole is what it was about to say, and comes again at
+    // worst, so it does no harm; and should it have been said, it is the only one there is. But no
+    // interruption takes away a file that the rest speaks of.
+    if is_torn && rebuilt.missing.is_empty() {
+        if rebuilt.n_found > 0 {
+            Catalog::replace(root, salt, &state)?;
+        }
+        return Ok((None, rebuilt.n_found));
+    }
     // numbers to come count behind everything that is there
     (state.spool, state.position) = (None, 0);
     state.done.clear();
     rebuilt.kept_as = rebuild::keep_aside(root)?;
     Catalog::replace(root, salt, &state)?;
-    Ok(Some(rebuilt))
+    Ok((Some(rebuilt), 0))
 }
 
 /// The names of the tags of a table, as files have them.
