@@ -100,7 +100,7 @@ fn known_beside(entries: &[ModEntry]) -> BTreeSet<&Deletion> {
 }
 
 /// Whether a deletion may take cells of a layer, by database and times.
-fn may_concern<S: Storage>(deletion: &Tombstone, layer: &LayerFile<S>) -> bool {
+pub(crate) fn may_concern<S: Storage>(deletion: &Tombstone, layer: &LayerFile<S>) -> bool {
     layer.layer.precedence < deletion.precedence && layer.feels(deletion)
 }
 

@@ -48,11 +48,14 @@ impl<V: Volume> Store<V> {
         let memory = Arc::clone(&self.memory);
         let mut written: Vec<LayerFile<V::Dir>> = Vec::new();
         let mut next_id = self.catalog.state().next_id;
+        // What came between rows in memory does not meet them, or was done to them. Where a record is
+        // written in parts they have one precedence, and the arrival tells which came later: unlike
+        // their numbers it stands in the name.
+        let precedence = self.memory_precedence;
+        let equals = self.layers().filter(|it| it.precedence == precedence);
+        let behind_ms = equals.map(|it| it.arrival_ms.saturating_add(1)).max();
+        let arrival_ms = self.memory_arrival_ms.max(behind_ms.unwrap_or(0));
         for (key, slices) in self.slices() {
-            // Above everything that is here: what came after a row in memory does not meet it, or
-            // was done to it, but may have been merged with what does.
-            let precedence = self.memory_precedence.max(self.catalog.state().precedence);
-            let arrival_ms = self.memory_arrival_ms;
             let mut layer = self.new_layer(LayerKind::Flushed, precedence, arrival_ms);
             layer.id = next_id;
             let Place { database, folder, partition } = key;

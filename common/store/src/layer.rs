@@ -41,7 +41,7 @@ pub struct Layer {
     pub region: u32,
     /// Number of the week in which its first time is.
     pub partition: i64,
-    /// When its newest part arrived.
+    /// When its newest part arrived; later than that of all of this precedence that it overwrites.
     pub arrival_ms: i64,
     /// How often it was merged.
     pub merges: u32,
@@ -58,6 +58,12 @@ impl Layer {
     pub fn directory(&self) -> String {
         let Self { folder, region, partition, .. } = self;
         format!("{DATA}/{folder}/{region}/{partition}")
+    }
+
+    /// Where it stands among the others: of two cells of one time that of the greater one counts. It
+    /// is told by the name alone, so that whoever has lost the catalog tells the same.
+    pub(crate) fn rank(&self) -> (u64, i64, u32) {
+        (self.precedence, self.arrival_ms.max(0), self.merges)
     }
 
     /// The name of its TsFile: a later layer is a later version, as IoTDB counts them.

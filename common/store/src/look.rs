@@ -56,7 +56,7 @@ impl Look {
             let dir = DirStorage::existing(&at).map_err(StoreError::io("open", at.display()))?;
             layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
         }
-        layers.sort_by_key(|layer| layer.layer.precedence);
+        layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
         let snapshot = Snapshot { layers, deletions, memory, horizons: state.horizons };
         Ok(Some(Self { snapshot, precision: state.precision, tables: state.tables }))

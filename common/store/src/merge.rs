@@ -3,7 +3,8 @@
 //! Layers of one folder and partition that follow one another in precedence become one, with the
 //! precedence of the newest and without what was deleted. No layer that lies between them in
 //! precedence may share a cell with them: it would have to hide some of their cells and be hidden by
-//! others. One record of the catalog takes the new one in and the old ones out; their files go
+//! others. Nor is a layer merged that came behind a record that is not durable yet: rows of that record
+//! count less than this layer, and more than those before it. One record of the catalog takes the new one in and the old ones out; their files go
 //! afterwards, once nobody reads them.
 
 use std::collections::BTreeMap;
@@ -75,9 +76,11 @@ impl<V: Volume> Store<V> {
     }
 
     fn run_in(&self, layers: &Run<V>, most_bytes: u64) -> Option<Run<V>> {
+        let durable = self.precedence_of(self.position());
         let mut run: Run<V> = Vec::new();
         for layer in layers {
             let is_small = layer.layer.length_bytes < most_bytes
+                && layer.layer.precedence <= durable
                 && !self.unmergeable.contains(&layer.layer.id);
             let is_full = run.len() >= self.options.merge_files_max;
             if is_small && !is_full && self.may_join(&run, layer) {

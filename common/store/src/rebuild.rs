@@ -138,7 +138,7 @@ pub(crate) fn complete<V: Volume>(
         is_there
     });
     rebuilt.n_known = state.layers.len();
-    found.sort_by_key(|(layer, ..)| (layer.precedence, layer.merges));
+    found.sort_by_key(|(layer, ..)| layer.rank());
     for (layer, dir, name) in found {
         take_in(state, rebuilt, layer, (&dir, &name))?;
     }

@@ -106,7 +106,7 @@ impl<S: Storage> Held<S> {
 /// What a store holds at one moment.
 #[derive(Debug)]
 pub struct Snapshot<S: Storage> {
-    /// By ascending precedence.
+    /// By ascending rank.
     pub(crate) layers: Vec<Arc<LayerFile<S>>>,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: SharedMemory,

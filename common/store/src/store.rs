@@ -29,6 +29,7 @@ use crate::Snapshot;
 use crate::StoreError;
 use crate::apply::Action;
 use crate::apply::Actions;
+use crate::beside::may_concern;
 use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
@@ -110,7 +111,7 @@ pub struct Store<V: Volume> {
     pub(crate) volume: V,
     pub(crate) options: Options,
     pub(crate) catalog: Catalog<V::Dir>,
-    /// By ascending precedence.
+    /// By ascending rank.
     pub(crate) layers: Vec<Arc<LayerFile<V::Dir>>>,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: Arc<Memory>,
@@ -128,6 +129,7 @@ pub struct Store<V: Volume> {
     /// Layers beside whose files deletions are to be written.
     pub(crate) without_mods: BTreeSet<u64>,
     rebuilt: Option<Rebuilt>,
+    n_taken_in: usize,
 }
 
 impl<V: Volume> Store<V> {
@@ -138,7 +140,7 @@ impl<V: Volume> Store<V> {
     /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
-        let rebuilt = rebuild(&volume, &root, salt)?;
+        let (rebuilt, n_taken_in) = rebuild(&volume, &root, salt)?;
         let catalog = Catalog::open(root, salt)?;
         let mut layers = Vec::new();
         for layer in catalog.state().layers.values() {
@@ -146,7 +148,7 @@ impl<V: Volume> Store<V> {
             let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
             layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
         }
-        layers.sort_by_key(|layer| layer.layer.precedence);
+        layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
             (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
         let mut store = Self {
@@ -164,6 +166,7 @@ impl<V: Volume> Store<V> {
             unmergeable: BTreeSet::new(),
             without_mods: BTreeSet::new(),
             rebuilt,
+            n_taken_in,
         };
         store.remove_leftovers()?;
         store.look_for_lacking_mods();
@@ -173,6 +176,12 @@ impl<V: Volume> Store<V> {
     /// Whether the catalog was made anew when the store was opened, and what that cost.
     pub fn rebuilt(&self) -> Option<&Rebuilt> {
         self.rebuilt.as_ref()
+    }
+
+    /// How many whole files were taken in, when the store was opened, that the catalog did not name
+    /// since its last record was torn.
+    pub fn n_taken_in(&self) -> usize {
+        self.n_taken_in
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
@@ -417,17 +426,17 @@ impl<V: Volume> Store<V> {
             cuts_of(&[], own, &device_id(device), measurements)
         };
         Arc::make_mut(&mut self.memory).cut(cuts);
-        if self.catalog.state().done.contains(&sequence) {
-            return Ok(());
-        }
-        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| layer.feels(it));
-        let deletions: Vec<_> = deletions.into_iter().filter(is_felt).collect();
+        // Where it comes again it may be known, or have been forgotten before rows that come again were
+        // written.
+        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| may_concern(it, layer));
+        let felt: Vec<_> = deletions.into_iter().filter(is_felt).collect();
+        let is_new = |it: &&Tombstone| !self.deletions.contains(it);
+        let deletions: Vec<_> = felt.iter().filter(is_new).cloned().collect();
         if !deletions.is_empty() {
-            let change = Change { deletions: deletions.clone(), ..Change::default() };
-            self.commit(sequence, change)?;
+            self.commit(sequence, Change { deletions, ..Change::default() })?;
             self.deletions = Arc::new(self.catalog.state().deletions.clone());
-            deletions.iter().for_each(|deletion| self.will_write(deletion));
         }
+        felt.iter().for_each(|deletion| self.will_write(deletion));
         Ok(())
     }
 
@@ -440,8 +449,8 @@ impl<V: Volume> Store<V> {
     }
 
     pub(crate) fn add_layer(&mut self, layer: LayerFile<V::Dir>) {
-        let precedence = layer.layer.precedence;
-        let at = self.layers.partition_point(|it| it.layer.precedence <= precedence);
+        let rank = layer.layer.rank();
+        let at = self.layers.partition_point(|it| it.layer.rank() <= rank);
         self.layers.insert(at, Arc::new(layer));
     }
 
@@ -567,33 +576,42 @@ impl<V: Volume> Store<V> {
     }
 }
 
-/// Makes the catalog anew if it is damaged or gone.
-fn rebuild<V: Volume>(volume: &V, root: &V::Dir, salt: u32) -> Result<Option<Rebuilt>, StoreError> {
-    let (cause, mut state) = match Catalog::look(root)? {
-        Found::Sound => return Ok(None),
-        // What an interrupted run has written whole is what it was about to say, and comes again at
-        // worst, so it does no harm; and should it have been said, it is the only one there is.
-        Found::Torn(mut state) => {
-            let mut rebuilt = Rebuilt::default();
-            rebuild::complete(volume, &mut state, &mut rebuilt)?;
-            if rebuilt.n_found > 0 && rebuilt.missing.is_empty() {
-                Catalog::replace(root, salt, &state)?;
-            }
-            return Ok(None);
-        }
+/// Makes the catalog anew if it is damaged or gone. What became of it, or how many files were taken
+/// in that a torn one does not name.
+fn rebuild<V: Volume>(
+    volume: &V,
+    root: &V::Dir,
+    salt: u32,
+) -> Result<(Option<Rebuilt>, usize), StoreError> {
+    let nothing = Ok((None, 0));
+    let (cause, mut state, is_torn) = match Catalog::look(root)? {
+        Found::Sound => return nothing,
+        Found::Torn(state) => (String::from("catalog: its last record is torn"), state, true),
         // before anything is taken in a record is written
-        Found::Empty if !rebuild::has_files(volume)? => return Ok(None),
-        Found::Empty => (String::from("catalog: expected its records, found none"), Box::default()),
-        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state),
+        Found::Empty if !rebuild::has_files(volume)? => return nothing,
+        Found::Empty => {
+            let cause = String::from("catalog: expected its records, found none");
+            (cause, Box::default(), false)
+        }
+        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
     };
     let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
     rebuild::complete(volume, &mut state, &mut rebuilt)?;
+    // What an interrupted run has written whole is what it was about to say, and comes again at
+    // worst, so it does no harm; and should it have been said, it is the only one there is. But no
+    // interruption takes away a file that the rest speaks of.
+    if is_torn && rebuilt.missing.is_empty() {
+        if rebuilt.n_found > 0 {
+            Catalog::replace(root, salt, &state)?;
+        }
+        return Ok((None, rebuilt.n_found));
+    }
     // numbers to come count behind everything that is there
     (state.spool, state.position) = (None, 0);
     state.done.clear();
     rebuilt.kept_as = rebuild::keep_aside(root)?;
     Catalog::replace(root, salt, &state)?;
-    Ok(Some(rebuilt))
+    Ok((Some(rebuilt), 0))
 }
 
 /// The names of the tags of a table, as files have them.

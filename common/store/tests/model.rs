@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use fastrand::Rng;
+use tidegate_durable::Storage;
 use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
@@ -269,13 +270,14 @@ fn stage(volume: &SimVolume, items: &[Item]) {
     }
 }
 
-/// Gives record `number`, from 1 on, to the store.
+/// Gives record `number`, from 1 on, to the store. The clock of arrivals goes back at times.
 fn give(store: &mut Store<SimVolume>, number: usize, item: &Item) -> Result<(), StoreError> {
     let sequence = number as u64;
+    let arrival_ms = number as i64 * 7 % 17;
     let applied = match item {
-        Item::Rows(tablet) => store.apply_request(sequence, 5, &tablet_request(tablet))?,
+        Item::Rows(tablet) => store.apply_request(sequence, arrival_ms, &tablet_request(tablet))?,
         Item::Delete { pattern, start, end } => {
-            store.apply_request(sequence, 5, &delete_request(pattern, *start, *end))?
+            store.apply_request(sequence, arrival_ms, &delete_request(pattern, *start, *end))?
         }
         Item::File { name, tablets, .. } => {
             if tablets
@@ -289,7 +291,7 @@ fn give(store: &mut Store<SimVolume>, number: usize, item: &Item) -> Result<(), 
             let (ts_file, mods) = (path(""), path(".mods"));
             let mods = Some((ModsKind::Text, mods.as_path()));
             let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
-            store.apply_file(sequence, 5, &file)?
+            store.apply_file(sequence, arrival_ms, &file)?
         }
     };
     assert_eq!(applied.left_out, Vec::<String>::new(), "{item:?}");
@@ -402,6 +404,50 @@ fn whatever_comes_in_whatever_order_a_store_holds_what_a_map_would_hold() {
         store.flush().unwrap();
         while store.merge_once().unwrap() {}
         check(&store, &expected(&items), &mut rng, &format!("seed {seed}, at the end"));
+    }
+}
+
+/// The order of layers must be told by the names of their files alone: of two layers of one precedence
+/// the one that had counted less won once the catalog was lost.
+#[test]
+fn a_store_that_loses_its_catalog_at_any_moment_holds_what_a_map_would_hold() {
+    for seed in seeds() {
+        let mut rng = Rng::with_seed(seed);
+        let items: Vec<Item> = (0..60).map(|number| random_item(&mut rng, number)).collect();
+        let mut volume = SimVolume::new(SimStorage::new());
+        stage(&volume, &items);
+        let mut store = open(&volume).unwrap();
+        for number in 1..=items.len() {
+            give(&mut store, number, &items[number - 1]).unwrap();
+            match rng.u8(..8) {
+                0 | 1 => while store.merge_once().unwrap() {},
+                2 => {
+                    volume = volume.on(volume.disk.restarted());
+                    store = open(&volume).unwrap();
+                    for again in store.position() as usize + 1..=number {
+                        give(&mut store, again, &items[again - 1]).unwrap();
+                        if rng.u8(..3) == 0 {
+                            store.flush().unwrap();
+                        }
+                    }
+                }
+                3 => {
+                    store.flush().unwrap();
+                    while store.write_mods().unwrap() {}
+                    let (expected, context) = (expected(&items[..number]), format!("seed {seed}"));
+                    check(&store, &expected, &mut rng, &format!("{context}, record {number}"));
+                    let lost = volume.on(volume.disk.restarted());
+                    let names = lost.disk.list().unwrap();
+                    let catalog = names.iter().find(|name| name.as_str().ends_with("_catalog"));
+                    lost.disk.delete(catalog.unwrap());
+                    let again = open(&lost).unwrap();
+                    assert!(again.rebuilt().is_some() || again.layers().count() == 0);
+                    let context = format!("{context}, catalog lost at record {number}");
+                    check(&again, &expected, &mut rng, &context);
+                }
+                _ => (),
+            }
+        }
     }
 }
 

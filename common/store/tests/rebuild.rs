@@ -107,6 +107,20 @@ fn what_arrives_behind_a_catalog_that_was_made_anew_counts_more_than_what_was_th
     assert_eq!(found.get(&50), Some(&Value::Int32(1000)));
 }
 
+/// A record that was damaged at its end looks as if the power had gone.
+#[test]
+fn files_that_a_torn_catalog_does_not_name_are_taken_in_and_counted() {
+    let (volume, expected) = filled(SimStorage::new(), false);
+    let name = catalog(&volume);
+    let mut torn = volume.disk.content(&name).unwrap();
+    torn.truncate(torn.len() - 3);
+    assert_eq!(store(&volume).n_taken_in(), 0);
+    volume.disk.set_content(&name, torn);
+    let opened = store(&volume);
+    assert_eq!((opened.n_taken_in(), opened.rebuilt()), (1, None));
+    assert_eq!(all(&opened), expected);
+}
+
 #[test]
 fn whatever_byte_of_a_catalog_is_damaged_no_row_of_a_file_is_lost_and_none_is_made_up() {
     let (_, undeleted) = filled(SimStorage::new(), false);
@@ -173,6 +187,27 @@ fn a_file_that_cannot_be_read_is_kept_aside_and_named() {
         let aside = FileName::new(format!("{name}.unread")).unwrap();
         assert_eq!(volume.disk.content(&aside), Some(bytes.clone()));
     }
+}
+
+/// The store was never opened again, and the receiver took that for a target that is away.
+#[test]
+fn a_catalog_that_is_torn_and_names_a_file_that_is_gone_is_made_anew_and_names_the_file() {
+    let (volume, expected) = filled(SimStorage::new(), true);
+    let name = catalog(&volume);
+    let mut torn = volume.disk.content(&name).unwrap();
+    torn.truncate(torn.len() - 3);
+    let path = store(&volume).layers().last().unwrap().path();
+    let end = path.rsplit('/').next().unwrap();
+    let names = volume.disk.list().unwrap();
+    names.iter().filter(|it| it.as_str().contains(end)).for_each(|it| volume.disk.delete(it));
+    volume.disk.set_content(&name, torn);
+    let opened = store(&volume);
+    let rebuilt = opened.rebuilt().unwrap();
+    assert_eq!((&rebuilt.missing[..], rebuilt.n_found), (&[path][..], 0), "{rebuilt}");
+    assert!(rebuilt.kept_as.is_some() && rebuilt.cause.contains("torn"), "{rebuilt}");
+    assert!(all(&opened).len() < expected.len());
+    drop(opened);
+    assert!(store(&volume).rebuilt().is_none(), "and is sound now");
 }
 
 #[test]

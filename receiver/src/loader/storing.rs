@@ -389,6 +389,14 @@ impl<S: Storage> Loader<S> {
             let (item, reason) = (String::from("catalog of the store"), rebuilt.to_string());
             self.report_lost(vec![Gap { origin: origin.to_owned(), item, reason }])?;
         }
+        if store.n_taken_in() > 0 {
+            let n_files = store.n_taken_in();
+            tracing::warn!(
+                origin,
+                n_files,
+                "files taken in that the catalog of the store did not name, since its last record was torn"
+            );
+        }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
         let last = stores.last_at_start.get();
