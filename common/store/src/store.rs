@@ -224,6 +224,15 @@ impl<V: Volume> Store<V> {
         }
     }
 
+    /// The greatest number of the spool that the store has ever acted upon: a spool that ends before it
+    /// is not as it was. It may be behind the position, which rows in memory have held back.
+    pub fn last_known(&self) -> u64 {
+        let state = self.catalog.state();
+        let done = state.done.last().copied().unwrap_or(0);
+        let given = state.precedence.saturating_sub(self.precedence_of(0));
+        self.position().max(done).max(given)
+    }
+
     /// Whether there are rows in memory, which hold the position back.
     pub fn has_rows_in_memory(&self) -> bool {
         !self.memory.is_empty()
