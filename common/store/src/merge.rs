@@ -33,6 +33,7 @@ use crate::layer::LayerKind;
 use crate::snapshot::expired;
 use crate::store::Store;
 use crate::store::remove_names;
+use crate::store::take_back;
 use crate::volume::Volume;
 
 /// What became of a run.
@@ -128,7 +129,12 @@ impl<V: Volume> Store<V> {
             self.layers.iter().filter(|it| !removed.contains(&it.layer.id)).cloned().collect();
         let forgotten = self.forgettable(&left, built.as_ref());
         let change = Change { position, added, removed, forgotten, ..Change::default() };
-        self.catalog.change(&change)?;
+        if let Err(error) = self.catalog.change(&change) {
+            return Err(match &built {
+                Some(built) => take_back(&built.dir, &built.layer, error),
+                None => error,
+            });
+        }
         self.layers = left;
         if let Some(built) = built {
             self.add_layer(built);
@@ -153,7 +159,12 @@ impl<V: Volume> Store<V> {
         self.name(&mut layer);
         match self.write_merged(run, layer.clone()) {
             Err(error) if error.is_of_content() => (),
-            outcome => return outcome,
+            outcome => {
+                return outcome.map_err(|error| match self.volume.dir(&layer.directory()) {
+                    Ok(dir) => take_back(&dir, &layer, error),
+                    Err(_) => error,
+                });
+            }
         }
         let dir = self.volume.dir(&layer.directory());
         let dir = dir.map_err(StoreError::io("open", layer.directory()))?;

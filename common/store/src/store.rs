@@ -395,7 +395,8 @@ impl<V: Volume> Store<V> {
                 return Ok(Err(format!("{} is missing", from.display())));
             }
         }
-        finish_beside(&dir, &layer, version, &devices)?;
+        let back = |error| take_back(&dir, &layer, error);
+        finish_beside(&dir, &layer, version, &devices).map_err(back)?;
         let mut entries = Vec::new();
         if let Some(kind) = layer.mods {
             let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
@@ -406,7 +407,8 @@ impl<V: Volume> Store<V> {
             }
         }
         let added = vec![layer.clone()];
-        self.commit(sequence, Change { added, ..Change::default() })?;
+        let taken_in = self.commit(sequence, Change { added, ..Change::default() });
+        taken_in.map_err(|error| take_back(&dir, &layer, error))?;
         self.add_layer(LayerFile::new(layer, dir, devices, entries));
         Ok(Ok(()))
     }
@@ -640,6 +642,17 @@ pub(crate) fn remove_names<S: Storage>(dir: &S, layer: &Layer) -> Result<(), Sto
         }
     }
     Ok(())
+}
+
+/// Removes a layer that the catalog does not take in for want of room: whole as it is, a torn catalog
+/// would take it in at a later start, with what was deleted meanwhile. After any other error nobody
+/// knows whether the catalog speaks of it.
+pub(crate) fn take_back<S: Storage>(dir: &S, layer: &Layer, error: StoreError) -> StoreError {
+    if error.is_full() {
+        // what cannot be removed now the next start removes
+        let _ = remove_names(dir, layer);
+    }
+    error
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.
