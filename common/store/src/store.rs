@@ -549,12 +549,16 @@ impl<V: Volume> Store<V> {
 
     /// The number of the partition of a time.
     pub(crate) fn partition_of(&self, time: i64) -> i64 {
-        let per_ms = match self.catalog.state().precision {
+        time.div_euclid(self.options.partition_ms.saturating_mul(self.per_ms()).max(1))
+    }
+
+    /// How many units of time a millisecond has.
+    pub(crate) fn per_ms(&self) -> i64 {
+        match self.catalog.state().precision {
             None | Some(Precision::Ms) => 1,
             Some(Precision::Us) => 1_000,
             Some(Precision::Ns) => 1_000_000,
-        };
-        time.div_euclid(self.options.partition_ms.saturating_mul(per_ms).max(1))
+        }
     }
 
     fn remove_leftovers(&self) -> Result<(), StoreError> {
