@@ -451,15 +451,21 @@ impl<S: Storage> Loader<S> {
         if stores.may_merge {
             stores.may_merge = false;
             for (origin, store) in &mut stores.open {
+                // A merge takes far more room than deletions: it does not keep them from being written.
                 let merged = store.merge_once();
-                let done = merged.and_then(|merged| Ok(store.write_mods()? || merged));
-                match done {
-                    Ok(has_more) => stores.may_merge |= has_more,
-                    // Small files are no harm, and what expires makes room.
-                    Err(error) if error.is_full() => {
-                        tracing::warn!(origin, %error, "no room to merge files of the store, or to write deletions beside them");
+                let written = match &merged {
+                    Err(error) if !error.is_full() => Ok(false),
+                    _ => store.write_mods(),
+                };
+                for done in [merged, written] {
+                    match done {
+                        Ok(has_more) => stores.may_merge |= has_more,
+                        // Small files are no harm, and what expires makes room.
+                        Err(error) if error.is_full() => {
+                            tracing::warn!(origin, %error, "no room to merge files of the store, or to write deletions beside them");
+                        }
+                        Err(error) => return Err(failed(error)),
                     }
-                    Err(error) => return Err(failed(error)),
                 }
             }
             let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
