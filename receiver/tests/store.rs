@@ -94,6 +94,60 @@ fn the_spool_goes_once_rows_are_in_files_and_what_no_store_takes_is_a_gap_and_st
     assert_eq!(status["keeper"]["n_gaps"], 1, "{status:#}");
 }
 
+/// Sends what a stock IoTDB sent, and waits until it was read.
+fn replay(daemon: &common::Daemon, case: &str) {
+    for conversation in common::capture(case) {
+        let mut peer = daemon.connect();
+        peer.send(&conversation.up);
+        let mut replies = vec![0; conversation.down.len()];
+        peer.socket.read_exact(&mut replies).unwrap();
+    }
+    daemon.wait_status(|it| it["loader"]["read"] == it["keeper"]["durable_sequence"]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+/// It was noticed behind all records only, so not before a store that cannot be written was mended:
+/// meanwhile the spool could grow to where it had been, and new records passed for known ones.
+#[test]
+fn a_state_that_was_restored_is_noticed_although_the_store_of_another_origin_cannot_be_opened() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let (state, saved) = (site.path("state"), site.path("saved"));
+    let daemon = site.start();
+    replay(&daemon, "2.0.1-beta/airgap-log-tablet");
+    let stores = || {
+        let entries = fs::read_dir(site.path("files")).unwrap().map(|it| it.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let first = stores().remove(0);
+    // its rows are in the spool only
+    daemon.kill();
+    copy(&state, &saved);
+    let daemon = site.start();
+    replay(&daemon, "1.2.2/airgap-log-tablet");
+    assert!(daemon.terminate().0.success());
+    assert_eq!(stores().len(), 2);
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&saved, &state).unwrap();
+    fs::rename(first.join("data"), first.join("kept")).unwrap();
+    fs::write(first.join("data"), "no directory").unwrap();
+    let daemon = site.start();
+    daemon.log.wait("the spool begins anew");
+    daemon.log.wait("target stalled");
+    fs::remove_file(first.join("data")).unwrap();
+    fs::rename(first.join("kept"), first.join("data")).unwrap();
+    daemon.wait_loaded();
+}
+
 #[test]
 fn rows_that_were_kept_for_later_are_in_the_store_once_it_is_the_target() {
     let site = Site::new(&[]);

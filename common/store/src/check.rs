@@ -8,6 +8,7 @@ use std::path::Path;
 use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
+use tidegate_durable::OpenError;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TimeRange;
@@ -61,7 +62,11 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
     let state = match state_at(root) {
         Ok(None) => return Ok(None),
         Ok(Some(state)) => state,
-        Err(error @ (StoreError::Io { .. } | StoreError::Open(_))) => return Err(error),
+        // of a newer release, or of a disk: nothing is known of the store
+        Err(
+            error @ (StoreError::Io { .. }
+            | StoreError::Open(OpenError::Io(_) | OpenError::Version { .. })),
+        ) => return Err(error),
         Err(error) => {
             checked.note(CATALOG, error);
             return Ok(Some(checked));

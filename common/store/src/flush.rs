@@ -18,6 +18,7 @@ use crate::memory::MemoryDevice;
 use crate::snapshot::Series;
 use crate::store::Store;
 use crate::store::folder_of;
+use crate::store::take_back;
 use crate::volume::Volume;
 
 /// Most files of one flush. Rows of more partitions share files: peers choose times, and must not
@@ -45,8 +46,25 @@ impl<V: Volume> Store<V> {
         if self.memory.is_empty() {
             return Ok(());
         }
-        let memory = Arc::clone(&self.memory);
         let mut written: Vec<LayerFile<V::Dir>> = Vec::new();
+        let change = self.write_memory(&mut written).and_then(|()| {
+            let added = written.iter().map(|it| it.layer.clone()).collect();
+            let position = self.applied.max(self.catalog.state().position);
+            self.catalog.change(&Change { position, added, ..Change::default() })
+        });
+        if let Err(error) = change {
+            let back = |error, it: &LayerFile<V::Dir>| take_back(&it.dir, &it.layer, error);
+            return Err(written.iter().fold(error, back));
+        }
+        written.into_iter().for_each(|layer| self.add_layer(layer));
+        self.memory = Arc::default();
+        (self.memory_precedence, self.memory_arrival_ms) = (0, 0);
+        Ok(())
+    }
+
+    /// Writes files of the rows in memory, of which the catalog does not speak yet.
+    fn write_memory(&self, written: &mut Vec<LayerFile<V::Dir>>) -> Result<(), StoreError> {
+        let memory = Arc::clone(&self.memory);
         let mut next_id = self.catalog.state().next_id;
         // What came between rows in memory does not meet them, or was done to them. Where a record is
         // written in parts they have one precedence, and the arrival tells which came later: unlike
@@ -71,21 +89,22 @@ impl<V: Volume> Store<V> {
             let named = devices.iter().map(|(device, rows, _)| (*device, series_of(rows)));
             let tables = table_schemas(&self.catalog.state().tables, named);
             let version = version_of(&devices);
-            let mut builder = Builder::begin(&self.volume, layer, version, tables)?;
-            for (device, rows, times) in devices {
-                write_device(&mut builder, device, rows, times)?;
-            }
-            if let Some(layer) = builder.finish()? {
+            let built = Builder::begin(&self.volume, layer.clone(), version, tables);
+            let built = built.and_then(|mut builder| {
+                for (device, rows, times) in devices {
+                    write_device(&mut builder, device, rows, times)?;
+                }
+                builder.finish()
+            });
+            let built = built.map_err(|error| match self.volume.dir(&layer.directory()) {
+                Ok(dir) => take_back(&dir, &layer, error),
+                Err(_) => error,
+            })?;
+            if let Some(layer) = built {
                 next_id = next_id.saturating_add(1);
                 written.push(layer);
             }
         }
-        let added = written.iter().map(|it| it.layer.clone()).collect();
-        let position = self.applied.max(self.catalog.state().position);
-        self.catalog.change(&Change { position, added, ..Change::default() })?;
-        written.into_iter().for_each(|layer| self.add_layer(layer));
-        self.memory = Arc::default();
-        (self.memory_precedence, self.memory_arrival_ms) = (0, 0);
         Ok(())
     }
 

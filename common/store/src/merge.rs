@@ -33,6 +33,7 @@ use crate::layer::LayerKind;
 use crate::snapshot::expired;
 use crate::store::Store;
 use crate::store::remove_names;
+use crate::store::take_back;
 use crate::volume::Volume;
 
 /// What became of a run.
@@ -128,7 +129,12 @@ impl<V: Volume> Store<V> {
             self.layers.iter().filter(|it| !removed.contains(&it.layer.id)).cloned().collect();
         let forgotten = self.forgettable(&left, built.as_ref());
         let change = Change { position, added, removed, forgotten, ..Change::default() };
-        self.catalog.change(&change)?;
+        if let Err(error) = self.catalog.change(&change) {
+            return Err(match &built {
+                Some(built) => take_back(&built.dir, &built.layer, error),
+                None => error,
+            });
+        }
         self.layers = left;
         if let Some(built) = built {
             self.add_layer(built);
@@ -153,7 +159,12 @@ impl<V: Volume> Store<V> {
         self.name(&mut layer);
         match self.write_merged(run, layer.clone()) {
             Err(error) if error.is_of_content() => (),
-            outcome => return outcome,
+            outcome => {
+                return outcome.map_err(|error| match self.volume.dir(&layer.directory()) {
+                    Ok(dir) => take_back(&dir, &layer, error),
+                    Err(_) => error,
+                });
+            }
         }
         let dir = self.volume.dir(&layer.directory());
         let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
@@ -260,6 +271,46 @@ impl<V: Volume> Store<V> {
     ///
     /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
     pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
+        self.expire_with(start, &BTreeSet::new())
+    }
+
+    /// Removes the oldest rows until the files take no more than `most_bytes`.
+    ///
+    /// A row is no younger than its file: of a device whose clock is far ahead every row would be the
+    /// newest, and all others would go before it.
+    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
+        let mut total_bytes = self.layers().map(|it| it.length_bytes).fold(0, u64::saturating_add);
+        let mut start = i64::MIN;
+        let mut gone = BTreeSet::new();
+        for (end, layer) in self.by_age() {
+            if total_bytes <= most_bytes {
+                break;
+            }
+            total_bytes = total_bytes.saturating_sub(layer.length_bytes);
+            start = end.saturating_add(1);
+            gone.insert(layer.id);
+        }
+        self.expire_with(start, &gone)
+    }
+
+    /// Layers by the last time that they are taken for, the oldest first: that of their rows, but not
+    /// behind the arrival of any layer that counts more. So one that has rows behind its time goes only
+    /// after all whose cells it may have overwritten there.
+    fn by_age(&self) -> Vec<(i64, &Layer)> {
+        let per_ms = self.per_ms();
+        let mut arrival = i64::MAX;
+        let mut all: Vec<(i64, &Layer)> = Vec::new();
+        for layer in self.layers.iter().rev().map(|it| &it.layer) {
+            arrival = arrival.min(layer.arrival_ms.saturating_mul(per_ms));
+            all.push((layer.range.end.min(arrival), layer));
+        }
+        all.reverse();
+        all.sort_by_key(|(end, _)| *end);
+        all
+    }
+
+    /// Lets go what is before a time, and some layers with all that they have.
+    fn expire_with(&mut self, start: i64, more: &BTreeSet<u64>) -> Result<(), StoreError> {
         let known = &self.catalog.state().horizons;
         let is_felt = self
             .layers
@@ -276,11 +327,10 @@ impl<V: Volume> Store<V> {
         }
         // also what an interrupted one has left
         let horizons = &self.catalog.state().horizons;
-        let (gone, left): (Vec<_>, Vec<_>) = self
-            .layers
-            .iter()
-            .cloned()
-            .partition(|it| it.layer.range.end < horizons.start_of(it.layer.precedence));
+        let (gone, left): (Vec<_>, Vec<_>) = self.layers.iter().cloned().partition(|it| {
+            more.contains(&it.layer.id)
+                || it.layer.range.end < horizons.start_of(it.layer.precedence)
+        });
         if !gone.is_empty() {
             let removed = gone.iter().map(|it| it.layer.id).collect();
             let forgotten = self.forgettable(&left, None);
@@ -292,23 +342,6 @@ impl<V: Volume> Store<V> {
             self.doomed.extend(gone);
         }
         self.remove_doomed()
-    }
-
-    /// Removes the oldest rows until the files take no more than `most_bytes`.
-    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
-        let mut ends: Vec<(i64, u64)> =
-            self.layers().map(|layer| (layer.range.end, layer.length_bytes)).collect();
-        ends.sort_unstable();
-        let mut total_bytes = ends.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add);
-        let mut horizon = i64::MIN;
-        for (end, bytes) in ends {
-            if total_bytes <= most_bytes {
-                break;
-            }
-            total_bytes = total_bytes.saturating_sub(bytes);
-            horizon = end.saturating_add(1);
-        }
-        self.expire(horizon)
     }
 }
 

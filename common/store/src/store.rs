@@ -224,6 +224,15 @@ impl<V: Volume> Store<V> {
         }
     }
 
+    /// The greatest number of the spool that the store has ever acted upon: a spool that ends before it
+    /// is not as it was. It may be behind the position, which rows in memory have held back.
+    pub fn last_known(&self) -> u64 {
+        let state = self.catalog.state();
+        let done = state.done.last().copied().unwrap_or(0);
+        let given = state.precedence.saturating_sub(self.precedence_of(0));
+        self.position().max(done).max(given)
+    }
+
     /// Whether there are rows in memory, which hold the position back.
     pub fn has_rows_in_memory(&self) -> bool {
         !self.memory.is_empty()
@@ -386,7 +395,8 @@ impl<V: Volume> Store<V> {
                 return Ok(Err(format!("{} is missing", from.display())));
             }
         }
-        finish_beside(&dir, &layer, version, &devices)?;
+        let back = |error| take_back(&dir, &layer, error);
+        finish_beside(&dir, &layer, version, &devices).map_err(back)?;
         let mut entries = Vec::new();
         if let Some(kind) = layer.mods {
             let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
@@ -397,7 +407,8 @@ impl<V: Volume> Store<V> {
             }
         }
         let added = vec![layer.clone()];
-        self.commit(sequence, Change { added, ..Change::default() })?;
+        let taken_in = self.commit(sequence, Change { added, ..Change::default() });
+        taken_in.map_err(|error| take_back(&dir, &layer, error))?;
         self.add_layer(LayerFile::new(layer, dir, devices, entries));
         Ok(Ok(()))
     }
@@ -538,12 +549,16 @@ impl<V: Volume> Store<V> {
 
     /// The number of the partition of a time.
     pub(crate) fn partition_of(&self, time: i64) -> i64 {
-        let per_ms = match self.catalog.state().precision {
+        time.div_euclid(self.options.partition_ms.saturating_mul(self.per_ms()).max(1))
+    }
+
+    /// How many units of time a millisecond has.
+    pub(crate) fn per_ms(&self) -> i64 {
+        match self.catalog.state().precision {
             None | Some(Precision::Ms) => 1,
             Some(Precision::Us) => 1_000,
             Some(Precision::Ns) => 1_000_000,
-        };
-        time.div_euclid(self.options.partition_ms.saturating_mul(per_ms).max(1))
+        }
     }
 
     fn remove_leftovers(&self) -> Result<(), StoreError> {
@@ -631,6 +646,17 @@ pub(crate) fn remove_names<S: Storage>(dir: &S, layer: &Layer) -> Result<(), Sto
         }
     }
     Ok(())
+}
+
+/// Removes a layer that the catalog does not take in for want of room: whole as it is, a torn catalog
+/// would take it in at a later start, with what was deleted meanwhile. After any other error nobody
+/// knows whether the catalog speaks of it.
+pub(crate) fn take_back<S: Storage>(dir: &S, layer: &Layer, error: StoreError) -> StoreError {
+    if error.is_full() {
+        // what cannot be removed now the next start removes
+        let _ = remove_names(dir, layer);
+    }
+    error
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.

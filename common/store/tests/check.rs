@@ -92,4 +92,12 @@ fn every_kind_of_damage_to_a_store_is_found_and_names_its_file() {
         change(&path, length - 400);
     });
     assert_eq!(catalog[0].0, "catalog");
+    // it was an error, and whoever read all stores stopped there
+    let header = found(|files| {
+        let path = files[0].ancestors().nth(6).unwrap().join("catalog");
+        let length = fs::read(&path).unwrap().len();
+        fs::write(&path, vec![0; length]).unwrap();
+    });
+    assert_eq!((header.len(), &*header[0].0), (1, "catalog"), "{header:?}");
+    assert!(header[0].1.contains("header"), "{header:?}");
 }

@@ -126,3 +126,57 @@ fn on_a_full_disk_expiry_makes_room_and_is_itself_repeated_where_there_is_none()
     }
     assert!(n_full[0] > 3 && n_full[1] > 0, "{n_full:?}");
 }
+
+/// Files that ended in the year 2100 were the last to go, and those of all other rows went before them.
+#[test]
+fn a_device_whose_clock_is_far_ahead_takes_no_newer_rows_with_it_where_there_are_too_many_bytes() {
+    const AHEAD: i64 = 4_102_444_800_000;
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    for hour in 1..=8_i64 {
+        let now = hour * 3_600_000;
+        let requests = [
+            rows("root.a.d", vec![now - 1], vec![ints("s", &[hour as i32])]),
+            // of one time again and again: what was overwritten must not come back
+            rows("root.a.ahead", vec![AHEAD], vec![ints("s", &[hour as i32])]),
+        ];
+        for (number, request) in (1..).zip(&requests) {
+            let _ = store.apply_request(hour as u64 * 2 + number, now, request).unwrap();
+        }
+        store.flush().unwrap();
+    }
+    let bytes = |store: &Store<SimVolume>| store.layers().map(|it| it.length_bytes).sum::<u64>();
+    assert_eq!(store.layers().count(), 16, "two partitions");
+    let half = store.layers().skip(8).map(|it| it.length_bytes).sum::<u64>();
+    store.shrink(half).unwrap();
+    assert!(bytes(&store) <= half);
+    let hours = (5..=8).map(|hour| (hour * 3_600_000 - 1, Value::Int32(hour as i32))).collect();
+    assert_eq!(series(&store, "root.a.d", "s"), hours, "the newest half");
+    let ahead = BTreeMap::from([(AHEAD, Value::Int32(8))]);
+    assert_eq!(series(&store, "root.a.ahead", "s"), ahead);
+    drop(store);
+    let mut store = support::store(&volume);
+    assert_eq!(series(&store, "root.a.d", "s"), hours, "also after a start");
+    store.shrink(0).unwrap();
+    assert_eq!(store.layers().count(), 0);
+}
+
+/// The clock of the receiver may be wrong, too: the order of arrival is what is left.
+#[test]
+fn a_newer_cell_never_goes_before_an_older_one_however_the_clocks_went() {
+    let arrivals = [5_000, 90_000, 1, 7_000, 6_000, 80_000];
+    for n_left in 0..arrivals.len() {
+        let volume = SimVolume::new(SimStorage::new());
+        let mut store = store(&volume);
+        for (number, arrival_ms) in (1..).zip(arrivals) {
+            let row = rows("root.a.d", vec![70_000], vec![ints("s", &[number])]);
+            let _ = store.apply_request(number as u64, arrival_ms, &row).unwrap();
+            store.flush().unwrap();
+        }
+        let one = store.layers().map(|it| it.length_bytes).max().unwrap();
+        store.shrink(one * n_left as u64).unwrap();
+        let found = series(&store, "root.a.d", "s");
+        let newest = BTreeMap::from([(70_000, Value::Int32(arrivals.len() as i32))]);
+        assert!(found == newest || (n_left == 0 && found.is_empty()), "{n_left}: {found:?}");
+    }
+}

@@ -210,6 +210,50 @@ fn a_catalog_that_is_torn_and_names_a_file_that_is_gone_is_made_anew_and_names_t
     assert!(store(&volume).rebuilt().is_none(), "and is sound now");
 }
 
+/// The names of the TsFiles on the disk of a store.
+fn ts_files(volume: &SimVolume) -> usize {
+    let names = volume.disk.list().unwrap();
+    names.iter().filter(|name| name.as_str().ends_with(".tsfile")).count()
+}
+
+/// What a full disk kept out of the catalog lay there whole. Rows of it were deleted, and then a torn
+/// catalog took it in.
+#[test]
+fn no_file_stays_that_the_catalog_had_no_room_for() {
+    type Step = fn(&mut Store<SimVolume>) -> Result<(), tidegate_store::StoreError>;
+    let merge: Step = |store| store.merge_once().map(drop);
+    for (step, n_rows) in [(merge, 0), (Store::flush as Step, 1)] {
+        let filled = |disk: SimStorage| {
+            let (volume, _) = filled(disk, false);
+            let mut opened = store(&volume);
+            for sequence in 1..=n_rows {
+                let devices = [("root.a.d", 1), ("root.b.c.d", 2)];
+                for (device, time) in devices {
+                    let request = rows(device, vec![time], vec![ints("s", &[8])]);
+                    give(&mut opened, 100 + sequence, &request);
+                }
+            }
+            (volume, opened)
+        };
+        let (volume, mut opened) = filled(SimStorage::new());
+        let first = volume.disk.changes();
+        step(&mut opened).unwrap();
+        let mut n_full = 0;
+        for index in first..volume.disk.changes() {
+            let (volume, mut opened) =
+                filled(SimStorage::new().with_fault(index, SimFault::DiskFull));
+            let before = ts_files(&volume);
+            let Err(error) = step(&mut opened) else { continue };
+            // what was merged and could not be removed the catalog speaks of as gone
+            if error.is_full() && !error.to_string().contains("cannot remove") {
+                n_full += 1;
+                assert_eq!(ts_files(&volume), before, "{index}: {error}");
+            }
+        }
+        assert!(n_full > 5, "{n_full}");
+    }
+}
+
 #[test]
 fn a_rebuild_that_is_interrupted_is_done_by_the_next_start() {
     let (volume, expected) = filled(SimStorage::new(), false);

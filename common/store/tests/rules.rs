@@ -477,3 +477,27 @@ fn rows_in_memory_that_are_deleted_take_none_any_more() {
     assert_eq!((store.memory_bytes(), store.n_points_in_memory()), (0, 0));
     assert_eq!(store.position(), 4);
 }
+
+/// Deletions and files that come behind rows in memory are known by their numbers. A spool that was
+/// rolled back to between them and the position passed for the one that they were of, and new records
+/// of these numbers were skipped.
+#[test]
+fn what_is_durable_behind_the_position_is_known_to_be_of_a_spool_that_reached_as_far() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    give(&mut store, 1, &rows("root.a.d", vec![1], vec![ints("s", &[1])]));
+    store.flush().unwrap();
+    assert_eq!(store.last_known(), 1);
+    give(&mut store, 2, &rows("root.b.d", vec![1], vec![ints("s", &[1])]));
+    give(&mut store, 7, &delete_request("root.a.d.s", 1, 1));
+    let mut store = support::store(&volume);
+    assert_eq!((store.position(), store.last_known()), (1, 7));
+    store.restart_spool([1; 16]).unwrap();
+    assert_eq!((store.position(), store.last_known()), (0, 0));
+    give(&mut store, 1, &rows("root.b.d", vec![1], vec![ints("s", &[1])]));
+    give(&mut store, 4, &rows("root.c.d", vec![9], vec![ints("s", &[1])]));
+    // also a horizon speaks of all that was given
+    store.expire(5).unwrap();
+    let store = support::store(&volume);
+    assert!(store.position() < 4 && store.last_known() == 4, "{}", store.position());
+}

@@ -140,6 +140,8 @@ impl Stores {
     fn flush(&mut self) -> Result<(), StoreError> {
         self.open.values_mut().try_for_each(Store::flush)?;
         self.in_memory_since = None;
+        // files that came behind the rows waited for this
+        self.may_merge = true;
         Ok(())
     }
 }
@@ -148,6 +150,7 @@ impl<S: Storage> Loader<S> {
     /// Everything durable in the spool, then what stores do by themselves.
     pub(super) fn store_all(&mut self) -> io::Result<()> {
         self.places.target.check()?;
+        let known = self.open_known();
         let durable = self.reader.durable_seq();
         while let Some(next) = self.stores.as_ref().map(|stores| stores.next)
             && next <= durable
@@ -158,32 +161,46 @@ impl<S: Storage> Loader<S> {
             let given = self.give_all(&entries, &mut touched);
             self.let_go(touched)?;
             if let Err(error) = given {
-                if error.kind() == io::ErrorKind::StorageFull {
-                    // What may go by age or size is the one thing that makes room.
-                    self.expire_all()?;
-                }
-                return Err(error);
+                return self.make_room(error);
             }
         }
-        self.open_known()?;
+        if let Err(error) = known {
+            return self.make_room(error);
+        }
         self.answer_flushes()?;
         self.keep_house()
     }
 
+    /// What may go by age or size is the one thing that makes room where an error says that there is
+    /// none.
+    fn make_room(&mut self, error: io::Error) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::StorageFull {
+            self.expire_all()?;
+        }
+        Err(error)
+    }
+
     /// Opens the stores that are there, as many as may be open, and looks once at all others: a spool
-    /// that was rolled back must be noticed before it has grown to where it was.
+    /// that was rolled back must be noticed before it has grown to where it was. So this comes before
+    /// any record, and one store that cannot be opened does not keep the rest.
     fn open_known(&mut self) -> io::Result<()> {
         if self.stores.as_ref().is_none_or(|stores| stores.knows_all) {
             return Ok(());
         }
+        let mut outcome = Ok(());
         for origin in self.stored_origins()? {
             let Some(stores) = &self.stores else { return Ok(()) };
-            if stores.open.len() < STORES_OPEN_MAX {
-                self.store(&origin)?;
-            } else if !stores.open.contains_key(&origin) && !stores.checked.contains(&origin) {
-                self.open_store(&origin)?;
-            }
+            let is_open = stores.open.contains_key(&origin);
+            let opened = match stores.open.len() < STORES_OPEN_MAX {
+                true if !is_open => self.store(&origin).map(drop),
+                false if !is_open && !stores.checked.contains(&origin) => {
+                    self.open_store(&origin).map(drop)
+                }
+                _ => Ok(()),
+            };
+            outcome = outcome.and(opened);
         }
+        outcome?;
         if let Some(stores) = &mut self.stores {
             stores.knows_all = true;
         }
@@ -400,9 +417,10 @@ impl<S: Storage> Loader<S> {
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
         let last = stores.last_at_start.get();
-        if !stores.checked.contains(origin) && store.position() > last {
+        let known = store.last_known();
+        if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
-            tracing::warn!(origin, position = store.position(), last, "the spool begins anew");
+            tracing::warn!(origin, known, last, "the spool begins anew");
             store.restart_spool(stores.spool).map_err(failed)?;
         }
         stores.checked.insert(origin.to_owned());
@@ -428,21 +446,26 @@ impl<S: Storage> Loader<S> {
         let Some(stores) = &mut self.stores else { return Ok(()) };
         if stores.in_memory_since.is_some_and(|since| since.elapsed() >= FLUSH_AFTER) {
             stores.flush().map_err(failed)?;
-            stores.may_merge = true;
             return self.let_go(Touched::default());
         }
         if stores.may_merge {
             stores.may_merge = false;
             for (origin, store) in &mut stores.open {
+                // A merge takes far more room than deletions: it does not keep them from being written.
                 let merged = store.merge_once();
-                let done = merged.and_then(|merged| Ok(store.write_mods()? || merged));
-                match done {
-                    Ok(has_more) => stores.may_merge |= has_more,
-                    // Small files are no harm, and what expires makes room.
-                    Err(error) if error.is_full() => {
-                        tracing::warn!(origin, %error, "no room to merge files of the store, or to write deletions beside them");
+                let written = match &merged {
+                    Err(error) if !error.is_full() => Ok(false),
+                    _ => store.write_mods(),
+                };
+                for done in [merged, written] {
+                    match done {
+                        Ok(has_more) => stores.may_merge |= has_more,
+                        // Small files are no harm, and what expires makes room.
+                        Err(error) if error.is_full() => {
+                            tracing::warn!(origin, %error, "no room to merge files of the store, or to write deletions beside them");
+                        }
+                        Err(error) => return Err(failed(error)),
                     }
-                    Err(error) => return Err(failed(error)),
                 }
             }
             let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
