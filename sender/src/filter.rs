@@ -53,12 +53,8 @@ impl Filter {
         precision: Precision,
         created_ms: u64,
     ) -> Result<Self, String> {
-        let per_ms = match precision {
-            Precision::Ms => 1,
-            Precision::Us => 1_000,
-            Precision::Ns => 1_000_000,
-        };
-        let now = i64::try_from(created_ms).unwrap_or(i64::MAX).saturating_mul(per_ms);
+        let created_ms = i64::try_from(created_ms).unwrap_or(i64::MAX);
+        let now = created_ms.saturating_mul(precision.per_ms());
         let context = TimeContext { precision, offset: UtcOffset::UTC, now };
         let history = extractor.history_times.resolve(&context)?;
         let realtime = extractor.realtime_times.resolve(&context)?;

@@ -28,6 +28,15 @@ impl Precision {
         }
     }
 
+    /// How many units a millisecond has.
+    pub fn per_ms(self) -> i64 {
+        match self {
+            Self::Ms => 1,
+            Self::Us => 1_000,
+            Self::Ns => 1_000_000,
+        }
+    }
+
     /// See [`Precision::parse`].
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,7 +13,6 @@ use tidegate_store::Rows;
 use tidegate_tsfile::Batch;
 
 use crate::QueryError;
-use crate::rows::shape;
 use crate::site::Cell;
 use crate::site::Opened;
 use crate::site::Sites;
@@ -145,7 +144,7 @@ impl<S: Storage> Join<'_, S> {
         {
             return Ok(only.scan.next_into(&mut only.rows, out)?);
         }
-        shape(out, self.types);
+        out.shape(self.types.iter().copied());
         while out.len() < BATCH_ROWS {
             for input in &mut self.inputs {
                 input.fill()?;

@@ -5,47 +5,6 @@ use tidegate_model::Value;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::BatchColumn;
 
-/// An empty batch of these types, in the memory of `batch` if it has them already.
-pub(crate) fn shape(batch: &mut Batch, types: &[DataType]) {
-    match batch.columns.iter().map(|column| column.data_type).eq(types.iter().copied()) {
-        true => batch.clear(),
-        false => *batch = Batch::new(types.iter().copied()),
-    }
-}
-
-/// The rows for which `mask` says so.
-pub(crate) fn kept(batch: Batch, mask: &[bool]) -> Batch {
-    if mask.iter().all(|it| *it) {
-        return batch;
-    }
-    let times = batch.times.iter().zip(mask).filter(|(_, it)| **it).map(|(time, _)| *time);
-    let times = times.collect();
-    let columns = batch.columns.iter().map(|column| {
-        let mut out = BatchColumn::new(column.data_type);
-        let (mut row, mut value) = (0usize, 0usize);
-        for run in mask.chunk_by(|one, other| one == other) {
-            let end = row.saturating_add(run.len());
-            if run.first() == Some(&true) {
-                value = out.append(column, row..end, value);
-            } else {
-                value = value.saturating_add(n_there(column, row, end));
-            }
-            row = end;
-        }
-        out
-    });
-    let columns = columns.collect();
-    Batch { times, columns }
-}
-
-/// How many rows from `start` to before `end` are not null.
-fn n_there(column: &BatchColumn, start: usize, end: usize) -> usize {
-    match column.presence.is_all() {
-        true => end.saturating_sub(start),
-        false => (start..end).filter(|row| column.presence.get(*row)).count(),
-    }
-}
-
 /// The columns at these places, in that order.
 pub(crate) fn projected(batch: Batch, places: &[usize]) -> Batch {
     if places.iter().copied().eq(0..batch.columns.len()) {

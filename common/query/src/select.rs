@@ -23,7 +23,6 @@ use crate::condition;
 use crate::condition::Bound;
 use crate::join::Plan;
 use crate::query::Outcome;
-use crate::rows::kept;
 use crate::rows::nulls;
 use crate::rows::projected;
 use crate::rows::repeated;
@@ -168,7 +167,7 @@ impl<'s, S: Storage> Reading<'s, S> {
         let mut rows = core::mem::take(batch);
         if let Some(bound) = &self.bound {
             let mask = bound.mask(&rows);
-            rows = kept(rows, &mask);
+            rows.retain_rows(&mask);
         }
         *batch = projected(rows, &self.chosen);
     }

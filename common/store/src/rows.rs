@@ -131,7 +131,7 @@ pub(crate) struct Group<'s, F> {
 impl<F: tidegate_durable::StorageFile> Group<'_, F> {
     /// The next rows into `out`; `false` behind the last ones.
     fn next_into(&mut self, out: &mut Batch) -> Result<bool, ReadError> {
-        shape(out, &self.types);
+        out.shape(self.types.iter().copied());
         while out.len() < BATCH_ROWS {
             let Some(time) = self.next_time()? else { break };
             let others = self.sources.iter().filter_map(|source| match source.is_begun {
@@ -270,7 +270,8 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
             if !is_there {
                 return Ok(false);
             }
-            drop_empty_rows(batch);
+            // rows of which nothing is left are no rows
+            batch.drop_empty_rows();
             if !batch.is_empty() {
                 return Ok(true);
             }
@@ -278,7 +279,7 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
     }
 
     fn join(&mut self, out: &mut Batch) -> Result<bool, ReadError> {
-        shape(out, &self.types);
+        out.shape(self.types.iter().copied());
         while out.len() < BATCH_ROWS {
             for group in &mut self.groups {
                 group.fill()?;
@@ -305,31 +306,4 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
         }
         Ok(!out.is_empty())
     }
-}
-
-fn shape(batch: &mut Batch, types: &[DataType]) {
-    match batch.columns.iter().map(|column| column.data_type).eq(types.iter().copied()) {
-        true => batch.clear(),
-        false => *batch = Batch::new(types.iter().copied()),
-    }
-}
-
-/// Rows of which nothing is left are no rows.
-fn drop_empty_rows(batch: &mut Batch) {
-    let has_cell = |row: usize| batch.columns.iter().any(|column| column.presence.get(row));
-    if batch.columns.iter().any(|column| column.presence.is_all()) || (0..batch.len()).all(has_cell)
-    {
-        return;
-    }
-    let kept: Vec<usize> = (0..batch.len()).filter(|row| has_cell(*row)).collect();
-    let columns = batch.columns.iter().map(|column| {
-        let mut out = BatchColumn::new(column.data_type);
-        for row in &kept {
-            append(&mut out, column, *row..row.saturating_add(1), column.presence.rank(*row));
-        }
-        out
-    });
-    let columns = columns.collect();
-    let times = kept.iter().filter_map(|row| batch.times.get(*row).copied()).collect();
-    *batch = Batch { times, columns };
 }

@@ -554,11 +554,7 @@ impl<V: Volume> Store<V> {
 
     /// How many units of time a millisecond has.
     pub(crate) fn per_ms(&self) -> i64 {
-        match self.catalog.state().precision {
-            None | Some(Precision::Ms) => 1,
-            Some(Precision::Us) => 1_000,
-            Some(Precision::Ns) => 1_000_000,
-        }
+        self.catalog.state().precision.unwrap_or(Precision::Ms).per_ms()
     }
 
     fn remove_leftovers(&self) -> Result<(), StoreError> {

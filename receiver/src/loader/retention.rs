@@ -89,11 +89,7 @@ impl Retention {
     /// The first time that is kept, in the unit of the store.
     fn start<V: Volume>(&self, store: &Store<V>, believed: Believed) -> Option<i64> {
         let keep_ms = i64::try_from(self.keep_ms).ok().filter(|keep_ms| *keep_ms > 0)?;
-        let per_ms = match store.precision() {
-            None | Some(Precision::Ms) => 1,
-            Some(Precision::Us) => 1_000,
-            Some(Precision::Ns) => 1_000_000,
-        };
+        let per_ms = store.precision().unwrap_or(Precision::Ms).per_ms();
         let newest = store.newest()?;
         let now = believed.now_ms.saturating_mul(per_ms);
         let now = if believed.is_settled { now } else { now.min(newest) };

@@ -10,7 +10,6 @@ use tidegate_model::DataType;
 use super::WantedSeries;
 use super::share::Wanted;
 use crate::Batch;
-use crate::BatchColumn;
 use crate::Cuts;
 use crate::DeviceId;
 use crate::ModEntry;
@@ -174,7 +173,7 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
         let mut batch = Batch::default();
         while rows.next_into(&mut batch)? {
             if !self.order.is_table_model {
-                drop_empty_rows(&mut batch);
+                batch.drop_empty_rows();
             }
             if batch.is_empty() {
                 continue;
@@ -186,36 +185,6 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
             self.writer.write(&batch)?;
         }
         Ok(())
-    }
-}
-
-/// Forgets rows in which every column is null: in the tree model there are none.
-fn drop_empty_rows(batch: &mut Batch) {
-    if batch.columns.iter().any(|column| column.presence.is_all()) {
-        return;
-    }
-    let is_kept = |row| batch.columns.iter().any(|column| column.presence.get(row));
-    let kept: Vec<bool> = (0..batch.len()).map(is_kept).collect();
-    if kept.iter().all(|it| *it) {
-        return;
-    }
-    let mut left = Batch::new(batch.columns.iter().map(|column| column.data_type));
-    let rows = batch.times.iter().zip(&kept);
-    left.times.extend(rows.filter(|(_, is_kept)| **is_kept).map(|(time, _)| *time));
-    for (column, left) in batch.columns.iter().zip(&mut left.columns) {
-        keep(column, &kept, left);
-    }
-    *batch = left;
-}
-
-fn keep(column: &BatchColumn, kept: &[bool], left: &mut BatchColumn) {
-    let mut at = 0usize;
-    for run in kept.chunk_by(|a, b| a == b) {
-        let behind = at.saturating_add(run.len());
-        if run.first() == Some(&true) {
-            left.append(column, at..behind, column.presence.rank(at));
-        }
-        at = behind;
     }
 }
 

@@ -61,6 +61,47 @@ impl Batch {
         }
     }
 
+    /// Forgets the rows, and has columns of these types from then on, in the memory of those that are
+    /// there if they have them already.
+    pub fn shape(&mut self, types: impl Iterator<Item = DataType> + Clone) {
+        match self.columns.iter().map(|column| column.data_type).eq(types.clone()) {
+            true => self.clear(),
+            false => *self = Self::new(types),
+        }
+    }
+
+    /// Forgets the rows for which `mask`, one for each row, does not say so.
+    pub fn retain_rows(&mut self, mask: &[bool]) {
+        if mask.iter().all(|it| *it) {
+            return;
+        }
+        for column in &mut self.columns {
+            let mut left = BatchColumn::new(column.data_type);
+            let (mut row, mut value) = (0usize, 0usize);
+            for run in mask.chunk_by(|one, other| one == other) {
+                let end = row.saturating_add(run.len());
+                value = match run.first() {
+                    Some(true) => left.append(column, row..end, value),
+                    _ => value.saturating_add(column.n_there(row..end)),
+                };
+                row = end;
+            }
+            *column = left;
+        }
+        let mut is_kept = mask.iter();
+        self.times.retain(|_| is_kept.next() == Some(&true));
+    }
+
+    /// Forgets the rows in which every column is null.
+    pub fn drop_empty_rows(&mut self) {
+        if self.columns.iter().any(|column| column.presence.is_all()) {
+            return;
+        }
+        let has_cell = |row| self.columns.iter().any(|column| column.presence.get(row));
+        let mask: Vec<bool> = (0..self.len()).map(has_cell).collect();
+        self.retain_rows(&mask);
+    }
+
     /// Forgets all rows but these.
     pub fn keep_rows(&mut self, rows: Range<usize>) {
         if rows == (0..self.len()) {
@@ -96,6 +137,14 @@ impl BatchColumn {
     pub fn clear(&mut self) {
         self.values.clear();
         self.presence.clear();
+    }
+
+    /// How many of some rows are not null.
+    fn n_there(&self, rows: Range<usize>) -> usize {
+        match self.presence.is_all() {
+            true => rows.len(),
+            false => rows.filter(|row| self.presence.get(*row)).count(),
+        }
     }
 
     /// Appends rows `rows` of `other`, the first of which has its value, if any, at `value` of

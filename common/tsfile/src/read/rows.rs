@@ -201,7 +201,7 @@ impl<R: ReadAt> Rows<'_, R> {
     /// A batch is a page at most, or what is merged at once; it may have no row although others
     /// follow.
     pub fn next_into(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
-        self.shape(batch);
+        batch.shape(self.columns.iter().map(|column| column.data_type));
         loop {
             let is_there = match &mut self.state {
                 State::Between => match self.clusters.pop() {
@@ -233,14 +233,6 @@ impl<R: ReadAt> Rows<'_, R> {
             return Ok(State::Single(Box::new(rows)));
         }
         Ok(State::Merging(Merge::new(cluster, self.columns.clone(), n_windows)))
-    }
-
-    fn shape(&self, batch: &mut Batch) {
-        let types = batch.columns.iter().map(|column| column.data_type);
-        match types.eq(self.columns.iter().map(|column| column.data_type)) {
-            true => batch.clear(),
-            false => *batch = Batch::new(self.columns.iter().map(|column| column.data_type)),
-        }
     }
 }
 
