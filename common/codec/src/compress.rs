@@ -16,6 +16,7 @@ use lzma_rust2::XzReader;
 use lzma_rust2::XzWriter;
 
 use crate::lz4;
+use crate::snappy;
 
 /// A compressor by its number in type 300 requests (not the numbers of TsFile's `CompressionType`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -125,7 +126,7 @@ impl PipeCompression {
 
     /// Whether the beginning of what was compressed can be had for less than all of it.
     pub fn has_beginning(self) -> bool {
-        self == Self::Lz4
+        matches!(self, Self::Lz4 | Self::Snappy)
     }
 
     /// Decompresses so much of `input` that it fills `output`, and does not look at what follows.
@@ -141,6 +142,7 @@ impl PipeCompression {
         let declared_bytes = output.len();
         let filled = match self {
             Self::Lz4 => lz4::fill(input, output),
+            Self::Snappy => snappy::fill(input, output),
             _ => None,
         };
         filled.ok_or(CompressError::Malformed { by: self, declared_bytes })

@@ -6,9 +6,11 @@
 #![warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 mod compress;
+mod copies;
 mod error;
 mod lz4;
 mod reader;
+mod snappy;
 mod writer;
 
 pub use compress::{CompressError, PipeCompression, PipeCompressor};

@@ -7,21 +7,26 @@
 // Positions stay inside of slices by the checks beside them, and lengths are added up with care.
 #![allow(clippy::arithmetic_side_effects)]
 
-use core::ops::Range;
+use crate::copies::STEP;
+use crate::copies::copy_literals;
+use crate::copies::copy_match;
+use crate::copies::step;
 
 /// Fills `output` with the first bytes that `input` stands for; `None` if these are fewer or if what stands
 /// for them is damaged. What follows is not looked at.
 pub(crate) fn fill(input: &[u8], output: &mut [u8]) -> Option<()> {
     let (mut from, mut to) = (0usize, 0usize);
     while to < output.len() {
-        let token = *input.get(from)?;
-        from += 1;
-        // Almost all sequences are short, and most of them far from both ends.
-        if let Some((read_bytes, made_bytes)) = short(token, input, from, output, to) {
+        // Almost all sequences are short, and far from both ends.
+        while let Some((read_bytes, made_bytes)) = short(input, from, output, to) {
             from += read_bytes;
             to += made_bytes;
-            continue;
         }
+        if to == output.len() {
+            break;
+        }
+        let token = *input.get(from)?;
+        from += 1;
         let n_literals = length(input, &mut from, token >> 4)?;
         copy_literals(input, from, output, &mut to, n_literals)?;
         if to == output.len() {
@@ -36,27 +41,44 @@ pub(crate) fn fill(input: &[u8], output: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// A sequence whose lengths are in its token, if there is room around it; the bytes that were read and
-/// made.
+/// A sequence with lengths of one byte at most, if there is room around it and the match is not among what
+/// it stands for; the bytes that were read and made.
 #[inline(always)]
-fn short(
-    token: u8,
-    input: &[u8],
-    from: usize,
-    output: &mut [u8],
-    to: usize,
-) -> Option<(usize, usize)> {
-    let (n_literals, n_matching) = (usize::from(token >> 4), usize::from(token & 15));
-    if n_literals == 15 || n_matching == 15 {
+fn short(input: &[u8], from: usize, output: &mut [u8], to: usize) -> Option<(usize, usize)> {
+    let source: &[u8; 1 + STEP + 3] = input.get(from..)?.first_chunk()?;
+    let token = usize::from(source[0]);
+    let (n_literals, bits) = (token >> 4, token & 15);
+    if n_literals == 15 {
         return None;
     }
-    let source: &[u8; 18] = input.get(from..)?.first_chunk()?;
-    let literals: &[u8; 16] = source.first_chunk()?;
+    let literals: &[u8; STEP] = source.get(1..)?.first_chunk()?;
+    let behind = source.get(1 + n_literals..)?;
+    let distance = usize::from(u16::from_le_bytes(*behind.first_chunk()?));
+    let at = to + n_literals;
+    let taken_from = at.checked_sub(distance)?;
+    if bits < 15 {
+        let n_matching = bits + MATCH_MIN;
+        let end = at + SHORT;
+        if distance < n_matching || end > output.len() {
+            return None;
+        }
+        *output.get_mut(to..)?.first_chunk_mut()? = *literals;
+        let taken: [u8; SHORT] = *output.get(taken_from..)?.first_chunk()?;
+        *output.get_mut(at..)?.first_chunk_mut()? = taken;
+        return Some((n_literals + 3, n_literals + n_matching));
+    }
+    let more = usize::from(*behind.get(2)?);
+    let n_matching = 15 + more + MATCH_MIN;
+    if more == 255 || distance < STEP || at + n_matching + STEP > output.len() {
+        return None;
+    }
     *output.get_mut(to..)?.first_chunk_mut()? = *literals;
-    let distance = usize::from(u16::from_le_bytes(*source.get(n_literals..)?.first_chunk()?));
-    let (at, n_matching) = (to + n_literals, n_matching + MATCH_MIN);
-    copy_short_match(output, at, distance, n_matching)?;
-    Some((n_literals + 2, n_literals + n_matching))
+    let mut done = 0;
+    while done < n_matching {
+        step(output, taken_from + done, at + done)?;
+        done += STEP;
+    }
+    Some((n_literals + 4, n_literals + n_matching))
 }
 
 /// Shortest match.
@@ -79,96 +101,5 @@ fn length(input: &[u8], from: &mut usize, bits: u8) -> Option<usize> {
     Some(length)
 }
 
-/// Bytes that are copied at once. More than there are do no harm where others follow: they are written
-/// over.
-const STEP: usize = 16;
-
-/// Copies [`STEP`] bytes inside of `bytes`.
-#[inline(always)]
-fn step(bytes: &mut [u8], from: usize, to: usize) -> Option<()> {
-    let taken = *bytes.get(from..)?.first_chunk::<STEP>()?;
-    *bytes.get_mut(to..)?.first_chunk_mut::<STEP>()? = taken;
-    Some(())
-}
-
-/// Copies `n` bytes of `input` from `from` on to `output`, or as many as it has room for.
-#[inline(always)]
-fn copy_literals(
-    input: &[u8],
-    from: usize,
-    output: &mut [u8],
-    to: &mut usize,
-    n: usize,
-) -> Option<()> {
-    let rest = output.get_mut(*to..)?;
-    let source = input.get(from..)?;
-    match (rest.first_chunk_mut::<STEP>(), source.first_chunk::<STEP>()) {
-        (Some(rest), Some(source)) if n <= STEP => *rest = *source,
-        _ => {
-            let n = n.min(rest.len());
-            rest.get_mut(..n)?.copy_from_slice(source.get(..n)?);
-            *to += n;
-            return Some(());
-        }
-    }
-    *to += n;
-    Some(())
-}
-
-/// Copies `n` bytes that stand `distance` before `to`, or as many as there is room for. They may be
-/// among those that are being written.
-#[inline(always)]
-fn copy_match(output: &mut [u8], to: &mut usize, distance: usize, n: usize) -> Option<()> {
-    let from = to.checked_sub(distance)?;
-    let end = to.checked_add(n)?;
-    let is_apart = distance >= STEP || distance >= n;
-    if is_apart && end.saturating_add(2 * STEP) <= output.len() {
-        // Most matches are no longer than this, and whether one is cannot be foreseen.
-        step(output, from, *to)?;
-        step(output, from + STEP, *to + STEP)?;
-        let mut at = *to + 2 * STEP;
-        while at < end {
-            step(output, at - distance, at)?;
-            at += STEP;
-        }
-        *to = end;
-        return Some(());
-    }
-    let end = end.min(output.len());
-    copy_slowly(output, from, *to..end)?;
-    *to = end;
-    Some(())
-}
-
-/// As [`copy_match`], but of a match of at most 18 bytes that is not among those that are written, and
-/// with room behind it; else nothing is copied.
-#[inline(always)]
-fn copy_short_match(output: &mut [u8], to: usize, distance: usize, n: usize) -> Option<()> {
-    if n > SHORT || distance < n {
-        return None;
-    }
-    let from = to.checked_sub(distance)?;
-    let taken: [u8; SHORT] = *output.get(from..)?.first_chunk()?;
-    *output.get_mut(to..)?.first_chunk_mut()? = taken;
-    Some(())
-}
-
 /// The longest match that the token of LZ4 can say alone.
 const SHORT: usize = 18;
-
-/// As [`copy_match`] near the end, or over a small distance.
-#[inline(never)]
-fn copy_slowly(output: &mut [u8], from: usize, to: Range<usize>) -> Option<()> {
-    if from == to.start {
-        return None;
-    }
-    let output = output.get_mut(..to.end)?;
-    let mut at = to.start;
-    while at < to.end {
-        // What was copied repeats what stands before it, so that twice as much can follow.
-        let n = (to.end - at).min(at - from);
-        output.copy_within(from..from + n, at);
-        at += n;
-    }
-    Some(())
-}

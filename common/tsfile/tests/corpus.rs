@@ -148,7 +148,7 @@ fn a_series_is_the_same_whether_it_is_walked_to_or_looked_up() {
             for series in file.series(&device).unwrap().map(Result::unwrap) {
                 let found = file.find_series(&device, &series.measurement).unwrap();
                 // as text: statistics may be NaN, which equals nothing
-                let [found, walked_to] = [found, Some(series)].map(|it| format!("{it:?}"));
+                let [found, walked_to] = [found, Some(series.into())].map(|it| format!("{it:?}"));
                 assert_eq!(found, walked_to, "{} {}", path.display(), device.id());
             }
         }

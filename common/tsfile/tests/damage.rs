@@ -8,6 +8,7 @@ mod counting;
 mod points;
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
@@ -189,4 +190,41 @@ fn no_change_of_any_file_costs_more_than_an_error() {
     }
     println!("all files: {tally}");
     assert!(tally.noticed > tally.unnoticed);
+}
+
+/// What look-ups have met is held for the next ones, damage among it.
+#[test]
+fn what_is_held_of_a_damaged_file_changes_no_answer() {
+    let ask = |file: &TsFile<&[u8]>, times: &RangeInclusive<i64>| match points::points_between(
+        file,
+        times.clone(),
+    ) {
+        Ok(points) => points.join("\n"),
+        Err(error) => format!("{error:?}"),
+    };
+    let (mut n_asked, mut n_refused) = (0, 0);
+    for path in small_files() {
+        let sound = fs::read(&path).unwrap();
+        let lines = points::points(&TsFile::open(&*sound).unwrap()).unwrap();
+        let time_of = |line: &String| line.rsplit(',').nth(1).unwrap().parse().unwrap();
+        let times: Vec<i64> = lines.iter().map(time_of).collect();
+        let mut random = fastrand::Rng::with_seed(sound.len() as u64);
+        for _ in 0..60 {
+            let mut bytes = sound.clone();
+            let at = random.usize(..bytes.len());
+            bytes[at] ^= 1 << random.u8(0..8);
+            let Ok(file) = TsFile::open_with(&*bytes, limits()) else { continue };
+            for _ in 0..8 {
+                let start = *random.choice(&times).unwrap();
+                let times = start..=start.saturating_add(random.i64(0..3) * random.i64(0..2000));
+                let fresh = TsFile::open_with(&*bytes, limits()).unwrap();
+                let expected = ask(&fresh, &times);
+                let name = path.display();
+                assert_eq!(ask(&file, &times), expected, "{name} byte {at}, {times:?}");
+                n_asked += 1;
+                n_refused += u32::from(expected.contains("offset"));
+            }
+        }
+    }
+    assert!(n_refused > 100 && n_asked > 2 * n_refused, "{n_refused} of {n_asked}");
 }

@@ -1,5 +1,8 @@
 //! Headers of chunks and pages, and the walk over the pages of one chunk.
 
+use core::mem::size_of;
+use std::sync::Arc;
+
 use tidegate_codec::Error;
 use tidegate_codec::PipeCompression;
 use tidegate_codec::Reader;
@@ -116,10 +119,48 @@ impl PageHeader {
 /// The walk over the pages of one chunk.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    pub(crate) header: ChunkHeader,
+    pub(crate) header: Arc<ChunkHeader>,
     window: Window,
     next: u64,
+    /// How many pages come before the next one.
+    n_passed: usize,
+    places: Places,
+    /// How many of these were known before.
+    n_known: usize,
+    /// The least time that the next page may have, by those before it.
+    least_time: i64,
+    /// Whether none has a lesser one.
+    is_ordered: bool,
     limits: Limits,
+}
+
+/// Where the pages of a chunk are, as far as somebody has walked over them.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    header: Arc<ChunkHeader>,
+    /// Where each page begins behind the chunk's header, and where the last one ends if it was met.
+    starts: Vec<u32>,
+    /// No time of the page, nor of those behind it, is less. Empty for a value chunk.
+    least_times: Vec<i64>,
+}
+
+/// How many pages of a chunk [`Places`] hold at most: a small file may have a great many empty ones.
+const PLACES_MAX: usize = 4096;
+
+impl Places {
+    fn of(header: &Arc<ChunkHeader>) -> Self {
+        Self { header: Arc::clone(header), starts: Vec::new(), least_times: Vec::new() }
+    }
+
+    /// What they take in memory.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let Self { header, starts, least_times } = self;
+        let starts_bytes = starts.len().saturating_mul(size_of::<u32>());
+        let times_bytes = least_times.len().saturating_mul(size_of::<i64>());
+        let own_bytes = size_of::<Self>().saturating_add(size_of::<ChunkHeader>());
+        let own_bytes = own_bytes.saturating_add(header.measurement.len());
+        own_bytes.saturating_add(starts_bytes).saturating_add(times_bytes)
+    }
 }
 
 impl Pages {
@@ -140,7 +181,77 @@ impl Pages {
             let found = format!("{} bytes", header.data_bytes);
             return Err(ReadError::unsound(offset, "a chunk that ends in the data section", found));
         }
-        Ok(Self { next: header.data_offset, header, window, limits })
+        let header = Arc::new(header);
+        let places = Places::of(&header);
+        Ok(Self::over(places, window, limits))
+    }
+
+    /// A walk over a chunk of which something is known.
+    pub(crate) fn over(places: Places, window: Window, limits: Limits) -> Self {
+        let header = Arc::clone(&places.header);
+        let (next, n_known) = (header.data_offset, places.starts.len());
+        let least_time = i64::MIN;
+        let (n_passed, is_ordered) = (0, true);
+        Self { header, window, next, n_passed, places, n_known, least_time, is_ordered, limits }
+    }
+
+    /// What is known of the chunk now.
+    pub(crate) fn into_parts(self) -> (Places, Vec<u8>) {
+        (self.places, self.window.into_buffer())
+    }
+
+    /// Whether more is known than when the walk began. Of pages that are out of order nothing is: whoever
+    /// comes next shall meet them again.
+    pub(crate) fn has_learnt(&self) -> bool {
+        self.is_ordered && self.places.starts.len() > self.n_known
+    }
+
+    /// How many pages come before the next one.
+    pub(crate) fn n_passed(&self) -> usize {
+        self.n_passed
+    }
+
+    /// Passes over pages all of whose times are known to be before `time`.
+    pub(crate) fn pass_before(&mut self, time: i64) {
+        let behind = self.places.least_times.partition_point(|least| *least <= time);
+        self.pass_to(behind.saturating_sub(1));
+    }
+
+    /// Whether all times of the next page and of those behind it are known to be after `time`.
+    pub(crate) fn is_after(&self, time: i64) -> bool {
+        self.places.least_times.get(self.n_passed).is_some_and(|least| *least > time)
+    }
+
+    /// Passes over pages up to the one that has `n_before` before it, if their places are known.
+    fn pass_to(&mut self, n_before: usize) {
+        let nearest = n_before.min(self.places.starts.len().saturating_sub(1));
+        if let Some(start) = self.places.starts.get(nearest).filter(|_| nearest > self.n_passed) {
+            self.next = self.header.data_offset.saturating_add((*start).into());
+            self.n_passed = nearest;
+            let least = self.places.least_times.get(nearest);
+            self.least_time = least.copied().unwrap_or(self.least_time);
+        }
+    }
+
+    /// Takes note of where the next page begins, and what is its least time.
+    fn note(&mut self, statistics: Option<&Statistics>) {
+        let n_known = self.places.starts.len();
+        let start = u32::try_from(self.next.saturating_sub(self.header.data_offset));
+        if let Ok(start) = start
+            && self.n_passed == n_known
+            && n_known < PLACES_MAX
+        {
+            self.places.starts.push(start);
+            let is_last = self.next >= self.header.end();
+            if self.header.kind != SeriesKind::Value && !is_last {
+                let least = statistics.map_or(self.least_time, |known| known.start_time);
+                self.places.least_times.push(least.max(self.least_time));
+            }
+        }
+        if let Some(known) = statistics {
+            self.is_ordered &= known.start_time >= self.least_time;
+            self.least_time = self.least_time.max(known.end_time.saturating_add(1));
+        }
     }
 
     /// Gives back memory above the share of its window.
@@ -148,9 +259,19 @@ impl Pages {
         self.window.rest();
     }
 
-    /// The memory of the walk, for another one.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.window.into_buffer()
+    /// The page that has `n_before` before it, which is none that was passed; `None` behind the last one.
+    pub(crate) fn nth(
+        &mut self,
+        source: &(impl ReadAt + ?Sized),
+        n_before: usize,
+    ) -> Result<Option<PageHeader>, ReadError> {
+        self.pass_to(n_before);
+        while self.n_passed < n_before {
+            if self.next(source)?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.next(source)
     }
 
     /// The next page; `None` behind the last one.
@@ -160,6 +281,7 @@ impl Pages {
     ) -> Result<Option<PageHeader>, ReadError> {
         let (offset, end) = (self.next, self.header.end());
         if offset >= end {
+            self.note(None);
             return Ok(None);
         }
         if self.header.is_single_page && offset > self.header.data_offset {
@@ -168,6 +290,16 @@ impl Pages {
         }
         let data_type = self.header.data_type;
         let with_statistics = !self.header.is_single_page;
+        let places = self.places.starts.get(self.n_passed..).unwrap_or_default();
+        if let [start, behind, ..] = *places
+            && matches!(self.header.compression, Compression::By(_))
+        {
+            // Header and body at once; of a body that is not compressed a part may do.
+            let length = usize::try_from(behind.saturating_sub(start)).unwrap_or(usize::MAX);
+            if length <= self.limits.page_bytes_max {
+                self.window.bytes(source, offset, length, end)?;
+            }
+        }
         let page = self
             .window
             .parse(source, offset, end, |reader| {
@@ -193,7 +325,9 @@ impl Pages {
             let found = format!("{} bytes", page.compressed_bytes);
             return Err(ReadError::unsound(offset, "a page that ends in its chunk", found));
         }
+        self.note(page.statistics.as_ref());
         self.next = page.end();
+        self.n_passed = self.n_passed.saturating_add(1);
         Ok(Some(page))
     }
 
@@ -250,13 +384,17 @@ impl Pages {
             return Err(ReadError::unsound(page.offset, expected, found));
         }
         let is_whole = length <= most || !by.has_beginning();
-        buffer.resize(if is_whole { length } else { most }, 0);
+        let n_bytes = if is_whole { length } else { most };
+        if buffer.len() < n_bytes {
+            buffer.resize(n_bytes, 0);
+        }
+        let output = buffer.get_mut(..n_bytes).unwrap_or_default();
         let decompressed = match is_whole {
-            true => by.decompress_into(packed, buffer),
-            false => by.decompress_beginning(packed, buffer),
+            true => by.decompress_into(packed, output),
+            false => by.decompress_beginning(packed, output),
         };
         decompressed.map_err(|source| ReadError::Compression { offset: page.offset, source })?;
-        Ok(buffer)
+        Ok(output)
     }
 }
 
@@ -265,9 +403,8 @@ pub fn pages_of<'s, R: ReadAt>(
     source: &'s R,
     header: &ChunkHeader,
 ) -> impl Iterator<Item = Result<PageHeader, ReadError>> + use<'s, R> {
-    let next = header.data_offset;
-    let (header, window, limits) = (header.clone(), Window::one_of(1), Limits::default());
-    let mut pages = Pages { header, window, next, limits };
+    let places = Places::of(&Arc::new(header.clone()));
+    let mut pages = Pages::over(places, Window::one_of(1), Limits::default());
     let mut is_done = false;
     core::iter::from_fn(move || {
         if is_done {

@@ -1,13 +1,9 @@
 //! A TsFile that is open: its metadata, and the way from a device to its series.
 
 use core::cmp::Ordering as Order;
-use core::ops::Range;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use tidegate_codec::Reader;
 
@@ -21,6 +17,8 @@ use super::index::SeriesMetadata;
 use super::index::TableSchema;
 use super::index::device_order;
 use super::index::java_order;
+use super::recent::Found;
+use super::recent::Recent;
 use super::source::fetch;
 use crate::DeviceId;
 use crate::Encoding;
@@ -35,9 +33,9 @@ use crate::check_ends;
 
 /// A TsFile, open for reading.
 ///
-/// Nothing but the metadata at its end is held in memory, and 64 KiB of the index at most: what was
-/// looked into last, since the next look-up most likely takes the same way. All methods take `&self`, so that several
-/// threads may read at once.
+/// Nothing but the metadata at its end is held in memory, and 256 KiB at most of what look-ups have met on
+/// their way through the index and over pages, since the next one most likely takes the same way. All
+/// methods take `&self`, so that several threads may read at once.
 #[derive(Debug)]
 pub struct TsFile<R> {
     pub(crate) source: R,
@@ -46,40 +44,6 @@ pub struct TsFile<R> {
     pub(crate) time_encoding: Encoding,
     pub(crate) index: Index,
     pub(crate) recent: Recent,
-}
-
-/// Structures of the index that look-ups went through last, as they are in the file.
-#[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<VecDeque<Structure>>);
-
-/// A structure, and where it is.
-type Structure = (Range<u64>, Arc<[u8]>);
-
-/// How many bytes [`Recent`] holds at most.
-const RECENT_BYTES_MAX: usize = 64 * 1024;
-/// How many structures it holds at most: the way to a series in a deep index.
-const RECENT_MAX: usize = 16;
-
-impl Recent {
-    fn get(&self, place: &Range<u64>) -> Option<Arc<[u8]>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter().find(|(held, _)| held == place).map(|(_, bytes)| Arc::clone(bytes))
-    }
-
-    fn put(&self, place: Range<u64>, bytes: &Arc<[u8]>) {
-        if bytes.len() > RECENT_BYTES_MAX {
-            return;
-        }
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.push_back((place, Arc::clone(bytes)));
-        let lengths = held.iter().map(|(_, bytes)| bytes.len());
-        let mut held_bytes = lengths.fold(0, usize::saturating_add);
-        while (held_bytes > RECENT_BYTES_MAX || held.len() > RECENT_MAX)
-            && let Some((_, oldest)) = held.pop_front()
-        {
-            held_bytes = held_bytes.saturating_sub(oldest.len());
-        }
-    }
 }
 
 /// Where the metadata of series is.
@@ -247,7 +211,7 @@ impl<R: ReadAt> TsFile<R> {
         let table = id.segments.as_ref().and_then(|segments| segments.0.first()?.as_deref());
         let root = metadata.roots.iter().find(|root| root.table.as_deref() == table);
         let Some(root) = root else { return Ok(None) };
-        let mut below: Node<DeviceId>;
+        let mut below: Arc<Node<DeviceId>>;
         let mut node = &root.node;
         for _ in 0..INDEX_DEPTH_MAX {
             let found = child_of(node, |key| device_order(key, id));
@@ -284,15 +248,16 @@ impl<R: ReadAt> TsFile<R> {
         &self,
         device: &Device,
         measurement: &str,
-    ) -> Result<Option<SeriesMetadata>, ReadError> {
+    ) -> Result<Option<Arc<SeriesMetadata>>, ReadError> {
         let (start, end) = match device.place {
             Place::Node { start, end } => (start, end),
             Place::Found(at) => {
                 let mut found = self.found(at).iter();
-                return Ok(found.find(|series| &*series.measurement == measurement).cloned());
+                let found = found.find(|series| &*series.measurement == measurement);
+                return Ok(found.cloned().map(Arc::new));
             }
         };
-        let mut node: Node<Box<str>> = self.node_on_way(start, end)?;
+        let mut node: Arc<Node<Box<str>>> = self.node_on_way(start, end)?;
         let is_aligned = node.is_aligned();
         for _ in 0..INDEX_DEPTH_MAX {
             let found = child_of(&node, |key| java_order(key, measurement));
@@ -311,29 +276,35 @@ impl<R: ReadAt> TsFile<R> {
         end: u64,
         is_aligned: bool,
         measurement: &str,
-    ) -> Result<Option<SeriesMetadata>, ReadError> {
-        let block = self.structure(start, end)?;
-        let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
-        while !reader.is_empty() {
-            let found = SeriesMetadata::decode_if(&mut reader, is_aligned, measurement);
-            if let Some(series) = found.map_err(malformed_series)? {
-                return Ok(Some(series));
+    ) -> Result<Option<Arc<SeriesMetadata>>, ReadError> {
+        let length_bytes = end.saturating_sub(start);
+        let known = self.recent.get(start, |found| {
+            let Found::Block(block, known) = found else { return None };
+            let is_same = block.len() as u64 == length_bytes;
+            let found = known.iter().find(|series| &*series.measurement == measurement);
+            is_same.then(|| match found {
+                Some(found) => Ok(Arc::clone(found)),
+                None => Err((Arc::clone(block), known.clone())),
+            })
+        });
+        let (block, mut known) = match known {
+            Some(Ok(found)) => return Ok(Some(found)),
+            Some(Err(held)) => held,
+            None => {
+                let mut block = Vec::new();
+                checked_fetch(&self.source, start, length_bytes, self.limits, &mut block)?;
+                (block.into(), Vec::new())
             }
+        };
+        let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
+        let mut found = None;
+        while found.is_none() && !reader.is_empty() {
+            let series = SeriesMetadata::decode_if(&mut reader, is_aligned, measurement);
+            found = series.map_err(malformed_series)?.map(Arc::new);
         }
-        Ok(None)
-    }
-
-    /// A structure of the index that others will most likely ask for again.
-    fn structure(&self, start: u64, end: u64) -> Result<Arc<[u8]>, ReadError> {
-        let place = start..end;
-        if let Some(bytes) = self.recent.get(&place) {
-            return Ok(bytes);
-        }
-        let mut bytes = Vec::new();
-        checked_fetch(&self.source, start, end.saturating_sub(start), self.limits, &mut bytes)?;
-        let bytes = bytes.into();
-        self.recent.put(place, &bytes);
-        Ok(bytes)
+        known.extend(found.clone());
+        self.recent.put(start, Found::Block(block, known));
+        Ok(found)
     }
 
     /// For one walk over all that stands behind the data.
@@ -356,8 +327,13 @@ impl<R: ReadAt> TsFile<R> {
     }
 
     /// As [`node`](Self::node), on the way of a look-up.
-    fn node_on_way<K: Key>(&self, start: u64, end: u64) -> Result<Node<K>, ReadError> {
-        self.decode_node(&self.structure(start, end)?, start)
+    fn node_on_way<K: Key>(&self, start: u64, end: u64) -> Result<Arc<Node<K>>, ReadError> {
+        if let Some(node) = self.recent.get(start, K::node_of) {
+            return Ok(node);
+        }
+        let node = Arc::new(self.node(start, end)?);
+        self.recent.put(start, K::found(&node));
+        Ok(node)
     }
 
     fn decode_node<K: Key>(&self, bytes: &[u8], start: u64) -> Result<Node<K>, ReadError> {

@@ -1,12 +1,14 @@
 //! The metadata section: index nodes, the metadata of series and chunks, and that of the file.
 
 use core::cmp::Ordering;
+use std::sync::Arc;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
 use tidegate_model::Category;
 use tidegate_model::DataType;
 
+use super::recent::Found;
 use crate::Compression;
 use crate::DeviceId;
 use crate::Encoding;
@@ -71,6 +73,12 @@ pub(crate) trait Key: Sized {
     const KINDS: [NodeKind; 2];
 
     fn decode(reader: &mut Reader<'_>, version: TsFileVersion) -> Result<Self, Error>;
+
+    /// A node with such keys, to be kept.
+    fn found(node: &Arc<Node<Self>>) -> Found;
+
+    /// The node with such keys that was kept.
+    fn node_of(found: &Found) -> Option<Arc<Node<Self>>>;
 }
 
 impl Key for DeviceId {
@@ -79,6 +87,17 @@ impl Key for DeviceId {
     fn decode(reader: &mut Reader<'_>, version: TsFileVersion) -> Result<Self, Error> {
         decode_device(reader, version)
     }
+
+    fn found(node: &Arc<Node<Self>>) -> Found {
+        Found::Devices(Arc::clone(node))
+    }
+
+    fn node_of(found: &Found) -> Option<Arc<Node<Self>>> {
+        match found {
+            Found::Devices(node) => Some(Arc::clone(node)),
+            _ => None,
+        }
+    }
 }
 
 impl Key for Box<str> {
@@ -86,6 +105,17 @@ impl Key for Box<str> {
 
     fn decode(reader: &mut Reader<'_>, _: TsFileVersion) -> Result<Self, Error> {
         decode_name(reader, "name of a measurement")
+    }
+
+    fn found(node: &Arc<Node<Self>>) -> Found {
+        Found::Measurements(Arc::clone(node))
+    }
+
+    fn node_of(found: &Found) -> Option<Arc<Node<Self>>> {
+        match found {
+            Found::Measurements(node) => Some(Arc::clone(node)),
+            _ => None,
+        }
     }
 }
 

@@ -136,8 +136,14 @@ impl Merge {
                 |chunk: &mut RowChunk| time.is_none_or(|time| chunk.statistics.start_time <= time);
             let Some(chunk) = self.later.pop_if(is_due) else { return Ok(time) };
             let offset = chunk.offset;
-            let rows =
-                ChunkRows::open(file, chunk, &self.columns, self.n_windows, &mut Vec::new())?;
+            let rows = ChunkRows::open(
+                file,
+                chunk,
+                &self.columns,
+                &selection.times,
+                self.n_windows,
+                &mut Vec::new(),
+            )?;
             let batch = Batch::new(self.columns.iter().map(|column| column.data_type));
             let values = vec![0; self.columns.len()];
             let behind = self.open.partition_point(|head| head.offset < offset);

@@ -8,6 +8,7 @@ pub(crate) mod index;
 pub(crate) mod limits;
 pub(crate) mod merge;
 pub(crate) mod page;
+pub(crate) mod recent;
 pub(crate) mod recover;
 pub(crate) mod rows;
 pub(crate) mod source;

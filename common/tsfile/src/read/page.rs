@@ -196,8 +196,8 @@ impl PageContext<'_> {
         }
         let all_bytes = f64::from(self.page.uncompressed_bytes);
         // Some more than their share, since not all values are equally long.
-        let n_bytes = all_bytes * (wanted as f64 / all as f64 + 0.0625) + 512.0;
-        (n_bytes < all_bytes * 0.875).then_some(n_bytes as usize)
+        let n_bytes = all_bytes * (wanted as f64 / all as f64 + 0.03125) + 512.0;
+        (n_bytes < all_bytes).then_some(n_bytes as usize)
     }
 
     /// Tries the encodings that times may have until one fits what is known of them.

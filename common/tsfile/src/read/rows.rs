@@ -1,17 +1,21 @@
 //! Rows of a device out of its chunks: in the order of time, the later chunk first where two have
 //! the same cell, without what was deleted.
 
+use core::borrow::Borrow;
 use core::ops::RangeInclusive;
+use std::sync::Arc;
 
 use tidegate_model::DataType;
 
 use super::batch::Batch;
 use super::chunk::PageHeader;
 use super::chunk::Pages;
+use super::index::ChunkMetadata;
 use super::index::SeriesKind;
 use super::index::SeriesMetadata;
 use super::merge::Merge;
 use super::page::PageContext;
+use super::recent::Found;
 use super::source::Window;
 use crate::ReadAt;
 use crate::ReadError;
@@ -42,6 +46,12 @@ impl Selection {
     /// Rows with these times, of which nothing was deleted.
     pub fn of_times(times: RangeInclusive<i64>) -> Self {
         Self { times, cuts: Cuts::default() }
+    }
+
+    /// Whether rows of a chunk with times may be among them.
+    fn may_want(&self, chunk: &ChunkMetadata) -> bool {
+        chunk.statistics.overlaps(*self.times.start(), *self.times.end())
+            && !self.cuts.hide_all(chunk.offset, &chunk.statistics)
     }
 }
 
@@ -111,7 +121,8 @@ impl<R: ReadAt> TsFile<R> {
         selection: Selection,
     ) -> Result<Rows<'_, R>, ReadError> {
         let columns = vec![Column::of(series)?];
-        let chunks = series.chunks.iter().map(|chunk| RowChunk {
+        let wanted = series.chunks.iter().filter(|chunk| selection.may_want(chunk));
+        let chunks = wanted.map(|chunk| RowChunk {
             offset: chunk.offset,
             statistics: chunk.statistics.clone(),
             is_aligned: false,
@@ -129,52 +140,54 @@ impl<R: ReadAt> TsFile<R> {
     pub fn aligned_rows(
         &self,
         time: &SeriesMetadata,
-        columns: &[SeriesMetadata],
+        columns: &[impl Borrow<SeriesMetadata>],
         selection: Selection,
     ) -> Result<Rows<'_, R>, ReadError> {
-        let wanted: Result<Vec<Column>, ReadError> = columns.iter().map(Column::of).collect();
+        let columns = || columns.iter().map(Borrow::borrow);
+        let wanted: Result<Vec<Column>, ReadError> = columns().map(Column::of).collect();
         let wanted = wanted?;
-        let mut chunks: Vec<RowChunk> = time
-            .chunks
+        // Times alone, until it is known which chunks are wanted: most often few are.
+        let mut times: Vec<&ChunkMetadata> = time.chunks.iter().collect();
+        times.sort_by_key(|chunk| chunk.offset);
+        let mut chunks: Vec<Option<RowChunk>> = times
             .iter()
-            .map(|chunk| RowChunk {
-                offset: chunk.offset,
-                statistics: chunk.statistics.clone(),
-                is_aligned: true,
-                columns: vec![None; columns.len()],
+            .map(|chunk| {
+                selection.may_want(chunk).then(|| RowChunk {
+                    offset: chunk.offset,
+                    statistics: chunk.statistics.clone(),
+                    is_aligned: true,
+                    columns: vec![None; wanted.len()],
+                })
             })
             .collect();
-        chunks.sort_by_key(|chunk| chunk.offset);
-        for (at, column) in columns.iter().enumerate() {
+        for (at, column) in columns().enumerate() {
+            let mut before = None;
             for value in &column.chunks {
                 // A value chunk stands behind its time chunk and before the next one.
-                let behind = chunks.partition_point(|chunk| chunk.offset < value.offset);
-                let own = behind.checked_sub(1).and_then(|own| chunks.get_mut(own));
-                let Some(place) = own.and_then(|own| own.columns.get_mut(at)) else {
+                let behind = times.partition_point(|chunk| chunk.offset < value.offset);
+                let Some(own) = behind.checked_sub(1) else {
                     let expected = "a value chunk behind a time chunk";
                     return Err(ReadError::unsound(value.offset, expected, "none before it"));
                 };
-                if place.is_some() {
+                if before.replace(own) == Some(own) {
                     let expected = "one value chunk of a column for each time chunk";
                     return Err(ReadError::unsound(value.offset, expected, "another one"));
                 }
-                *place = Some((value.offset, value.statistics.clone()));
+                let chunk = chunks.get_mut(own).and_then(Option::as_mut);
+                if let Some(place) = chunk.and_then(|chunk| chunk.columns.get_mut(at)) {
+                    *place = Some((value.offset, value.statistics.clone()));
+                }
             }
         }
-        Ok(self.rows_of(wanted, chunks, selection))
+        Ok(self.rows_of(wanted, chunks.into_iter().flatten().collect(), selection))
     }
 
     fn rows_of(
         &self,
         columns: Vec<Column>,
-        mut chunks: Vec<RowChunk>,
+        chunks: Vec<RowChunk>,
         selection: Selection,
     ) -> Rows<'_, R> {
-        let (start, end) = selection.times.clone().into_inner();
-        chunks.retain(|chunk| {
-            chunk.statistics.overlaps(start, end)
-                && !selection.cuts.hide_all(chunk.offset, &chunk.statistics)
-        });
         let clusters = clusters_of(chunks);
         Rows { file: self, columns, clusters, selection, state: State::Between, spare: Vec::new() }
     }
@@ -191,7 +204,7 @@ impl<R: ReadAt> Rows<'_, R> {
     /// Gives the memory back, for other rows: many short reads are faster with the same.
     pub fn into_memory(mut self) -> ReadMemory {
         if let State::Single(chunk) = self.state {
-            chunk.recycle(&mut self.spare);
+            chunk.recycle(self.file, &mut self.spare);
         }
         ReadMemory(self.spare)
     }
@@ -218,7 +231,7 @@ impl<R: ReadAt> Rows<'_, R> {
                 return Ok(true);
             }
             if let State::Single(chunk) = core::mem::replace(&mut self.state, State::Between) {
-                chunk.recycle(&mut self.spare);
+                chunk.recycle(self.file, &mut self.spare);
             }
         }
     }
@@ -228,8 +241,9 @@ impl<R: ReadAt> Rows<'_, R> {
         if cluster.len() == 1
             && let Some(chunk) = cluster.pop()
         {
-            let rows =
-                ChunkRows::open(self.file, chunk, &self.columns, n_windows, &mut self.spare)?;
+            let times = &self.selection.times;
+            let (columns, spare) = (&self.columns, &mut self.spare);
+            let rows = ChunkRows::open(self.file, chunk, columns, times, n_windows, spare)?;
             return Ok(State::Single(Box::new(rows)));
         }
         Ok(State::Merging(Merge::new(cluster, self.columns.clone(), n_windows)))
@@ -268,6 +282,8 @@ pub(crate) struct ChunkRows {
     body: Vec<u8>,
     /// Last time of the pages that were decoded.
     last_time: Option<i64>,
+    /// Whether a part of the chunk is wanted, and not all of it.
+    is_part: bool,
 }
 
 impl ChunkRows {
@@ -275,13 +291,23 @@ impl ChunkRows {
         file: &TsFile<R>,
         chunk: RowChunk,
         wanted: &[Column],
+        times: &RangeInclusive<i64>,
         n_windows: usize,
         spare: &mut Vec<Vec<u8>>,
     ) -> Result<Self, ReadError> {
+        let Statistics { start_time, end_time, .. } = chunk.statistics;
+        let is_part = *times.start() > start_time || *times.end() < end_time;
         let body = spare.pop().unwrap_or_default();
         let mut open = |offset, kind, measurement: &str, data_type| {
             let window = Window::over(spare.pop().unwrap_or_default(), n_windows);
-            let pages = Pages::open(&file.source, offset, file.data_end(), window, file.limits)?;
+            let known = file.recent.get(offset, |found| match found {
+                Found::Chunk(places) if is_part => Some(Arc::clone(places)),
+                _ => None,
+            });
+            let pages = match known {
+                Some(known) => Pages::over((*known).clone(), window, file.limits),
+                None => Pages::open(&file.source, offset, file.data_end(), window, file.limits)?,
+            };
             let header = &pages.header;
             if (header.kind, &*header.measurement, header.data_type)
                 != (kind, measurement, data_type)
@@ -293,7 +319,7 @@ impl ChunkRows {
             Ok(pages)
         };
         let RowChunk { offset, statistics, is_aligned, columns } = chunk;
-        let pages = match wanted.first() {
+        let mut pages = match wanted.first() {
             Some(column) if !is_aligned => {
                 open(offset, SeriesKind::Plain, &column.measurement, Some(column.data_type))?
             }
@@ -311,7 +337,8 @@ impl ChunkRows {
         let columns: Result<Vec<_>, _> = columns.into_iter().zip(wanted).map(open_column).collect();
         let columns = columns?;
         let columns = is_aligned.then_some(columns);
-        Ok(Self { offset, statistics, pages, columns, body, last_time: None })
+        pages.pass_before(*times.start());
+        Ok(Self { offset, statistics, pages, columns, body, last_time: None, is_part })
     }
 
     /// Gives memory back that is needed again when the next page is read: many chunks may be open.
@@ -323,10 +350,19 @@ impl ChunkRows {
         self.body = Vec::new();
     }
 
-    /// The memory, for other chunks.
-    fn recycle(self, spare: &mut Vec<Vec<u8>>) {
-        spare.extend(self.columns.into_iter().flatten().flatten().map(|(it, _)| it.into_buffer()));
-        spare.push(self.pages.into_buffer());
+    /// The memory, for other chunks; what was learnt of a chunk of which others may want another part
+    /// is kept.
+    fn recycle<R>(self, file: &TsFile<R>, spare: &mut Vec<Vec<u8>>) {
+        let columns = self.columns.into_iter().flatten().flatten().map(|(pages, _)| pages);
+        for pages in columns.chain([self.pages]) {
+            let offset = pages.header.offset;
+            let is_new = self.is_part && !pages.header.is_single_page && pages.has_learnt();
+            let (places, buffer) = pages.into_parts();
+            spare.push(buffer);
+            if is_new {
+                file.recent.put(offset, Found::Chunk(Arc::new(places)));
+            }
+        }
         spare.push(self.body);
     }
 
@@ -338,7 +374,9 @@ impl ChunkRows {
         batch: &mut Batch,
     ) -> Result<bool, ReadError> {
         let (start, end) = selection.times.clone().into_inner();
-        while let Some(page) = self.pages.next(&file.source)? {
+        while !self.pages.is_after(end)
+            && let Some(page) = self.pages.next(&file.source)?
+        {
             let is_single = self.pages.header.is_single_page;
             let known =
                 page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()));
@@ -391,9 +429,10 @@ impl ChunkRows {
         file: &TsFile<R>,
         time_page: &PageHeader,
     ) -> Result<Vec<Option<PageHeader>>, ReadError> {
+        let n_before = self.pages.n_passed().saturating_sub(1);
         let columns = self.columns.iter_mut().flatten().map(|column| {
             let Some((pages, _)) = column else { return Ok(None) };
-            let page = pages.next(&file.source)?;
+            let page = pages.nth(&file.source, n_before)?;
             page.map(Some).ok_or_else(|| {
                 let expected = "as many pages in a value chunk as in its time chunk";
                 let found = format!("fewer in {:?}", pages.header.measurement);
@@ -415,7 +454,7 @@ impl ChunkRows {
     ) -> Result<Option<(i64, i64)>, ReadError> {
         let TsFile { source, version, limits, time_encoding, .. } = file;
         let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
-        let chunk = self.pages.header.clone();
+        let chunk = Arc::clone(&self.pages.header);
         let context = PageContext {
             version,
             limits,
@@ -454,7 +493,7 @@ impl ChunkRows {
                 column.presence.push_many(false, rows.wanted.len());
                 continue;
             };
-            let chunk = pages.header.clone();
+            let chunk = Arc::clone(&pages.header);
             let is_single = chunk.is_single_page;
             let statistics = page.statistics.as_ref().or_else(|| is_single.then_some(&*known));
             let context = PageContext {
