@@ -74,9 +74,8 @@ impl PipeCompression {
 
     /// Compresses `input` whole, in the form and at the level that IoTDB uses.
     pub fn compress(self, input: &[u8]) -> Result<Vec<u8>, CompressError> {
-        let mut output = Vec::new();
-        PipeCompressor::new(self)?.compress_into(input, &mut output)?;
-        Ok(output)
+        let mut compressor = PipeCompressor::new(self)?;
+        compressor.compress(input).map(<[u8]>::to_vec)
     }
 
     /// Decompresses `input` to exactly `declared_bytes`, of which at most `max_bytes` are allowed.
@@ -159,7 +158,7 @@ impl fmt::Display for PipeCompression {
 pub struct PipeCompressor {
     by: PipeCompression,
     tables: Tables,
-    /// What snappy, LZ4 and zstd write to; as long as the longest output could have become.
+    /// What is written to; snappy, LZ4 and zstd want it as long as the longest output could become.
     scratch: Vec<u8>,
 }
 
@@ -186,13 +185,9 @@ impl PipeCompressor {
         Ok(Self { by, tables, scratch: Vec::new() })
     }
 
-    /// Compresses `input` whole, in the form and at the level that IoTDB uses, and appends it to
-    /// `output`.
-    pub fn compress_into(
-        &mut self,
-        input: &[u8],
-        output: &mut Vec<u8>,
-    ) -> Result<(), CompressError> {
+    /// Compresses `input` whole, in the form and at the level that IoTDB uses. What it gives stays until
+    /// the next call.
+    pub fn compress(&mut self, input: &[u8]) -> Result<&[u8], CompressError> {
         let Self { by, tables, scratch } = self;
         let failed = CompressError::Failed { by: *by };
         let mut room = |bytes: usize| {
@@ -201,7 +196,11 @@ impl PipeCompressor {
             }
         };
         let packed_bytes = match tables {
-            Tables::None => return stream_into(*by, input, output).map_err(|_| failed),
+            Tables::None => {
+                scratch.clear();
+                stream_into(*by, input, scratch).map_err(|_| failed)?;
+                return Ok(scratch);
+            }
             Tables::Lz4(table) => {
                 room(lz4_flex::block::get_maximum_output_size(input.len()));
                 lz4_flex::block::compress_into_with_table(input, scratch, table).ok()
@@ -215,9 +214,7 @@ impl PipeCompressor {
                 compressor.compress_to_buffer(input, scratch.as_mut_slice()).ok()
             }
         };
-        let packed = packed_bytes.and_then(|bytes| scratch.get(..bytes));
-        output.extend_from_slice(packed.ok_or(failed)?);
-        Ok(())
+        packed_bytes.and_then(|bytes| scratch.get(..bytes)).ok_or(failed)
     }
 }
 
@@ -330,14 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn a_compressor_used_again_appends_what_a_new_one_makes() {
+    fn a_compressor_used_again_gives_what_a_new_one_makes() {
         for by in PipeCompression::ALL {
             let mut again = PipeCompressor::new(by).unwrap();
             // The long sample first: what it left behind must not show in the others.
             for sample in samples().into_iter().rev().chain(samples()) {
-                let mut output = b"before".to_vec();
-                again.compress_into(&sample, &mut output).unwrap();
-                let packed = output.strip_prefix(b"before").unwrap();
+                let packed = again.compress(&sample).unwrap();
                 let length = sample.len();
                 assert_eq!(by.decompress(packed, length, length).as_ref(), Ok(&sample), "{by}");
             }

@@ -116,30 +116,36 @@ fn scan(bench: &mut Bench, shape: &str, file: &Path, n_points: u64) -> Result<()
 /// Reads every point; returns how many there are.
 fn scan_all(path: &Path, n_threads: usize) -> Result<u64> {
     let file = TsFile::open(PositionedFile::open(path)?)?;
-    let mut parts: Vec<Vec<SeriesMetadata>> = Vec::new();
-    let mut time = None;
+    let (mut columns, mut time) = (Vec::new(), None);
     for device in file.devices() {
         for series in file.series(&device?)? {
             let series = series?;
             match series.kind {
                 SeriesKind::Time => time = Some(series),
-                _ => parts.push(vec![series]),
+                _ => columns.push(series),
             }
         }
     }
-    if time.is_some() {
-        let all: Vec<SeriesMetadata> = parts.into_iter().flatten().collect();
-        let n_columns = all.len().div_ceil(n_threads).max(1);
-        parts = all.chunks(n_columns).map(<[_]>::to_vec).collect();
-    }
+    // An aligned device by its times, since its columns share them; else series by series.
+    let parts: Vec<(&[SeriesMetadata], Selection)> = match &time {
+        Some(time) => {
+            let n_chunks = time.chunks.len().div_ceil(n_threads * n_threads).max(1);
+            let ranges = time.chunks.chunks(n_chunks).filter_map(|chunks| {
+                let (first, last) = (chunks.first()?, chunks.last()?);
+                Some(first.statistics.start_time..=last.statistics.end_time)
+            });
+            ranges.map(|times| (&*columns, Selection::of_times(times))).collect()
+        }
+        None => columns.chunks(1).map(|series| (series, Selection::default())).collect(),
+    };
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut n_points, mut sum) = (0, 0u64);
         let (mut batch, mut memory) = (Batch::default(), ReadMemory::default());
-        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let rows = match (&time, part.as_slice()) {
-                (Some(time), columns) => file.aligned_rows(time, columns, Selection::default())?,
-                (None, [series]) => file.rows(series, Selection::default())?,
+        while let Some((columns, times)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let rows = match (&time, *columns) {
+                (Some(time), columns) => file.aligned_rows(time, columns, times.clone())?,
+                (None, [series]) => file.rows(series, times.clone())?,
                 (None, _) => bail!("a part of several series"),
             };
             let mut rows = rows.with_memory(memory);

@@ -130,55 +130,76 @@ pub(super) fn wide_at_bit(bytes: &[u8], at: usize, width: u32) -> u64 {
 }
 
 /// Appends bits to bytes.
+///
+/// Where the next bits go depends on how many there were, but no branch does: when a byte or a word is full
+/// cannot be foreseen.
 pub(super) struct BitWriter<'v> {
     out: &'v mut Vec<u8>,
-    /// The bits that are no whole word yet, from the top; zeros below.
+    /// What was not handed on to `out` yet.
+    buffer: [u8; BUFFER_BYTES],
+    /// How many whole bytes there are in `buffer`.
+    n_bytes: usize,
+    /// The bits that are no whole byte yet, from the top; zeros below.
     pending: u64,
-    /// How many bits `pending` has room for; never 0.
-    n_free: u32,
+    /// How many there are; at most 7.
+    n_bits: u32,
 }
+
+/// Enough to hand on seldom.
+const BUFFER_BYTES: usize = 512;
+
+/// Most bits that find room in a word behind those of a byte.
+pub(super) const PUT_BITS: u32 = 56;
 
 impl<'v> BitWriter<'v> {
     pub(super) fn new(out: &'v mut Vec<u8>) -> Self {
-        Self { out, pending: 0, n_free: 64 }
+        Self { out, buffer: [0; BUFFER_BYTES], n_bytes: 0, pending: 0, n_bits: 0 }
     }
 
     /// The low `n` bits of `value`, at most 64.
     #[inline(always)]
     pub(super) fn put(&mut self, value: u64, n: u32) {
-        if n == 0 {
-            return;
+        if n > PUT_BITS {
+            self.put_few(value >> 32, n - 32);
+            self.put_few(value, 32);
+        } else {
+            self.put_few(value, n);
         }
-        let value = value & (u64::MAX >> (64 - n));
-        if n < self.n_free {
-            self.n_free -= n;
-            self.pending |= value << self.n_free;
-            return;
-        }
-        // The word is full, and what does not fit into it begins the next one.
-        let n_left = n - self.n_free;
-        let word = self.pending | (value >> n_left);
-        self.out.extend_from_slice(&word.to_be_bytes());
-        self.n_free = 64 - n_left;
+    }
+
+    /// The low `n` bits of `value`, at most [`PUT_BITS`].
+    #[inline(always)]
+    fn put_few(&mut self, value: u64, n: u32) {
+        let value = value & ((1 << n) - 1);
+        let n_bits = self.n_bits + n;
         // Twice, since a shift by 64 is none.
-        self.pending = (value << 1) << (self.n_free - 1);
+        let word = self.pending | value << 1 << (63 - n_bits);
+        if let Some(place) = self.buffer.get_mut(self.n_bytes..).and_then(<[u8]>::first_chunk_mut) {
+            *place = word.to_be_bytes();
+        }
+        self.n_bytes += (n_bits >> 3) as usize;
+        self.pending = word << (n_bits & !7);
+        self.n_bits = n_bits & 7;
+        if self.n_bytes > BUFFER_BYTES - 8 {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        self.out.extend_from_slice(self.buffer.get(..self.n_bytes).unwrap_or_default());
+        self.n_bytes = 0;
     }
 
     /// Zeros up to a whole byte.
-    pub(super) fn finish(self) {
-        let n_bytes = (64 - self.n_free).div_ceil(8);
-        self.append(n_bytes);
+    pub(super) fn finish(mut self) {
+        self.put_few(0, (8 - self.n_bits) & 7);
+        self.hand_on();
     }
 
     /// At least one zero, up to a whole byte.
-    pub(super) fn finish_padded(self) {
-        let n_bytes = (64 - self.n_free) / 8 + 1;
-        self.append(n_bytes);
-    }
-
-    fn append(self, n_bytes: u32) {
-        let word = self.pending.to_be_bytes();
-        self.out.extend(word.iter().take(n_bytes as usize));
+    pub(super) fn finish_padded(mut self) {
+        self.put_few(0, 8 - self.n_bits);
+        self.hand_on();
     }
 }
 

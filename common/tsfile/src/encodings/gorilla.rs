@@ -14,6 +14,7 @@ use core::marker::PhantomData;
 
 use super::EncodingError;
 use super::bits::BitWriter;
+use super::bits::PUT_BITS;
 use super::bits::WORD_BITS;
 use super::bits::wide_at_bit;
 use super::bits::word_at_bit;
@@ -147,39 +148,66 @@ impl<'a, T: Number> Gorilla<'a, T> {
 
 /// Writes at least a sentinel.
 pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
-    let field = T::BITS.ilog2();
     let mut bits = BitWriter::new(out);
-    let mut before = None;
-    // Leading and trailing zeros of the window.
-    let mut window = None;
+    let mut window = Window::<T>::new();
     let sentinel = T::from_bits(T::SENTINEL);
-    for value in values.iter().chain([&sentinel]).map(|value| value.to_bits()) {
-        let Some(before) = before.replace(value) else {
-            bits.put(value, T::BITS);
-            continue;
-        };
-        let difference = value ^ before;
-        if difference == 0 {
-            bits.put(0, 1);
-            continue;
-        }
-        let leading = difference.leading_zeros() - (64 - T::BITS);
-        let trailing = difference.trailing_zeros();
-        let (leading, trailing) = match window {
-            Some((above, below)) if leading >= above && trailing >= below => {
-                bits.put(0b10, 2);
-                (above, below)
-            }
-            _ => {
-                window = Some((leading, trailing));
-                // Both fields are narrow enough to go together.
-                let width = T::BITS - leading - trailing - 1;
-                let head = (0b11 << field | u64::from(leading)) << field | u64::from(width);
-                bits.put(head, 2 + 2 * field);
-                (leading, trailing)
-            }
-        };
-        bits.put(difference >> trailing, T::BITS - leading - trailing);
+    let (first, following) = values.split_first().unwrap_or((&sentinel, &[]));
+    let mut before = first.to_bits();
+    bits.put(before, T::BITS);
+    for value in following.iter().map(|value| value.to_bits()) {
+        window.put(value ^ before, &mut bits);
+        before = value;
+    }
+    if !values.is_empty() {
+        window.put(T::SENTINEL ^ before, &mut bits);
     }
     bits.finish_padded();
+}
+
+/// The bits of differences that are written.
+struct Window<T> {
+    /// Zeros above; more than there are bits before the first window.
+    leading: u32,
+    /// Zeros below.
+    trailing: u32,
+    width: u32,
+    number: PhantomData<T>,
+}
+
+impl<T: Number> Window<T> {
+    fn new() -> Self {
+        Self { leading: T::BITS, trailing: 0, width: 0, number: PhantomData }
+    }
+
+    /// Appends a difference. Whether it is zero cannot be foreseen, so no branch depends on it.
+    #[inline(always)]
+    fn put(&mut self, difference: u64, bits: &mut BitWriter<'_>) {
+        let leading = difference.leading_zeros() - (64 - T::BITS);
+        let trailing = difference.trailing_zeros();
+        if leading < self.leading || trailing < self.trailing {
+            self.put_new(difference, leading, trailing, bits);
+        } else if self.width + 2 <= PUT_BITS {
+            let changed = 0b10 << self.width | difference >> self.trailing;
+            let (value, n) = match difference {
+                0 => (0, 1),
+                _ => (changed, self.width + 2),
+            };
+            bits.put(value, n);
+        } else if difference == 0 {
+            bits.put(0, 1);
+        } else {
+            bits.put(0b10, 2);
+            bits.put(difference >> self.trailing, self.width);
+        }
+    }
+
+    fn put_new(&mut self, difference: u64, leading: u32, trailing: u32, bits: &mut BitWriter<'_>) {
+        let field = T::BITS.ilog2();
+        let width = T::BITS - leading - trailing;
+        // Both fields are narrow enough to go together.
+        let head = (0b11 << field | u64::from(leading)) << field | u64::from(width - 1);
+        bits.put(head, 2 + 2 * field);
+        bits.put(difference >> trailing, width);
+        (self.leading, self.trailing, self.width) = (leading, trailing, width);
+    }
 }

@@ -10,6 +10,7 @@ use core::ops::RangeInclusive;
 use super::EncodingError;
 use super::TimesPart;
 use super::bits::BitWriter;
+use super::bits::PUT_BITS;
 use super::bits::WORD_BITS;
 use super::bits::wide_at_bit;
 use super::bits::word_at_bit;
@@ -215,31 +216,57 @@ fn width<T: Number>(input: &mut Input<'_>) -> Result<u32, EncodingError> {
 const BLOCK: usize = 128;
 
 pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
-    let mut differences: Vec<i64> = Vec::with_capacity(BLOCK);
+    let mut differences = [0; BLOCK];
     for block in values.chunks(BLOCK.saturating_add(1)) {
-        let Some(first) = block.first() else {
-            return;
-        };
-        let following = block.iter().skip(1);
-        differences.clear();
-        differences.extend(block.iter().zip(following).map(|(before, value)| {
-            T::from_bits(value.to_bits().wrapping_sub(before.to_bits())).to_signed()
-        }));
-        // Where there are no differences, the writer leaves the greatest number as the smallest one.
-        let none = i64::MAX >> 64u32.saturating_sub(T::BITS);
-        let min = differences.iter().copied().min().unwrap_or(none);
-        let above =
-            |difference: &i64| T::from_bits(difference.wrapping_sub(min).cast_unsigned()).to_bits();
-        let width = differences.iter().map(above).fold(0, |all, bits| all | bits);
-        let width = u64::BITS.saturating_sub(width.leading_zeros());
+        let Some((first, following)) = block.split_first() else { return };
+        let differences = differences.get_mut(..following.len()).unwrap_or_default();
+        for (difference, (before, value)) in differences.iter_mut().zip(block.iter().zip(following))
+        {
+            let bits = value.to_bits().wrapping_sub(before.to_bits());
+            *difference = T::from_bits(bits).to_signed();
+        }
+        let (min, width) = least::<T>(differences);
         i32::from_bits(differences.len() as u64).put_be_bytes(out);
         i32::from_bits(width.into()).put_be_bytes(out);
         T::from_bits(min.cast_unsigned()).put_be_bytes(out);
         first.put_be_bytes(out);
-        let mut packed = BitWriter::new(out);
-        for difference in &differences {
-            packed.put(above(difference), width);
+        if width > 0 {
+            pack::<T>(differences, min, width, out);
         }
-        packed.finish();
     }
+}
+
+/// The least difference, and how many bits what they have above it takes.
+fn least<T: Number>(differences: &[i64]) -> (i64, u32) {
+    // Where there are no differences, the writer leaves the greatest number as the smallest one.
+    let none = i64::MAX >> 64u32.saturating_sub(T::BITS);
+    let Some(first) = differences.first() else { return (none, 0) };
+    // Most times are equally far apart, which is found out faster than the least of them.
+    if differences.iter().fold(0, |all, difference| all | (difference ^ first)) == 0 {
+        return (*first, 0);
+    }
+    let min = differences.iter().copied().fold(*first, i64::min);
+    let above = differences.iter().map(|difference| above::<T>(*difference, min));
+    let all = above.fold(0, |all, bits| all | bits);
+    (min, u64::BITS.saturating_sub(all.leading_zeros()))
+}
+
+/// What a difference has above the least one.
+fn above<T: Number>(difference: i64, min: i64) -> u64 {
+    T::from_bits(difference.wrapping_sub(min).cast_unsigned()).to_bits()
+}
+
+/// Appends what the differences have above the least one, so many at once as go into a word.
+// The words are as wide as the numbers in them.
+#[allow(clippy::arithmetic_side_effects)]
+fn pack<T: Number>(differences: &[i64], min: i64, width: u32, out: &mut Vec<u8>) {
+    let mut packed = BitWriter::new(out);
+    let group = (PUT_BITS / width).max(1);
+    for group in differences.chunks(group as usize) {
+        let word = group.iter().fold(0, |word: u64, difference| {
+            word.wrapping_shl(width) | above::<T>(*difference, min)
+        });
+        packed.put(word, width * group.len() as u32);
+    }
+    packed.finish();
 }

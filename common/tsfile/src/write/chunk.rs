@@ -32,8 +32,8 @@ pub(crate) struct Packer {
     compressor: Option<PipeCompressor>,
     /// A body before it is compressed.
     body: Vec<u8>,
-    /// The same after that; before that, times of which only the length stands before them.
-    packed: Vec<u8>,
+    /// Times of which only the length stands before them.
+    times: Vec<u8>,
 }
 
 impl Packer {
@@ -42,7 +42,7 @@ impl Packer {
             Compression::Uncompressed => None,
             Compression::By(by) => Some(PipeCompressor::new(by).map_err(WriteError::Compression)?),
         };
-        Ok(Self { compression, compressor, body: Vec::new(), packed: Vec::new() })
+        Ok(Self { compression, compressor, body: Vec::new(), times: Vec::new() })
     }
 
     /// A page of a series with times of its own.
@@ -53,14 +53,14 @@ impl Packer {
         values: &Values,
         chunk: &mut Chunk,
     ) -> Result<(), WriteError> {
-        let Self { body, packed, .. } = self;
+        let Self { body, times: encoded, .. } = self;
         body.clear();
-        packed.clear();
-        encode_times(TIME_ENCODING, times, packed).map_err(of_times)?;
-        let length = checked(packed.len())?;
+        encoded.clear();
+        encode_times(TIME_ENCODING, times, encoded).map_err(of_times)?;
+        let length = checked(encoded.len())?;
         encode(body, |writer| {
             writer.uvar(length);
-            writer.bytes(packed);
+            writer.bytes(encoded);
         })?;
         put_values(series, values, body)?;
         self.finish(Statistics::of(Some(series.data_type), times, Some(values)), chunk)
@@ -95,14 +95,8 @@ impl Packer {
 
     fn finish(&mut self, statistics: Statistics, chunk: &mut Chunk) -> Result<(), WriteError> {
         let packed = match &mut self.compressor {
-            None => &self.body,
-            Some(compressor) => {
-                self.packed.clear();
-                compressor
-                    .compress_into(&self.body, &mut self.packed)
-                    .map_err(WriteError::Compression)?;
-                &self.packed
-            }
+            None => &*self.body,
+            Some(compressor) => compressor.compress(&self.body).map_err(WriteError::Compression)?,
         };
         chunk.push(checked(self.body.len())?, checked(packed.len())?, packed, statistics)
     }

@@ -184,10 +184,14 @@ impl Group {
                 return Err(WriteError::Value { found, max: VALUE_BYTES_MAX });
             }
         }
-        let earlier = self.last_time.into_iter().chain(batch.times.iter().copied());
-        let skip = usize::from(self.last_time.is_none());
-        let mut pairs = earlier.zip(batch.times.iter().skip(skip).copied());
-        match pairs.find(|(before, time)| before >= time) {
+        let ends = self.last_time.zip(batch.times.first().copied());
+        let pairs = || batch.times.iter().copied().zip(batch.times.iter().skip(1).copied());
+        // Looking at all pairs without a way out is what a compiler makes wide instructions of.
+        let is_unordered = |unordered, (before, time)| unordered | (before >= time);
+        if !ends.into_iter().chain(pairs()).fold(false, is_unordered) {
+            return Ok(());
+        }
+        match ends.into_iter().chain(pairs()).find(|(before, time)| before >= time) {
             None => Ok(()),
             Some((before, time)) => {
                 Err(WriteError::Unordered { series: self.name(), before, time })
@@ -226,19 +230,26 @@ impl Group {
             let n_left = left.partition_point(|time| self.limits.partition_of(*time) <= partition);
             let n_rows = self.n_fitting(&batch, row..row.saturating_add(n_left), &next_values);
             let end = row.saturating_add(n_rows);
+            if self.pending.times.is_empty() && n_rows == batch.len() && self.fills_page(n_rows) {
+                return self.add_page(&batch, tools);
+            }
             self.pending.times.extend_from_slice(batch.times.get(row..end).unwrap_or_default());
             let columns = self.pending.columns.iter_mut().zip(&batch.columns);
             for ((pending, column), next) in columns.zip(&mut next_values) {
                 *next = pending.append(column, row..end, *next);
             }
             row = end;
-            let is_full = self.pending.len() >= self.limits.page_rows
-                || self.chunk_rows.saturating_add(self.pending.len()) >= self.limits.chunk_rows;
-            if is_full || row < batch.len() {
+            if self.fills_page(self.pending.len()) || row < batch.len() {
                 self.close_page(tools)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a page of so many rows takes no more.
+    fn fills_page(&self, n_rows: usize) -> bool {
+        n_rows >= self.limits.page_rows
+            || self.chunk_rows.saturating_add(n_rows) >= self.limits.chunk_rows
     }
 
     /// How many of these rows of `batch` the page has room for; one at least if it is empty.
@@ -270,12 +281,27 @@ impl Group {
         n_rows.max(usize::from(n_pending == 0))
     }
 
-    /// Closes the page that is being filled, and the chunks if they are large enough.
+    /// Closes the page that is being filled.
     fn close_page<W: Write>(&mut self, tools: &mut Tools<W>) -> Result<(), WriteError> {
-        let Batch { times, columns } = &self.pending;
-        if times.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
+        let mut pending = core::mem::take(&mut self.pending);
+        let added = self.add_page(&pending, tools);
+        if added.is_ok() {
+            pending.clear();
+        }
+        self.pending = pending;
+        added
+    }
+
+    /// Makes a page of all rows of `batch`, and closes the chunks if they are large enough.
+    fn add_page<W: Write>(
+        &mut self,
+        batch: &Batch,
+        tools: &mut Tools<W>,
+    ) -> Result<(), WriteError> {
+        let Batch { times, columns } = batch;
         if let Some(chunk) = &mut self.times {
             tools.packer.times(times, chunk)?;
         }
@@ -287,7 +313,6 @@ impl Group {
             }
         }
         self.chunk_rows = self.chunk_rows.saturating_add(times.len());
-        self.pending.clear();
         let chunks = || self.times.iter().chain(self.columns.iter().map(|(_, chunk)| chunk));
         let longest = chunks().map(Chunk::pages_bytes).max().unwrap_or(0);
         let together = chunks().map(Chunk::pages_bytes).fold(0, usize::saturating_add);
