@@ -8,6 +8,7 @@ mod counting;
 mod points;
 
 use std::fs;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use tidegate_tsfile::Limits;
+use tidegate_tsfile::ReadAt;
+use tidegate_tsfile::ReadError;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::Unfinished;
 
@@ -227,4 +230,50 @@ fn what_is_held_of_a_damaged_file_changes_no_answer() {
         }
     }
     assert!(n_refused > 100 && n_asked > 2 * n_refused, "{n_refused} of {n_asked}");
+}
+
+/// A file that its owner cuts in half after some reads.
+struct Shrinking<'b> {
+    bytes: &'b [u8],
+    reads_left: AtomicUsize,
+}
+
+impl ReadAt for Shrinking<'_> {
+    fn length_bytes(&self) -> u64 {
+        self.bytes.length_bytes()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let less = |left: usize| left.checked_sub(1);
+        let is_whole = self.reads_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let half = &self.bytes[..self.bytes.len() / 2];
+        if is_whole.is_ok() { self.bytes } else { half }.read_at(offset, into)
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_is_an_error_with_the_place_or_was_read_before() {
+    let (mut n_whole, mut n_refused) = (0, 0);
+    for path in small_files() {
+        let bytes = fs::read(&path).unwrap();
+        let sound = points::digest(&TsFile::open(&*bytes).unwrap()).unwrap();
+        for n_reads in 0.. {
+            let shrinking = Shrinking { bytes: &bytes, reads_left: AtomicUsize::new(n_reads) };
+            match TsFile::open(shrinking).and_then(|file| points::digest(&file)) {
+                Ok(found) => {
+                    assert_eq!(found, sound, "{} after {n_reads} reads", path.display());
+                    n_whole += 1;
+                    break;
+                }
+                Err(error) => {
+                    let is_cut = matches!(&error, ReadError::Io { offset, source, .. }
+                        if source.kind() == io::ErrorKind::UnexpectedEof
+                            && *offset <= bytes.len() as u64);
+                    assert!(is_cut, "{} after {n_reads} reads: {error:?}", path.display());
+                    n_refused += 1;
+                }
+            }
+        }
+    }
+    assert!(n_whole >= 14 && n_refused > 4 * n_whole, "{n_whole} whole, {n_refused} refused");
 }
