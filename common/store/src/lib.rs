@@ -56,6 +56,7 @@ mod check;
 mod columns;
 mod device;
 mod error;
+mod expire;
 mod file;
 mod flush;
 mod horizon;

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_tsfile::Batch;
-use tidegate_tsfile::Cuts;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
@@ -27,10 +26,8 @@ use crate::build::table_schemas;
 use crate::catalog::Change;
 use crate::device::is_of_root;
 use crate::file::LayerFile;
-use crate::horizon::Horizon;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
-use crate::snapshot::expired;
 use crate::store::Store;
 use crate::store::remove_names;
 use crate::store::take_back;
@@ -244,7 +241,7 @@ impl<V: Volume> Store<V> {
     }
 
     /// Deletions that no layer is left for.
-    fn forgettable(
+    pub(crate) fn forgettable(
         &self,
         left: &[Arc<LayerFile<V::Dir>>],
         built: Option<&LayerFile<V::Dir>>,
@@ -264,84 +261,6 @@ impl<V: Volume> Store<V> {
             }
         }
         all.difference(&needed).copied().collect()
-    }
-
-    /// Removes layers all of whose rows are before a time, and hides the rows before it that are in
-    /// others. What arrives later is not concerned before this is said again.
-    ///
-    /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
-    pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
-        self.expire_with(start, &BTreeSet::new())
-    }
-
-    /// Removes the oldest rows until the files take no more than `most_bytes`.
-    ///
-    /// A row is no younger than its file: of a device whose clock is far ahead every row would be the
-    /// newest, and all others would go before it.
-    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
-        let mut total_bytes = self.layers().map(|it| it.length_bytes).fold(0, u64::saturating_add);
-        let mut start = i64::MIN;
-        let mut gone = BTreeSet::new();
-        for (end, layer) in self.by_age() {
-            if total_bytes <= most_bytes {
-                break;
-            }
-            total_bytes = total_bytes.saturating_sub(layer.length_bytes);
-            start = end.saturating_add(1);
-            gone.insert(layer.id);
-        }
-        self.expire_with(start, &gone)
-    }
-
-    /// Layers by the last time that they are taken for, the oldest first: that of their rows, but not
-    /// behind the arrival of any layer that counts more. So one that has rows behind its time goes only
-    /// after all whose cells it may have overwritten there.
-    fn by_age(&self) -> Vec<(i64, &Layer)> {
-        let per_ms = self.per_ms();
-        let mut arrival = i64::MAX;
-        let mut all: Vec<(i64, &Layer)> = Vec::new();
-        for layer in self.layers.iter().rev().map(|it| &it.layer) {
-            arrival = arrival.min(layer.arrival_ms.saturating_mul(per_ms));
-            all.push((layer.range.end.min(arrival), layer));
-        }
-        all.reverse();
-        all.sort_by_key(|(end, _)| *end);
-        all
-    }
-
-    /// Lets go what is before a time, and some layers with all that they have.
-    fn expire_with(&mut self, start: i64, more: &BTreeSet<u64>) -> Result<(), StoreError> {
-        let known = &self.catalog.state().horizons;
-        let is_felt = self
-            .layers
-            .iter()
-            .any(|it| it.layer.range.start < start && known.start_of(it.layer.precedence) < start);
-        if is_felt {
-            let given = self.precedence_of(self.applied).max(self.memory_precedence);
-            let precedence = given.max(self.catalog.state().precedence);
-            self.catalog.set_horizon(Horizon { start, precedence })?;
-        }
-        if let Some(cut) = expired(start).filter(|_| !self.memory.is_empty()) {
-            let cuts = |_: &Device, _: &[&str]| Cuts { rows: vec![cut.clone()], ..Cuts::default() };
-            Arc::make_mut(&mut self.memory).cut(cuts);
-        }
-        // also what an interrupted one has left
-        let horizons = &self.catalog.state().horizons;
-        let (gone, left): (Vec<_>, Vec<_>) = self.layers.iter().cloned().partition(|it| {
-            more.contains(&it.layer.id)
-                || it.layer.range.end < horizons.start_of(it.layer.precedence)
-        });
-        if !gone.is_empty() {
-            let removed = gone.iter().map(|it| it.layer.id).collect();
-            let forgotten = self.forgettable(&left, None);
-            let position = self.position();
-            let change = Change { position, removed, forgotten, ..Change::default() };
-            self.catalog.change(&change)?;
-            self.layers = left;
-            self.deletions = Arc::new(self.catalog.state().deletions.clone());
-            self.doomed.extend(gone);
-        }
-        self.remove_doomed()
     }
 }
 
