@@ -11,6 +11,7 @@ use crate::StoreError;
 use crate::catalog::Change;
 use crate::horizon::Horizon;
 use crate::layer::Layer;
+use crate::lost::remove_lost;
 use crate::snapshot::expired;
 use crate::store::Store;
 use crate::volume::Volume;
@@ -62,10 +63,9 @@ impl<V: Volume> Store<V> {
     /// Lets go what is before a time, and some layers with all that they have.
     fn expire_with(&mut self, start: i64, more: &BTreeSet<u64>) -> Result<(), StoreError> {
         let known = &self.catalog.state().horizons;
-        let is_felt = self
-            .layers
-            .iter()
-            .any(|it| it.layer.range.start < start && known.start_of(it.layer.precedence) < start);
+        let mut all = self.layers().chain(self.lost().map(|lost| &lost.layer));
+        let is_felt = all.any(|it| it.range.start < start && known.start_of(it.precedence) < start);
+        drop(all);
         if is_felt {
             let given = self.precedence_of(self.applied).max(self.memory_precedence);
             let precedence = given.max(self.catalog.state().precedence);
@@ -81,8 +81,11 @@ impl<V: Volume> Store<V> {
             more.contains(&it.layer.id)
                 || it.layer.range.end < horizons.start_of(it.layer.precedence)
         });
-        if !gone.is_empty() {
-            let removed = gone.iter().map(|it| it.layer.id).collect();
+        let lost = self.lost().map(|lost| &lost.layer);
+        let lost = lost.filter(|it| it.range.end < horizons.start_of(it.precedence));
+        let lost: Vec<Layer> = lost.cloned().collect();
+        if !gone.is_empty() || !lost.is_empty() {
+            let removed = gone.iter().map(|it| &it.layer).chain(&lost).map(|it| it.id).collect();
             let forgotten = self.forgettable(&left, None);
             let position = self.position();
             let change = Change { position, removed, forgotten, ..Change::default() };
@@ -90,6 +93,12 @@ impl<V: Volume> Store<V> {
             self.layers = left;
             self.deletions = Arc::new(self.catalog.state().deletions.clone());
             self.doomed.extend(gone);
+            self.look_at_lost()?;
+            for layer in &lost {
+                let dir = self.volume.dir(&layer.directory());
+                let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+                remove_lost(&dir, layer)?;
+            }
         }
         self.remove_doomed()
     }

@@ -28,6 +28,7 @@ use crate::device::is_of_root;
 use crate::file::LayerFile;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::lost::Lost;
 use crate::store::Store;
 use crate::store::remove_names;
 use crate::store::take_back;
@@ -101,6 +102,15 @@ impl<V: Volume> Store<V> {
         let Some(first) = run.first() else { return true };
         let between = first.layer.precedence..=layer.layer.precedence;
         let is_of_run = |id: u64| id == layer.layer.id || run.iter().any(|it| it.layer.id == id);
+        // they may come back, and count then as they do now
+        let is_in_the_way = |lost: &Lost| {
+            let mut all = run.iter().map(|it| &**it).chain([layer]);
+            between.contains(&lost.layer.precedence)
+                && all.any(|own| lost.overlaps(own.layer.range))
+        };
+        if self.lost().any(is_in_the_way) {
+            return false;
+        }
         let mut others = self.layers.iter().filter(|other| {
             between.contains(&other.layer.precedence) && !is_of_run(other.layer.id)
         });
@@ -194,6 +204,8 @@ impl<V: Volume> Store<V> {
             deletions: Arc::clone(&self.deletions),
             memory: Arc::default(),
             horizons: self.catalog.state().horizons.clone(),
+            lost: Arc::default(),
+            damage: Arc::default(),
         }
     }
 
@@ -256,7 +268,7 @@ impl<V: Volume> Store<V> {
                     && it.feels(deletion)
                     && built.is_none_or(|built| built.layer.id != it.layer.id)
             });
-            if is_felt {
+            if is_felt || self.lost().any(|lost| lost.feels(deletion)) {
                 needed.insert(deletion.precedence);
             }
         }

@@ -130,6 +130,7 @@ pub(crate) fn complete<V: Volume>(
             }
         }
     }
+    // not lost: the lost part may have said that it was merged away
     state.layers.retain(|_, layer| {
         let is_there = there.contains(&layer.path());
         if !is_there {

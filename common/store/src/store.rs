@@ -43,11 +43,14 @@ use crate::file::devices_of;
 use crate::file::names_of;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::lost::Lost;
+use crate::lost::LostFile;
+use crate::lost::is_kept;
+use crate::lost::load_layers;
 use crate::memory::Memory;
 use crate::memory::Points;
 use crate::rebuild;
 use crate::rebuild::Rebuilt;
-use crate::rebuild::UNREAD_SUFFIX;
 use crate::snapshot::device_id;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
@@ -128,6 +131,8 @@ pub struct Store<V: Volume> {
     pub(crate) unmergeable: BTreeSet<u64>,
     /// Layers beside whose files deletions are to be written.
     pub(crate) without_mods: BTreeSet<u64>,
+    /// What readers are told of lost files.
+    pub(crate) lost: Arc<Vec<LostFile>>,
     rebuilt: Option<Rebuilt>,
     n_taken_in: usize,
 }
@@ -141,13 +146,9 @@ impl<V: Volume> Store<V> {
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
         let (rebuilt, n_taken_in) = rebuild(&volume, &root, salt)?;
-        let catalog = Catalog::open(root, salt)?;
-        let mut layers = Vec::new();
-        for layer in catalog.state().layers.values() {
-            let dir = volume.dir(&layer.directory());
-            let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
-            layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
-        }
+        let mut catalog = Catalog::open(root, salt)?;
+        let layers = load_layers(&volume, &mut catalog)?;
+        let mut layers: Vec<_> = layers.into_iter().map(Arc::new).collect();
         layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
             (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
@@ -165,11 +166,14 @@ impl<V: Volume> Store<V> {
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
             without_mods: BTreeSet::new(),
+            lost: Arc::default(),
             rebuilt,
             n_taken_in,
         };
         store.remove_leftovers()?;
         store.look_for_lacking_mods();
+        store.look_at_lost()?;
+        store.find_lost()?;
         Ok(store)
     }
 
@@ -324,6 +328,8 @@ impl<V: Volume> Store<V> {
             deletions: Arc::clone(&self.deletions),
             memory: Arc::clone(&self.memory),
             horizons: self.catalog.state().horizons.clone(),
+            lost: Arc::clone(&self.lost),
+            damage: Arc::default(),
         }
     }
 
@@ -439,7 +445,10 @@ impl<V: Volume> Store<V> {
         Arc::make_mut(&mut self.memory).cut(cuts);
         // Where it comes again it may be known, or have been forgotten before rows that come again were
         // written.
-        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| may_concern(it, layer));
+        let is_felt = |it: &Tombstone| {
+            self.layers.iter().any(|layer| may_concern(it, layer))
+                || self.lost().any(|lost| lost.feels(it))
+        };
         let felt: Vec<_> = deletions.into_iter().filter(is_felt).collect();
         let is_new = |it: &&Tombstone| !self.deletions.contains(it);
         let deletions: Vec<_> = felt.iter().filter(is_new).cloned().collect();
@@ -518,7 +527,9 @@ impl<V: Volume> Store<V> {
     /// Gives a layer a name that no other one has.
     pub(crate) fn name(&self, layer: &mut Layer) {
         let doomed = self.doomed.iter().map(|it| it.layer.path());
-        let taken: BTreeSet<String> = self.layers().map(Layer::path).chain(doomed).collect();
+        let lost = self.lost().map(|it| it.layer.path());
+        let taken = self.layers().map(Layer::path).chain(doomed).chain(lost);
+        let taken: BTreeSet<String> = taken.collect();
         while taken.contains(&layer.path()) {
             layer.merges = layer.merges.saturating_add(1);
         }
@@ -541,7 +552,7 @@ impl<V: Volume> Store<V> {
 
     /// The number of a folder: that of its layers, or the next one.
     pub(crate) fn region_of(&self, folder: &str, others: &[Layer]) -> u32 {
-        let all = || self.layers().chain(others);
+        let all = || self.layers().chain(others).chain(self.lost().map(|it| &it.layer));
         let known = all().find(|layer| *layer.folder == *folder).map(|layer| layer.region);
         let greatest = || all().map(|layer| layer.region).max().unwrap_or(0);
         known.unwrap_or_else(|| greatest().saturating_add(1))
@@ -562,13 +573,17 @@ impl<V: Volume> Store<V> {
         for layer in &self.layers {
             known.entry(layer.layer.directory()).or_default().extend(layer.names());
         }
+        for Lost { layer, .. } in self.lost() {
+            known.entry(layer.directory()).or_default().extend(names_of(layer));
+        }
         let paths = self.volume.data_dirs().map_err(StoreError::io("list", "the data"))?;
         for path in paths {
             let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
-            for name in dir.list().map_err(StoreError::io("list", &path))? {
-                let is_known = known.get(&path).is_some_and(|known| known.contains(&name));
-                if !is_known && !name.as_str().ends_with(UNREAD_SUFFIX) {
-                    dir.remove(&name).map_err(StoreError::io("remove", &name))?;
+            let listed = dir.list().map_err(StoreError::io("list", &path))?;
+            for name in &listed {
+                let is_known = known.get(&path).is_some_and(|known| known.contains(name));
+                if !is_known && !is_kept(name, &listed) {
+                    dir.remove(name).map_err(StoreError::io("remove", name))?;
                 }
             }
         }
