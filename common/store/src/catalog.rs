@@ -35,6 +35,7 @@ use crate::layer::Layer;
 use crate::layer::TEXT_BYTES_MAX;
 use crate::layer::code;
 use crate::lost::Lost;
+use crate::lost::Unreadable;
 use crate::tombstone::Tombstone;
 
 const CHANGE: u8 = 1;
@@ -206,7 +207,7 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Takes layers out whose files cannot be read, and remembers what was found in their places.
-    pub(crate) fn lose(&mut self, lost: &[(u64, Box<str>)]) -> Result<(), StoreError> {
+    pub(crate) fn lose(&mut self, lost: &[Unreadable]) -> Result<(), StoreError> {
         let all = lost.iter().map(|(id, found)| (*id, &**found));
         self.append(LOST, &encode_lost(all))
     }

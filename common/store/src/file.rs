@@ -102,11 +102,30 @@ impl<S: Storage> LayerFile<S> {
 
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
+        let (entries, damaged_list) = Self::lists_beside(&layer, &dir)?;
+        let devices = match Self::devices_beside(&layer, &dir) {
+            Some(devices) => devices,
+            // the file itself says it, too
+            None => {
+                let alone = Self::new(layer.clone(), dir.clone(), Devices::default(), Vec::new());
+                let file = alone.file()?;
+                let found = devices_of(&file, layer.database.as_deref());
+                found.map_err(|source| alone.unread(source))?
+            }
+        };
+        Ok(Self { damaged_list, ..Self::new(layer, dir, devices, entries) })
+    }
+
+    /// The deletions beside a file, and what of them cannot be read.
+    pub(crate) fn lists_beside(
+        layer: &Layer,
+        dir: &S,
+    ) -> Result<(Vec<ModEntry>, Option<String>), StoreError> {
         let (mut entries, mut damaged_list) = (Vec::new(), None);
         for kind in [ModsKind::Text, ModsKind::Binary] {
             let name = layer.file_name(kind.suffix());
             let list = format!("{}{}", layer.path(), kind.suffix());
-            let bytes = match read_if_there(&dir, &name) {
+            let bytes = match read_if_there(dir, &name) {
                 Ok(None) if layer.mods == Some(kind) => {
                     damaged_list =
                         Some(format!("{list}: expected the deletions of the file, found none"));
@@ -130,17 +149,7 @@ impl<S: Storage> LayerFile<S> {
                 ));
             }
         }
-        let devices = match Self::devices_beside(&layer, &dir) {
-            Some(devices) => devices,
-            // the file itself says it, too
-            None => {
-                let alone = Self::new(layer.clone(), dir.clone(), Devices::default(), Vec::new());
-                let file = alone.file()?;
-                let found = devices_of(&file, layer.database.as_deref());
-                found.map_err(|source| alone.unread(source))?
-            }
-        };
-        Ok(Self { damaged_list, ..Self::new(layer, dir, devices, entries) })
+        Ok((entries, damaged_list))
     }
 
     /// The devices of a file by what stands beside it, if that can be read.

@@ -115,10 +115,26 @@ pub(crate) fn load_layers<V: Volume>(
     Ok(layers)
 }
 
+/// A layer and what was found in the place of its file.
+pub(crate) type Unreadable = (u64, Box<str>);
+
 impl<V: Volume> Store<V> {
     /// Layers whose files cannot be read.
     pub fn lost(&self) -> impl Iterator<Item = &Lost> {
         self.catalog.state().lost.values()
+    }
+
+    /// Takes layers out whose files cannot be read.
+    pub(crate) fn lose(&mut self, lost: &[Unreadable]) -> Result<(), StoreError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.catalog.lose(lost)?;
+        let is_lost = |id: u64| lost.iter().any(|(own, _)| *own == id);
+        self.layers.retain(|it| !is_lost(it.layer.id));
+        self.look_at_lost()?;
+        // keeps the damaged ones aside
+        self.find_lost().map(drop)
     }
 
     /// Looks at what still stands beside lost files.

@@ -29,6 +29,8 @@ use crate::file::LayerFile;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
 use crate::lost::Lost;
+use crate::lost::Unreadable;
+use crate::lost::account;
 use crate::store::Store;
 use crate::store::remove_names;
 use crate::store::take_back;
@@ -41,6 +43,8 @@ enum Built<V: Volume> {
     /// It cannot be one file: a series has two types in it, and one file has one, or a layer cannot
     /// be read. The layers that are to blame; none if it is all of them together.
     Unmergeable(Vec<u64>),
+    /// Layers cannot be read; of each what was found.
+    Unreadable(Vec<Unreadable>),
 }
 
 type Run<V> = Vec<Arc<LayerFile<<V as Volume>::Dir>>>;
@@ -129,6 +133,17 @@ impl<V: Volume> Store<V> {
                 self.unmergeable.extend(if culprits.is_empty() { removed } else { culprits });
                 return Ok(());
             }
+            Built::Unreadable(culprits) => {
+                let opens = |id: &u64| {
+                    let mut all = run.iter();
+                    all.find(|it| it.layer.id == *id).is_some_and(|it| it.file().is_ok())
+                };
+                let (damaged, lost): (Vec<_>, Vec<_>) =
+                    culprits.into_iter().partition(|(id, _)| opens(id));
+                self.unmergeable.extend(damaged.iter().map(|(id, _)| *id));
+                self.damaged.extend(damaged);
+                return self.lose(&lost);
+            }
         };
         let added = built.iter().map(|it| it.layer.clone()).collect();
         let position = self.position();
@@ -151,8 +166,9 @@ impl<V: Volume> Store<V> {
         Ok(())
     }
 
-    /// What a run becomes. Only what is wrong with the disk is an error: a layer that was damaged at
-    /// its source is so at every start.
+    /// What a run becomes. Only what is wrong with more than one file is an error: a layer that was
+    /// damaged at its source is so at every start, and where the disk cannot give a file back it cannot
+    /// do so the next time.
     fn build_merged(&self, run: &Run<V>) -> Result<Built<V>, StoreError> {
         let Some(newest) = run.last().map(|it| &it.layer) else {
             return Ok(Built::Unmergeable(Vec::new()));
@@ -165,7 +181,7 @@ impl<V: Volume> Store<V> {
         layer.merges = merges.saturating_add(1);
         self.name(&mut layer);
         match self.write_merged(run, layer.clone()) {
-            Err(error) if error.is_of_content() => (),
+            Err(error) if error.is_of_content() || error.is_of_file() => (),
             outcome => {
                 return outcome.map_err(|error| match self.volume.dir(&layer.directory()) {
                     Ok(dir) => take_back(&dir, &layer, error),
@@ -179,11 +195,16 @@ impl<V: Volume> Store<V> {
         let mut culprits = Vec::new();
         for layer in run {
             match self.read_alone(layer) {
-                Err(error) if error.is_of_content() => culprits.push(layer.layer.id),
+                Err(error) if error.is_of_file() => {
+                    culprits.push((layer.layer.id, account(&error)));
+                }
                 outcome => outcome?,
             }
         }
-        Ok(Built::Unmergeable(culprits))
+        Ok(match culprits.is_empty() {
+            true => Built::Unmergeable(Vec::new()),
+            false => Built::Unreadable(culprits),
+        })
     }
 
     /// Reads all that a merge reads of a layer.

@@ -16,7 +16,6 @@ use tidegate_model::DataType;
 use tidegate_model::Precision;
 use tidegate_model::path;
 use tidegate_tsfile::Cuts;
-use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TableSchema;
 use tidegate_tsfile::TimeRange;
@@ -34,7 +33,6 @@ use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
-use crate::catalog::Found;
 use crate::catalog::TableName;
 use crate::file::Devices;
 use crate::file::Extents;
@@ -49,8 +47,8 @@ use crate::lost::is_kept;
 use crate::lost::load_layers;
 use crate::memory::Memory;
 use crate::memory::Points;
-use crate::rebuild;
 use crate::rebuild::Rebuilt;
+use crate::rebuild::mend_catalog;
 use crate::snapshot::device_id;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
@@ -129,6 +127,8 @@ pub struct Store<V: Volume> {
     pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
     /// Layers that could not be merged.
     pub(crate) unmergeable: BTreeSet<u64>,
+    /// What of them was found to be damaged.
+    pub(crate) damaged: BTreeMap<u64, Box<str>>,
     /// Layers beside whose files deletions are to be written.
     pub(crate) without_mods: BTreeSet<u64>,
     /// What readers are told of lost files.
@@ -145,7 +145,7 @@ impl<V: Volume> Store<V> {
     /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
-        let (rebuilt, n_taken_in) = rebuild(&volume, &root, salt)?;
+        let (rebuilt, n_taken_in) = mend_catalog(&volume, &root, salt)?;
         let mut catalog = Catalog::open(root, salt)?;
         let layers = load_layers(&volume, &mut catalog)?;
         let mut layers: Vec<_> = layers.into_iter().map(Arc::new).collect();
@@ -165,6 +165,7 @@ impl<V: Volume> Store<V> {
             applied,
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
+            damaged: BTreeMap::new(),
             without_mods: BTreeSet::new(),
             lost: Arc::default(),
             rebuilt,
@@ -310,13 +311,12 @@ impl<V: Volume> Store<V> {
             self.applied = self.applied.max(sequence);
             return Ok(Applied::default());
         }
-        let mut left_out = Vec::new();
         let mut layer =
             self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
         layer.mods = file.mods.map(|(kind, _)| kind);
-        let received = self.receive(sequence, layer, file, &mut left_out)?;
+        let received = self.receive(sequence, layer, file)?;
         let is_refused = received.is_err();
-        left_out.extend(received.err());
+        let left_out = received.err().into_iter().collect();
         self.applied = self.applied.max(sequence);
         Ok(Applied { left_out, is_refused })
     }
@@ -356,7 +356,6 @@ impl<V: Volume> Store<V> {
         sequence: u64,
         mut layer: Layer,
         file: &ReceivedFile<'_>,
-        left_out: &mut Vec<String>,
     ) -> Result<Result<(), String>, StoreError> {
         let shown = file.ts_file.display().to_string();
         let staged = self.volume.open_elsewhere(file.ts_file);
@@ -369,10 +368,15 @@ impl<V: Volume> Store<V> {
             Ok((open.version(), tables, devices, open.source().length()))
         });
         let (version, tables, devices, length_bytes) = match found {
-            Err(source @ tidegate_tsfile::ReadError::Io { .. }) => {
-                return Err(StoreError::Read { file: shown, source });
+            Err(source) => {
+                let error = StoreError::Read { file: shown, source };
+                return match &error {
+                    StoreError::Read { source, .. } if error.is_of_file() => {
+                        Ok(Err(format!("cannot be read: {source}")))
+                    }
+                    _ => Err(error),
+                };
             }
-            Err(error) => return Ok(Err(format!("cannot be read: {error}"))),
             Ok(found) => found,
         };
         layer.length_bytes = length_bytes;
@@ -403,19 +407,13 @@ impl<V: Volume> Store<V> {
         }
         let back = |error| take_back(&dir, &layer, error);
         finish_beside(&dir, &layer, version, &devices).map_err(back)?;
-        let mut entries = Vec::new();
-        if let Some(kind) = layer.mods {
-            let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
-            let mut found = kind.entries(&bytes, 0);
-            entries.extend(found.by_ref());
-            if !matches!(found.into_ending(), Ending::Whole) {
-                left_out.push(String::from("deletions behind a damaged one"));
-            }
-        }
+        let (entries, damaged_list) = LayerFile::lists_beside(&layer, &dir)?;
         let added = vec![layer.clone()];
         let taken_in = self.commit(sequence, Change { added, ..Change::default() });
         taken_in.map_err(|error| take_back(&dir, &layer, error))?;
-        self.add_layer(LayerFile::new(layer, dir, devices, entries));
+        let mut file = LayerFile::new(layer, dir, devices, entries);
+        file.damaged_list = damaged_list;
+        self.add_layer(file);
         Ok(Ok(()))
     }
 
@@ -600,44 +598,6 @@ impl<V: Volume> Store<V> {
         }
         Ok(())
     }
-}
-
-/// Makes the catalog anew if it is damaged or gone. What became of it, or how many files were taken
-/// in that a torn one does not name.
-fn rebuild<V: Volume>(
-    volume: &V,
-    root: &V::Dir,
-    salt: u32,
-) -> Result<(Option<Rebuilt>, usize), StoreError> {
-    let nothing = Ok((None, 0));
-    let (cause, mut state, is_torn) = match Catalog::look(root)? {
-        Found::Sound => return nothing,
-        Found::Torn(state) => (String::from("catalog: its last record is torn"), state, true),
-        // before anything is taken in a record is written
-        Found::Empty if !rebuild::has_files(volume)? => return nothing,
-        Found::Empty => {
-            let cause = String::from("catalog: expected its records, found none");
-            (cause, Box::default(), false)
-        }
-        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
-    };
-    let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
-    rebuild::complete(volume, &mut state, &mut rebuilt)?;
-    // What an interrupted run has written whole is what it was about to say, and comes again at
-    // worst, so it does no harm; and should it have been said, it is the only one there is. But no
-    // interruption takes away a file that the rest speaks of.
-    if is_torn && rebuilt.missing.is_empty() {
-        if rebuilt.n_found > 0 {
-            Catalog::replace(root, salt, &state)?;
-        }
-        return Ok((None, rebuilt.n_found));
-    }
-    // numbers to come count behind everything that is there
-    (state.spool, state.position) = (None, 0);
-    state.done.clear();
-    rebuilt.kept_as = rebuild::keep_aside(root)?;
-    Catalog::replace(root, salt, &state)?;
-    Ok((Some(rebuilt), 0))
 }
 
 /// The names of the tags of a table, as files have them.

@@ -203,6 +203,36 @@ fn a_power_cut_while_a_file_is_lost_or_found_leaves_a_store_that_opens() {
     }
 }
 
+/// What a merge could not read for a reason of the disk was an error, and tried again for ever.
+#[test]
+fn a_merge_leaves_out_files_that_are_gone_or_damaged_and_names_them() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut opened = store(&volume);
+    for sequence in 1..=8 {
+        let times = (0..50).map(|at| at + sequence as i64 * 100).collect();
+        let values: Vec<i32> = (0..50).map(|at| at * 7919 % 101).collect();
+        give(&mut opened, sequence, &rows("root.a.d", times, vec![ints("s", &values)]));
+        opened.flush().unwrap();
+    }
+    let paths: Vec<String> = opened.layers().map(tidegate_store::Layer::path).collect();
+    let name = |at: usize| volume.disk_name(&paths[at]);
+    volume.disk.delete(&name(1));
+    let bytes = volume.disk.content(&name(3)).unwrap();
+    volume.disk.set_content(&name(3), bytes[..9].to_vec());
+    let mut bytes = volume.disk.content(&name(5)).unwrap();
+    bytes[30..60].fill(0xff);
+    volume.disk.set_content(&name(5), bytes);
+    while opened.merge_once().unwrap() {}
+    let lost: Vec<String> = opened.lost().map(|it| it.layer.path()).collect();
+    assert_eq!(lost, [&*paths[1], &*paths[3]]);
+    let named: Vec<String> = opened.faults().into_iter().map(|it| it.item).collect();
+    assert_eq!(named, [&*paths[1], &*paths[3], &*paths[5]]);
+    let mut left: Vec<_> = opened.layers().map(|it| (it.range.start, it.merges)).collect();
+    left.sort_unstable();
+    assert_eq!(left, [(100, 1), (600, 0), (700, 1)]);
+    assert!(volume.disk.content(&volume.disk_name(&format!("{}.unread", paths[3]))).is_some());
+}
+
 /// A file with chunks of a hundred rows: of a series with times of its own, and of an aligned device.
 fn chunked() -> Vec<u8> {
     let options = WriteOptions::of_version(TsFileVersion::V3);
