@@ -10,6 +10,7 @@ use crate::Device;
 use crate::StoreError;
 use crate::catalog::Change;
 use crate::horizon::Horizon;
+use crate::horizon::Horizons;
 use crate::layer::Layer;
 use crate::lost::remove_lost;
 use crate::snapshot::expired;
@@ -22,26 +23,37 @@ impl<V: Volume> Store<V> {
     ///
     /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
     pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
-        self.expire_with(start, &BTreeSet::new())
+        let given = self.precedence_of(self.applied).max(self.memory_precedence);
+        let precedence = given.max(self.catalog.state().precedence);
+        self.let_go(&[Horizon { start, precedence }], &BTreeSet::new())
     }
 
-    /// Removes the oldest rows until the files take no more than `most_bytes`.
+    /// Removes the oldest files until they take no more than `most_bytes`, all but the newest one.
+    /// Returns what those take that are left.
     ///
     /// A row is no younger than its file: of a device whose clock is far ahead every row would be the
-    /// newest, and all others would go before it.
-    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
+    /// newest, and all others would go before it. What a removed layer may have overwritten is hidden.
+    pub fn shrink(&mut self, most_bytes: u64) -> Result<u64, StoreError> {
         let mut total_bytes = self.layers().map(|it| it.length_bytes).fold(0, u64::saturating_add);
-        let mut start = i64::MIN;
+        let mut horizons = Horizons::default();
         let mut gone = BTreeSet::new();
-        for (end, layer) in self.by_age() {
-            if total_bytes <= most_bytes {
-                break;
+        let by_age = self.by_age();
+        if let Some(((_, newest), others)) = by_age.split_last() {
+            for (end, layer) in others {
+                if total_bytes <= most_bytes {
+                    break;
+                }
+                total_bytes = total_bytes.saturating_sub(layer.length_bytes);
+                gone.insert(layer.id);
+                // a part of the newest record may be all that is left of it
+                let is_of_newest = layer.precedence == newest.precedence;
+                let precedence = layer.precedence.saturating_sub(u64::from(is_of_newest));
+                horizons.raise(Horizon { start: end.saturating_add(1), precedence });
             }
-            total_bytes = total_bytes.saturating_sub(layer.length_bytes);
-            start = end.saturating_add(1);
-            gone.insert(layer.id);
         }
-        self.expire_with(start, &gone)
+        let horizons: Vec<Horizon> = horizons.iter().copied().collect();
+        self.let_go(&horizons, &gone)?;
+        Ok(self.layers().map(|it| it.length_bytes).fold(0, u64::saturating_add))
     }
 
     /// Layers by the last time that they are taken for, the oldest first: that of their rows, but not
@@ -60,18 +72,26 @@ impl<V: Volume> Store<V> {
         all
     }
 
-    /// Lets go what is before a time, and some layers with all that they have.
-    fn expire_with(&mut self, start: i64, more: &BTreeSet<u64>) -> Result<(), StoreError> {
-        let known = &self.catalog.state().horizons;
-        let mut all = self.layers().chain(self.lost().map(|lost| &lost.layer));
-        let is_felt = all.any(|it| it.range.start < start && known.start_of(it.precedence) < start);
-        drop(all);
-        if is_felt {
-            let given = self.precedence_of(self.applied).max(self.memory_precedence);
-            let precedence = given.max(self.catalog.state().precedence);
-            self.catalog.set_horizon(Horizon { start, precedence })?;
+    /// Hides what is before some horizons, and lets go layers of which nothing is left, and some others
+    /// with all that they have.
+    fn let_go(&mut self, horizons: &[Horizon], more: &BTreeSet<u64>) -> Result<(), StoreError> {
+        for horizon in horizons {
+            let Horizon { start, precedence } = *horizon;
+            let known = &self.catalog.state().horizons;
+            let mut all = self.layers().chain(self.lost().map(|lost| &lost.layer));
+            let is_felt = all.any(|it| {
+                it.precedence <= precedence
+                    && it.range.start < start
+                    && known.start_of(it.precedence) < start
+            });
+            drop(all);
+            if is_felt {
+                self.catalog.set_horizon(*horizon)?;
+            }
         }
-        if let Some(cut) = expired(start).filter(|_| !self.memory.is_empty()) {
+        let starts = horizons.iter().filter(|it| it.precedence >= self.memory_precedence);
+        let cut = starts.map(|it| it.start).max().and_then(expired);
+        if let Some(cut) = cut.filter(|_| !self.memory.is_empty()) {
             let cuts = |_: &Device, _: &[&str]| Cuts { rows: vec![cut.clone()], ..Cuts::default() };
             Arc::make_mut(&mut self.memory).cut(cuts);
         }

@@ -569,8 +569,8 @@ impl<S: Storage> Loader<S> {
         }
         let now = stores.retention.look(now_ms(), stores.started.elapsed());
         let mut outcome = Ok(());
-        for store in stores.open.values_mut() {
-            let expired = stores.retention.apply(store, now).map_err(failed);
+        for (origin, store) in &mut stores.open {
+            let expired = stores.retention.apply(origin, store, now).map_err(failed);
             outcome = outcome.and(expired);
         }
         let mut closed = self.stored_origins()?;
@@ -578,8 +578,9 @@ impl<S: Storage> Loader<S> {
         closed.retain(|origin| !stores.open.contains_key(origin));
         let visited = rotation(&closed, &mut stores.visited, STORES_VISITED_MAX);
         for origin in visited {
-            let expired = self.open_store(&origin).and_then(|mut store| match &self.stores {
-                Some(stores) => stores.retention.apply(&mut store, now).map_err(failed),
+            let opened = self.open_store(&origin);
+            let expired = opened.and_then(|mut store| match &mut self.stores {
+                Some(stores) => stores.retention.apply(&origin, &mut store, now).map_err(failed),
                 None => Ok(()),
             });
             outcome = outcome.and(expired);
