@@ -85,6 +85,13 @@ impl<V: Volume> Store<V> {
                     && known.start_of(it.precedence) < start
             });
             drop(all);
+            // they come again after a crash
+            let own = self.memory_precedence;
+            let mut in_memory = self.memory.devices().values();
+            let is_felt = is_felt
+                || (own <= precedence
+                    && known.start_of(own) < start
+                    && in_memory.any(|device| device.range().start < start));
             if is_felt {
                 self.catalog.set_horizon(*horizon)?;
             }

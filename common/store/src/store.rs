@@ -281,7 +281,9 @@ impl<V: Volume> Store<V> {
         for action in list {
             match action {
                 Action::Delete(deletion) => deletions.push(deletion),
-                Action::Insert(points) => {
+                Action::Insert(mut points) => {
+                    // given again, they may have expired since they came
+                    points.keep_from(self.catalog.state().horizons.start_of(precedence));
                     self.insert(&points, sequence, arrival_ms)?;
                 }
                 Action::Table { database, table, tags } => {

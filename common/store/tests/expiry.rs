@@ -75,6 +75,29 @@ fn what_arrives_behind_an_expiry_is_there_however_far_ahead_that_one_was() {
     assert_eq!(series(&support::store(&volume), "root.a.d", "s"), found, "after a start");
 }
 
+/// Rows that were in memory only came again after a crash, and were there until the next expiry; those
+/// that were flushed with newer ones stayed until then, too.
+#[test]
+fn rows_that_are_given_again_after_they_have_expired_are_hidden_at_once() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let old = rows("root.a.d", vec![1, 50], vec![ints("s", &[1, 2])]);
+    give(&mut store, 1, &old);
+    store.expire(40).unwrap();
+    let left = BTreeMap::from([(50, Value::Int32(2))]);
+    assert_eq!(series(&store, "root.a.d", "s"), left);
+    drop(store);
+    let mut store = support::store(&volume.on(volume.disk.restarted()));
+    assert_eq!(store.position(), 0);
+    give(&mut store, 1, &old);
+    assert_eq!(series(&store, "root.a.d", "s"), left);
+    // what comes for the first time is not concerned
+    give(&mut store, 2, &rows("root.a.d", vec![2], vec![ints("s", &[3])]));
+    store.flush().unwrap();
+    let left = BTreeMap::from([(2, Value::Int32(3)), (50, Value::Int32(2))]);
+    assert_eq!(series(&store, "root.a.d", "s"), left);
+}
+
 /// Between the record of the horizon and that of the layers an interruption left layers for ever.
 #[test]
 fn an_expiry_that_was_interrupted_is_done_when_it_comes_again() {
