@@ -110,15 +110,6 @@ impl StoreError {
     /// Whether one file cannot be read while others may be: it is gone or damaged, or lies where the
     /// disk is.
     pub(crate) fn is_of_file(&self) -> bool {
-        let is_of_file = |error: &io::Error| {
-            let kinds = [
-                io::ErrorKind::IsADirectory,
-                io::ErrorKind::NotFound,
-                io::ErrorKind::PermissionDenied,
-                io::ErrorKind::UnexpectedEof,
-            ];
-            kinds.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
-        };
         match self {
             Self::Io { doing: "open" | "read", source, .. }
             | Self::Read { source: ReadError::Io { source, .. }, .. } => is_of_file(source),
@@ -146,6 +137,17 @@ impl StoreError {
         let what = what.to_string();
         move |source| Self::Io { doing, what, source }
     }
+}
+
+/// Whether an error of the system is of one file, and others may be read or removed.
+pub(crate) fn is_of_file(error: &io::Error) -> bool {
+    let kinds = [
+        io::ErrorKind::IsADirectory,
+        io::ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::UnexpectedEof,
+    ];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
 }
 
 impl From<WriteError> for StoreError {

@@ -65,6 +65,7 @@ mod file;
 mod flush;
 mod horizon;
 mod layer;
+mod leftovers;
 mod look;
 mod lost;
 mod memory;

@@ -19,10 +19,11 @@ use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::layer::Layer;
+use crate::leftovers::remove;
+use crate::leftovers::remove_names;
 use crate::look::MISSING;
 use crate::rebuild::UNREAD_SUFFIX;
 use crate::store::Store;
-use crate::store::remove_names;
 use crate::tombstone::Tombstone;
 use crate::volume::Volume;
 
@@ -180,12 +181,9 @@ impl<V: Volume> Store<V> {
 
 /// Removes what is left of a lost layer; nobody reads it.
 pub(crate) fn remove_lost<S: Storage>(dir: &S, layer: &Layer) -> Result<(), StoreError> {
-    match dir.remove(&layer.file_name(UNREAD_SUFFIX)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", layer.path())(error))
-        }
-        _ => remove_names(dir, layer),
-    }
+    let aside = remove(dir, &layer.file_name(UNREAD_SUFFIX));
+    aside.map_err(StoreError::io("remove", layer.path()))?;
+    remove_names(dir, layer).map(drop)
 }
 
 /// The file of a lost layer; `None` if it has rows that are not those of the layer.

@@ -28,12 +28,12 @@ use crate::device::is_of_root;
 use crate::file::LayerFile;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::leftovers::remove_names;
+use crate::leftovers::take_back;
 use crate::lost::Lost;
 use crate::lost::Unreadable;
 use crate::lost::account;
 use crate::store::Store;
-use crate::store::remove_names;
-use crate::store::take_back;
 use crate::volume::Volume;
 
 /// What became of a run.

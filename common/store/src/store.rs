@@ -9,8 +9,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_durable::FileName;
-use tidegate_durable::Storage;
 use tidegate_model::Category;
 use tidegate_model::DataType;
 use tidegate_model::Precision;
@@ -38,12 +36,10 @@ use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::devices_of;
-use crate::file::names_of;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
-use crate::lost::Lost;
+use crate::leftovers::take_back;
 use crate::lost::LostFile;
-use crate::lost::is_kept;
 use crate::lost::load_layers;
 use crate::memory::Memory;
 use crate::memory::Points;
@@ -567,69 +563,12 @@ impl<V: Volume> Store<V> {
     pub(crate) fn per_ms(&self) -> i64 {
         self.catalog.state().precision.unwrap_or(Precision::Ms).per_ms()
     }
-
-    fn remove_leftovers(&self) -> Result<(), StoreError> {
-        let mut known: BTreeMap<String, BTreeSet<FileName>> = BTreeMap::new();
-        for layer in &self.layers {
-            known.entry(layer.layer.directory()).or_default().extend(layer.names());
-        }
-        for Lost { layer, .. } in self.lost() {
-            known.entry(layer.directory()).or_default().extend(names_of(layer));
-        }
-        let paths = self.volume.data_dirs().map_err(StoreError::io("list", "the data"))?;
-        for path in paths {
-            let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
-            let listed = dir.list().map_err(StoreError::io("list", &path))?;
-            for name in &listed {
-                let is_known = known.get(&path).is_some_and(|known| known.contains(name));
-                if !is_known && !is_kept(name, &listed) {
-                    dir.remove(name).map_err(StoreError::io("remove", name))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes files of former layers that nobody reads any more.
-    pub(crate) fn remove_doomed(&mut self) -> Result<(), StoreError> {
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            self.doomed.drain(..).partition(|layer| Arc::strong_count(layer) == 1);
-        self.doomed = kept;
-        for layer in gone {
-            remove_names(&layer.dir, &layer.layer)?;
-        }
-        Ok(())
-    }
 }
 
 /// The names of the tags of a table, as files have them.
 pub(crate) fn tags_of(table: &TableSchema) -> Vec<Box<str>> {
     let tags = table.columns.iter().filter(|column| column.category == Category::Tag);
     tags.enumerate().map(|(at, column)| tag_name(at, &column.name)).collect()
-}
-
-/// Removes what lies in the directory of a layer, as far as it is there.
-pub(crate) fn remove_names<S: Storage>(dir: &S, layer: &Layer) -> Result<(), StoreError> {
-    for name in names_of(layer) {
-        match dir.remove(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", layer.path())(error));
-            }
-            _ => (),
-        }
-    }
-    Ok(())
-}
-
-/// Removes a layer that the catalog does not take in for want of room: whole as it is, a torn catalog
-/// would take it in at a later start, with what was deleted meanwhile. After any other error nobody
-/// knows whether the catalog speaks of it.
-pub(crate) fn take_back<S: Storage>(dir: &S, layer: &Layer, error: StoreError) -> StoreError {
-    if error.is_full() {
-        // what cannot be removed now the next start removes
-        let _ = remove_names(dir, layer);
-    }
-    error
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.
