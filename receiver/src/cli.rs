@@ -36,6 +36,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Exit status for a configuration that cannot be used, as in `sysexits`.
 const EXIT_CONFIG: u8 = 78;
+/// Exit status of an answer that lacks what is damaged, as was wanted.
+const EXIT_INCOMPLETE: u8 = 3;
 /// Exit status of what was interrupted, as a shell has it for SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 /// Exit status when the daemon is not running or gives no answer.
@@ -121,6 +123,10 @@ struct Stored {
     /// Offset of times that are shown or are written without one
     #[arg(long, value_name = "+hh:mm", default_value = "Z", value_parser = zone)]
     zone: UtcOffset,
+    /// Answer without files that are lost and chunks that are damaged; names them, and ends with
+    /// status 3
+    #[arg(long)]
+    skip_damaged: bool,
 }
 
 #[derive(Args)]
@@ -235,10 +241,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Export(arguments) => export(arguments),
         Command::Plot(Plot { stored, series, start, end }) => {
             let drawn = stored.place().and_then(|place| {
-                plot::draw(&place, &series, (start.as_deref(), end.as_deref()), stored.zone)
+                let times = (start.as_deref(), end.as_deref());
+                let picture = plot::draw(&place, &series, times, stored.zone)?;
+                Ok((picture, place))
             });
             match drawn {
-                Ok(picture) => print(&picture),
+                Ok((picture, place)) => complete(&place, print(&picture)),
                 Err(message) => fail(1, &message),
             }
         }
@@ -249,7 +257,8 @@ pub(crate) fn main() -> ExitCode {
 
 impl Stored {
     fn place(&self) -> Result<Place, String> {
-        Place::find(&self.conf.conf, self.origin.clone())
+        let place = Place::find(&self.conf.conf, self.origin.clone())?;
+        Ok(place.skipping(self.skip_damaged))
     }
 }
 
@@ -264,7 +273,7 @@ fn ask_store(Sql { stored, execute, format, time }: Sql) -> ExitCode {
         None => shell.answer_all(),
     };
     match answered {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => complete(&shell.place, ExitCode::SUCCESS),
         Err(sql::Failure::Closed) => ExitCode::FAILURE,
         Err(sql::Failure::Message(message)) => fail(1, &message),
     }
@@ -282,12 +291,23 @@ fn export(arguments: Export) -> ExitCode {
     let export =
         export::Export { place, kind, patterns, database, table, times, as_numbers, offset, out };
     match export.run() {
-        Ok(n_points) => print(&format!("{n_points} points in {}\n", export.out.display())),
+        Ok(n_points) => {
+            let told = print(&format!("{n_points} points in {}\n", export.out.display()));
+            complete(&export.place, told)
+        }
         Err(export::Stopped::Message(message)) => fail(1, &message),
         Err(export::Stopped::Interrupted) => {
             let out = export.out.display();
             fail(EXIT_INTERRUPTED, &format!("interrupted: {out} was not written"))
         }
+    }
+}
+
+/// The status of an answer, if it was given.
+fn complete(place: &Place, status: ExitCode) -> ExitCode {
+    match place.is_incomplete() && status == ExitCode::SUCCESS {
+        true => ExitCode::from(EXIT_INCOMPLETE),
+        false => status,
     }
 }
 

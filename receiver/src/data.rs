@@ -5,6 +5,7 @@
 //! files first and holds them, so that they can be read to the end. Where they are too many for that,
 //! what was begun is done again from the beginning.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -22,7 +23,9 @@ use tidegate_query::Source;
 use tidegate_sql::time::TimeContext;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::Held;
+use tidegate_store::LeftOut;
 use tidegate_store::Look;
+use tidegate_store::OnDamage;
 use tidegate_store::StoreError;
 
 use crate::cli;
@@ -34,11 +37,17 @@ const LOOKS_MAX: usize = 5;
 /// Files that are held open: half of the descriptors that a process has where nobody raised it.
 const FILES_HELD_MAX: usize = 512;
 
+/// What is said where a file is the reason.
+const DAMAGE_HINT: &str = "tidegate-receiver verify names all that is lost or damaged, and \
+                           --skip-damaged answers without it";
+
 /// Where stores are, and which of them are wanted.
 pub(crate) struct Place {
     directory: PathBuf,
     origin: Option<String>,
     n_files_held_max: usize,
+    on_damage: OnDamage,
+    is_incomplete: Cell<bool>,
 }
 
 /// What the stores hold.
@@ -57,11 +66,19 @@ pub(crate) enum Tried<E> {
     Failed(E),
 }
 
+/// An error with what can be done.
+fn told(error: &StoreError) -> String {
+    match error.is_of_damage() {
+        true => format!("{error}: {DAMAGE_HINT}"),
+        false => error.to_string(),
+    }
+}
+
 impl<E: From<String>> From<StoreError> for Tried<E> {
     fn from(error: StoreError) -> Self {
         match error.is_vanished() {
             true => Self::Vanished(error.to_string().into()),
-            false => Self::Failed(error.to_string().into()),
+            false => Self::Failed(told(&error).into()),
         }
     }
 }
@@ -101,8 +118,24 @@ impl Place {
                  {error}"
             ),
         }
-        let n_files_held_max = FILES_HELD_MAX;
-        Ok(Self { directory: config.directory(), origin, n_files_held_max })
+        Ok(Self {
+            directory: config.directory(),
+            origin,
+            n_files_held_max: FILES_HELD_MAX,
+            on_damage: OnDamage::Fail,
+            is_incomplete: Cell::new(false),
+        })
+    }
+
+    /// Leaves out what is damaged, if that is wanted.
+    pub(crate) fn skipping(self, is_wanted: bool) -> Self {
+        let on_damage = if is_wanted { OnDamage::LeaveOut } else { OnDamage::Fail };
+        Self { on_damage, ..self }
+    }
+
+    /// Whether something was left out of an answer, which was told.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.get()
     }
 
     /// Does something with the stores as they are, and does it again if files vanish meanwhile.
@@ -113,13 +146,30 @@ impl Place {
         let mut n_looks = 0usize;
         loop {
             n_looks = n_looks.saturating_add(1);
-            let error = match act(&self.look()?) {
-                Ok(done) => return Ok(done),
+            let stores = self.look()?;
+            let error = match act(&stores) {
+                Ok(done) => {
+                    self.tell_left_out(&stores);
+                    return Ok(done);
+                }
                 Err(Tried::Failed(error)) => return Err(error),
                 Err(Tried::Vanished(error)) => error,
             };
             if n_looks >= LOOKS_MAX {
                 return Err(error);
+            }
+        }
+    }
+
+    fn tell_left_out(&self, stores: &Stores) {
+        for (origin, look) in &stores.looks {
+            for LeftOut { file, what, n_times, .. } in look.snapshot.left_out() {
+                self.is_incomplete.set(true);
+                let places = if n_times == 1 { "in one place" } else { "in several places" };
+                eprintln!(
+                    "tidegate-receiver: {origin}: {file}: left out {places}, rows are missing or older \
+                     than they should be: {what}"
+                );
             }
         }
     }
@@ -160,9 +210,9 @@ impl Place {
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let (mut looks, mut all_held, mut left) = (Vec::new(), Vec::new(), self.n_files_held_max);
         for name in self.names()? {
-            let failed = |error: StoreError| shown(&format_args!("{name}: {error}"));
+            let failed = |error: StoreError| shown(&format_args!("{name}: {}", told(&error)));
             let root = self.directory.join(&name);
-            match look_at(&root, left).map_err(failed)? {
+            match look_at(&root, left, self.on_damage).map_err(failed)? {
                 Some((look, held)) => {
                     left = left.saturating_sub(held.n_files());
                     for what in look.snapshot.damaged_lists() {
@@ -200,9 +250,13 @@ pub(crate) const NO_CATALOG: &str =
 /// A look at a store, and as many of its files open as there may be.
 type Looked = (Look, Held<DirStorage>);
 
-fn look_at(directory: &Path, n_files_max: usize) -> Result<Option<Looked>, StoreError> {
+fn look_at(
+    directory: &Path,
+    n_files_max: usize,
+    on_damage: OnDamage,
+) -> Result<Option<Looked>, StoreError> {
     let once = || -> Result<Option<Looked>, StoreError> {
-        let Some(look) = Look::at(directory)? else { return Ok(None) };
+        let Some(look) = Look::at_with(directory, on_damage)? else { return Ok(None) };
         let held = look.snapshot.hold(n_files_max)?;
         Ok(Some((look, held)))
     };
@@ -283,6 +337,16 @@ mod tests {
         out
     }
 
+    fn place(directory: &Path, n_files_held_max: usize) -> Place {
+        Place {
+            directory: directory.to_owned(),
+            origin: None,
+            n_files_held_max,
+            on_damage: OnDamage::Fail,
+            is_incomplete: Cell::new(false),
+        }
+    }
+
     /// Reads everything, and merges the files behind the first device.
     fn read(stores: &Stores, store: &mut Store<DirVolume>) -> Result<u64, Tried<String>> {
         let patterns = vec![Pattern::Tree("root.**".into())];
@@ -312,8 +376,7 @@ mod tests {
                 let _ = store.apply_request(number, 1, &request(number as i64)).unwrap();
                 store.flush().unwrap();
             }
-            let directory = directory.path().to_owned();
-            let place = Place { directory, origin: None, n_files_held_max };
+            let place = place(directory.path(), n_files_held_max);
             let mut n_reads = 0;
             let found: Result<u64, String> = place.with_stores(|stores| {
                 n_reads += 1;
@@ -329,8 +392,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let volume = DirVolume::new(directory.path().join("plant"));
         drop(Store::open(volume, Options::default(), 1).unwrap());
-        let place =
-            Place { directory: directory.path().to_owned(), origin: None, n_files_held_max: 0 };
+        let place = place(directory.path(), 0);
         let mut n_tried = 0;
         let found: Result<(), String> = place.with_stores(|_| {
             n_tried += 1;

@@ -160,6 +160,9 @@ pub(crate) struct LoaderReport {
     /// Files of stores that are left as they are, since they cannot be merged.
     #[serde(default)]
     pub(crate) unmergeable: usize,
+    /// Files of stores that are gone, or damaged so that nothing in them can be found.
+    #[serde(default)]
+    pub(crate) lost: usize,
     pub(crate) last_error: Option<String>,
 }
 
@@ -205,6 +208,12 @@ pub(crate) fn render(report: &Report) -> String {
             "             {} files of the store cannot be merged: damaged (tidegate-receiver verify \
              names those), or of series that have changed their type",
             loader.unmergeable
+        ));
+    }
+    if loader.lost > 0 {
+        out.line(format!(
+            "             {} files of the store are gone or damaged: tidegate-receiver gaps names them",
+            loader.lost
         ));
     }
     if let Some(error) = &loader.last_error {
@@ -324,5 +333,8 @@ mod tests {
         assert!(!render(&report).contains("merged"));
         report.loader.unmergeable = 3;
         assert!(render(&report).contains("3 files of the store cannot be merged: damaged ("));
+        assert!(!render(&report).contains("gone"));
+        report.loader.lost = 2;
+        assert!(render(&report).contains("2 files of the store are gone or damaged: "));
     }
 }

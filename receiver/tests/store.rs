@@ -174,3 +174,89 @@ fn rows_that_were_kept_for_later_are_in_the_store_once_it_is_the_target() {
         assert!(cells == expected(&file_of(&data, version, "airgap-log-tablet"), &types));
     }
 }
+
+fn n_gaps(daemon: &common::Daemon) -> u64 {
+    daemon.status()["keeper"]["n_gaps"].as_u64().unwrap()
+}
+
+/// One file that was removed, and the daemon took that for a target that is away: nothing of any origin
+/// was stored any more. And nobody got an answer.
+#[test]
+fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it_is_back() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let daemon = site.start();
+    replay(&daemon, "2.0.1-beta/airgap-log-tablet");
+    replay(&daemon, "2.0.1-beta/airgap-tsfile-multipiece");
+    assert!(daemon.terminate().0.success());
+    let origins = || {
+        let entries = fs::read_dir(site.path("files")).unwrap().map(|it| it.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let first = origins().remove(0);
+    let files = ts_files(&first);
+    let (file, other) = (&files[0], &files[1]);
+    let sql =
+        |more: &[&str]| site.output("sql", &[&["-e", "SELECT * FROM root.**"], more].concat());
+    let before = sql(&[]);
+    assert!(before.status.success());
+    let (path, away) = (first.join(file), site.path("away"));
+    fs::rename(&path, &away).unwrap();
+    // a list of deletions that nobody can read takes nothing
+    fs::write(first.join(format!("{other}.mods2")), [0xff; 7]).unwrap();
+    let mut told = None;
+    for _ in ["first", "and the second start tells nothing anew"] {
+        let daemon = site.start();
+        daemon.wait_status(|status| status["loader"]["lost"] == 1);
+        replay(&daemon, "1.2.2/airgap-log-tablet");
+        let gaps = daemon.gaps().to_string();
+        assert!(gaps.contains(&format!("\"item\":\"{file}\"")), "{gaps}");
+        assert!(gaps.contains(&format!("\"item\":\"{other}.mods2\"")), "{gaps}");
+        assert_eq!(*told.get_or_insert_with(|| n_gaps(&daemon)), n_gaps(&daemon), "{gaps}");
+        assert!(daemon.terminate().0.success());
+    }
+    assert_eq!(origins().len(), 2);
+    let origin = first.file_name().unwrap().to_str().unwrap().to_owned();
+    let sql = |more: &[&str]| sql(&[&["--origin", &origin], more].concat());
+    let strict = sql(&[]);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(text(&strict.stderr).contains(file), "{strict:?}");
+    assert!(text(&strict.stderr).contains("--skip-damaged"), "{strict:?}");
+    let lenient = sql(&["--skip-damaged"]);
+    assert_eq!(lenient.status.code(), Some(3), "{lenient:?}");
+    assert!(text(&lenient.stderr).contains(&format!("{origin}: {file}: left out")), "{lenient:?}");
+    assert!(!lenient.stdout.is_empty() && lenient.stdout != before.stdout);
+    let out = site.path("out.csv").display().to_string();
+    let export = ["--origin", &origin, "--format", "csv", "--out", &out];
+    assert_eq!(site.output("export", &export).status.code(), Some(1));
+    let exported = site.output("export", &[&export[..], &["--skip-damaged"]].concat());
+    assert_eq!(exported.status.code(), Some(3), "{exported:?}");
+    let verified = site.output("verify", &[]);
+    assert!(text(&verified.stdout).contains(&format!("{file}: lost: ")), "{verified:?}");
+    fs::rename(&away, &path).unwrap();
+    fs::remove_file(first.join(format!("{other}.mods2"))).unwrap();
+    let daemon = site.start();
+    daemon.wait_loaded();
+    daemon.wait_status(|status| status["loader"]["lost"] == 0);
+    assert_eq!(sql(&[]).stdout, before.stdout);
+    assert!(daemon.terminate().0.success());
+}
+
+/// The TsFiles of a store, below its directory.
+fn ts_files(root: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut directories = vec![root.join("data")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            match path.is_dir() {
+                true => directories.push(path),
+                false if name.ends_with(".tsfile") => files.push(name),
+                false => (),
+            }
+        }
+    }
+    files.sort();
+    files
+}

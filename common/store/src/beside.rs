@@ -34,7 +34,7 @@ impl<V: Volume> Store<V> {
             if let Some(layer) = self.layers.iter().find(|layer| layer.layer.id == id) {
                 match self.write_mods_of(layer) {
                     // it does not say of which form its list would be; the catalog has the deletion
-                    Err(error) if error.is_of_content() => (),
+                    Err(error) if error.is_of_file() => (),
                     outcome => outcome?,
                 }
             }

@@ -8,6 +8,9 @@
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
 //! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
+//! | 6 | lost: i32 count of layers that are none any more, since their files cannot be read; of each its id i64 and what was found |
+//! | 7 | found: i32 count of lost layers that can be read again, their ids i64 |
+//! | 8 | rebuilt: what became of a catalog that was damaged or gone |
 //!
 //! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
 
@@ -31,6 +34,8 @@ use crate::horizon::Horizons;
 use crate::layer::Layer;
 use crate::layer::TEXT_BYTES_MAX;
 use crate::layer::code;
+use crate::lost::Lost;
+use crate::lost::Unreadable;
 use crate::tombstone::Tombstone;
 
 const CHANGE: u8 = 1;
@@ -38,6 +43,14 @@ const SPOOL: u8 = 2;
 const PRECISION: u8 = 3;
 const TABLE: u8 = 4;
 const HORIZON: u8 = 5;
+const LOST: u8 = 6;
+const FOUND: u8 = 7;
+const REBUILT: u8 = 8;
+
+/// Most accounts of catalogs that were made anew; each is kept as a gap record, too.
+const REBUILT_MAX: usize = 16;
+/// Longest text of a record.
+const WORDS_BYTES_MAX: usize = 1 << 16;
 
 /// The journal is written anew once it is this long, and several times as long as what counts.
 const REWRITE_BYTES_MIN: u64 = 1 << 20;
@@ -78,6 +91,10 @@ pub(crate) struct State {
     pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
     /// What has expired.
     pub(crate) horizons: Horizons,
+    /// Layers whose files cannot be read.
+    pub(crate) lost: BTreeMap<u64, Lost>,
+    /// What became of catalogs that were damaged or gone, the last one last.
+    pub(crate) rebuilt: Vec<Box<str>>,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
     /// Places of layers that were removed; only where the rest of a damaged catalog is read.
@@ -189,6 +206,21 @@ impl<S: Storage> Catalog<S> {
         self.append(TABLE, &encode_table(table, tags))
     }
 
+    /// Takes layers out whose files cannot be read, and remembers what was found in their places.
+    pub(crate) fn lose(&mut self, lost: &[Unreadable]) -> Result<(), StoreError> {
+        let all = lost.iter().map(|(id, found)| (*id, &**found));
+        self.append(LOST, &encode_lost(all))
+    }
+
+    /// Takes lost layers in again.
+    pub(crate) fn find(&mut self, found: &[u64]) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        writer.length(found.len());
+        found.iter().for_each(|id| writer.i64(id.cast_signed()));
+        self.append(FOUND, &bytes)
+    }
+
     /// Remembers what has expired.
     pub(crate) fn set_horizon(&mut self, horizon: Horizon) -> Result<(), StoreError> {
         self.append(HORIZON, &encode_horizon(horizon))
@@ -240,6 +272,7 @@ impl State {
     pub(crate) fn speaks_of(&self, path: &str) -> bool {
         self.removed.as_ref().is_some_and(|removed| removed.contains(path))
             || self.layers.values().any(|layer| layer.path() == path)
+            || self.lost.values().any(|lost| lost.layer.path() == path)
     }
 
     fn replay(&mut self, record: &JournalRecord) -> Result<(), Error> {
@@ -272,8 +305,27 @@ impl State {
                 self.horizons.raise(Horizon { start, precedence });
                 self.precedence = self.precedence.max(precedence);
             }
+            LOST => {
+                for _ in 0..reader.count("number of layers lost", 12)? {
+                    let id = reader.i64("number of a layer")?.cast_unsigned();
+                    let found = reader.str("what was found", WORDS_BYTES_MAX)?;
+                    self.lose(id, found);
+                }
+            }
+            FOUND => {
+                for _ in 0..reader.count("number of layers found", 8)? {
+                    let id = reader.i64("number of a layer")?.cast_unsigned();
+                    if let Some(lost) = self.lost.remove(&id) {
+                        self.layers.insert(id, lost.layer);
+                    }
+                }
+            }
+            REBUILT => {
+                let rebuilt = reader.str("account of a catalog", WORDS_BYTES_MAX)?;
+                self.tell_rebuilt(rebuilt);
+            }
             found => {
-                let expected = "a record of the catalog of kind 1 to 5";
+                let expected = "a record of the catalog of kind 1 to 8";
                 return Err(Error::Value { offset: 0, expected, found: found.into() });
             }
         }
@@ -293,7 +345,9 @@ impl State {
         }
         for _ in 0..reader.count("number of layers removed", 8)? {
             let id = reader.i64("number of a layer")?.cast_unsigned();
-            if let (Some(layer), Some(removed)) = (self.layers.remove(&id), &mut self.removed) {
+            let lost = self.lost.remove(&id).map(|lost| lost.layer);
+            let layer = self.layers.remove(&id).or(lost);
+            if let (Some(layer), Some(removed)) = (layer, &mut self.removed) {
                 removed.insert(layer.path());
             }
         }
@@ -309,6 +363,21 @@ impl State {
         Ok(())
     }
 
+    /// Takes a layer out whose file cannot be read.
+    pub(crate) fn lose(&mut self, id: u64, found: &str) {
+        if let Some(layer) = self.layers.remove(&id) {
+            self.lost.insert(id, Lost { layer, found: found.into() });
+        }
+    }
+
+    /// Remembers what became of a catalog.
+    pub(crate) fn tell_rebuilt(&mut self, rebuilt: &str) {
+        let shown = rebuilt.floor_char_boundary(WORDS_BYTES_MAX);
+        self.rebuilt.push(rebuilt.get(..shown).unwrap_or_default().into());
+        let n_more = self.rebuilt.len().saturating_sub(REBUILT_MAX);
+        self.rebuilt.drain(..n_more);
+    }
+
     /// What a journal that says this and nothing else holds.
     fn records(&self) -> Vec<(u8, Vec<u8>)> {
         let mut records = Vec::new();
@@ -319,6 +388,7 @@ impl State {
             records.push((SPOOL, encode_spool(id, base)));
         }
         records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
+        records.extend(self.rebuilt.iter().map(|it| (REBUILT, encode_text(it))));
         for (table, tags) in &self.tables {
             records.push((TABLE, encode_table(table, tags)));
         }
@@ -329,13 +399,16 @@ impl State {
         for done in &self.done {
             change(Change { done: Some(*done), ..Change::default() });
         }
-        for layer in self.layers.values() {
+        for layer in self.layers.values().chain(self.lost.values().map(|lost| &lost.layer)) {
             change(Change { added: vec![layer.clone()], ..Change::default() });
         }
         for deletion in &self.deletions {
             change(Change { deletions: vec![deletion.clone()], ..Change::default() });
         }
         change(Change::default());
+        for (id, lost) in &self.lost {
+            records.push((LOST, encode_lost([(*id, &*lost.found)].into_iter())));
+        }
         records
     }
 }
@@ -360,6 +433,23 @@ fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
 fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
     let mut bytes = id.to_vec();
     bytes.extend_from_slice(&base.to_be_bytes());
+    bytes
+}
+
+fn encode_lost<'l>(all: impl ExactSizeIterator<Item = (u64, &'l str)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.length(all.len());
+    for (id, found) in all {
+        writer.i64(id.cast_signed());
+        writer.str(found);
+    }
+    bytes
+}
+
+fn encode_text(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes).str(text);
     bytes
 }
 

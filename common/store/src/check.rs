@@ -2,12 +2,9 @@
 //!
 //! Another process may be writing the store. What it takes away meanwhile is not missing.
 
-use std::io;
 use std::path::Path;
 
 use tidegate_durable::DirStorage;
-use tidegate_durable::FileName;
-use tidegate_durable::Journal;
 use tidegate_durable::OpenError;
 use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
@@ -15,12 +12,14 @@ use tidegate_tsfile::TimeRange;
 
 use crate::DirVolume;
 use crate::Layer;
+use crate::Lost;
 use crate::StoreError;
 use crate::catalog::CATALOG;
-use crate::catalog::State;
 use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_if_there;
+use crate::look::MISSING;
+use crate::look::state_at;
 use crate::volume::Volume;
 
 /// What was found in a store.
@@ -75,6 +74,10 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
     for layer in state.layers.values() {
         check_layer(root, layer, &mut checked)?;
     }
+    for Lost { layer, found } in state.lost.values() {
+        let what = format!("lost: {found}; its rows are in no answer until it is there again");
+        checked.note(&layer.path(), what);
+    }
     let volume = DirVolume::new(root);
     for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
         let dir = DirStorage::existing(root.join(&path)).map_err(StoreError::io("open", &path))?;
@@ -88,16 +91,6 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
     Ok(Some(checked))
 }
 
-fn state_at(root: &Path) -> Result<Option<State>, StoreError> {
-    let catalog = FileName::new(CATALOG).map_err(io::Error::other);
-    let catalog = catalog.map_err(StoreError::io("name", CATALOG))?;
-    let dir = match DirStorage::existing(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        dir => dir.map_err(StoreError::io("open", root.display()))?,
-    };
-    Journal::inspect(&dir, &catalog)?.map(|found| State::of(&found)).transpose()
-}
-
 fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), StoreError> {
     let path = layer.path();
     let opened = DirStorage::existing(root.join(layer.directory()))
@@ -109,11 +102,11 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         Err(error) if error.is_vanished() => {
             let now = state_at(root)?;
             if now.is_some_and(|now| now.layers.contains_key(&layer.id)) {
-                checked.note(&path, "expected a file that is there, but found none");
+                checked.note(&path, format!("expected a file that is there, but found: {MISSING}"));
             }
             return Ok(());
         }
-        Err(error @ StoreError::Io { .. }) => return Err(error),
+        Err(error) if !error.is_of_file() => return Err(error),
         Err(error) => {
             checked.note(&path, error);
             return Ok(());
@@ -146,10 +139,20 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         }
     }
     for kind in [ModsKind::Text, ModsKind::Binary] {
-        let bytes = read_if_there(&loaded.dir, &layer.file_name(kind.suffix()))?;
+        let name = format!("{path}{}", kind.suffix());
+        let bytes = match read_if_there(&loaded.dir, &layer.file_name(kind.suffix())) {
+            Err(error) if error.is_of_file() => {
+                checked.note(&name, error);
+                continue;
+            }
+            bytes => bytes?,
+        };
+        if bytes.is_none() && layer.mods == Some(kind) {
+            checked
+                .note(&name, format!("expected the deletions of the file, but found: {MISSING}"));
+        }
         let ending = kind.entries(&bytes.unwrap_or_default(), 0).into_ending();
         if !matches!(ending, Ending::Whole) {
-            let name = format!("{path}{}", kind.suffix());
             checked.note(&name, format!("expected whole entries, but found {ending:?}"));
         }
     }

@@ -10,6 +10,10 @@ use tidegate_model::Precision;
 use tidegate_tsfile::ReadError;
 use tidegate_wire::request::RequestError;
 
+/// What an operating system calls a disk that cannot give back what was written; it has no name in
+/// [`io::ErrorKind`].
+const EIO: i32 = 5;
+
 /// Why a store did not do what it was asked to.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -27,6 +31,13 @@ pub enum StoreError {
         what: String,
         /// Why not.
         source: io::Error,
+    },
+    /// Rows are needed of a file that the catalog names and that is not there, or cannot be read.
+    Lost {
+        /// Its place below the store's directory.
+        file: String,
+        /// What was found there.
+        found: String,
     },
     /// The catalog could not be opened.
     Open(OpenError),
@@ -91,6 +102,22 @@ impl StoreError {
         }
     }
 
+    /// Whether it is one file of the store that is lost or damaged: whoever leaves it out can go on.
+    pub fn is_of_damage(&self) -> bool {
+        matches!(self, Self::Lost { .. }) || self.is_of_file()
+    }
+
+    /// Whether one file cannot be read while others may be: it is gone or damaged, or lies where the
+    /// disk is.
+    pub(crate) fn is_of_file(&self) -> bool {
+        match self {
+            Self::Io { doing: "open" | "read", source, .. }
+            | Self::Read { source: ReadError::Io { source, .. }, .. } => is_of_file(source),
+            Self::Read { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether it is what is in a TsFile, or would be, that is wrong, and not the disk: it will not
     /// become better.
     pub(crate) fn is_of_content(&self) -> bool {
@@ -110,6 +137,17 @@ impl StoreError {
         let what = what.to_string();
         move |source| Self::Io { doing, what, source }
     }
+}
+
+/// Whether an error of the system is of one file, and others may be read or removed.
+pub(crate) fn is_of_file(error: &io::Error) -> bool {
+    let kinds = [
+        io::ErrorKind::IsADirectory,
+        io::ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::UnexpectedEof,
+    ];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
 }
 
 impl From<WriteError> for StoreError {
@@ -136,6 +174,11 @@ impl fmt::Display for StoreError {
             }
             Self::CatalogRecord(error) => write!(f, "store: record of the catalog: {error}"),
             Self::Io { doing, what, source } => write!(f, "store: cannot {doing} {what}: {source}"),
+            Self::Lost { file, found } => write!(
+                f,
+                "store: {file}: expected a file that can be read, found: {found}; rows of it would be \
+                 missing, and older ones in their places"
+            ),
             Self::Open(error) => write!(f, "store: catalog: {error}"),
             Self::Precision { expected, found } => write!(
                 f,

@@ -26,6 +26,7 @@ use tidegate_tsfile::TsFileVersion;
 use crate::Device;
 use crate::StoreError;
 use crate::layer::Layer;
+use crate::lost::account;
 use crate::tombstone::Tombstone;
 use crate::volume::StoredFile;
 
@@ -101,38 +102,9 @@ impl<S: Storage> LayerFile<S> {
 
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
-        let (mut entries, mut damaged_list) = (Vec::new(), None);
-        for kind in [ModsKind::Text, ModsKind::Binary] {
-            let name = layer.file_name(kind.suffix());
-            let bytes = match layer.mods == Some(kind) {
-                true => Some(read_whole(&dir, &name)?),
-                false => read_if_there(&dir, &name)?,
-            };
-            let bytes = bytes.unwrap_or_default();
-            let mut found = kind.entries(&bytes, 0);
-            entries.extend(found.by_ref());
-            let whole_bytes = found.whole_bytes();
-            if whole_bytes < bytes.len() {
-                damaged_list = Some(format!(
-                    "{}{}: expected whole deletions, found others behind byte {whole_bytes}",
-                    layer.path(),
-                    kind.suffix()
-                ));
-            }
-        }
-        let resource = read_whole(&dir, &layer.file_name(RESOURCE_SUFFIX));
-        let devices = match resource.ok().and_then(|bytes| Resource::parse(&bytes).ok()) {
-            Some(resource) => {
-                let version = match resource.time_index {
-                    TimeIndex::Segments => TsFileVersion::V4,
-                    _ => TsFileVersion::V3,
-                };
-                let mut devices = Devices::default();
-                for DeviceExtent { device, range } in &resource.devices {
-                    devices.insert(device, layer.database.as_deref(), version, *range);
-                }
-                devices
-            }
+        let (entries, damaged_list) = Self::lists_beside(&layer, &dir)?;
+        let devices = match Self::devices_beside(&layer, &dir) {
+            Some(devices) => devices,
             // the file itself says it, too
             None => {
                 let alone = Self::new(layer.clone(), dir.clone(), Devices::default(), Vec::new());
@@ -142,6 +114,57 @@ impl<S: Storage> LayerFile<S> {
             }
         };
         Ok(Self { damaged_list, ..Self::new(layer, dir, devices, entries) })
+    }
+
+    /// The deletions beside a file, and what of them cannot be read.
+    pub(crate) fn lists_beside(
+        layer: &Layer,
+        dir: &S,
+    ) -> Result<(Vec<ModEntry>, Option<String>), StoreError> {
+        let (mut entries, mut damaged_list) = (Vec::new(), None);
+        for kind in [ModsKind::Text, ModsKind::Binary] {
+            let name = layer.file_name(kind.suffix());
+            let list = format!("{}{}", layer.path(), kind.suffix());
+            let bytes = match read_if_there(dir, &name) {
+                Ok(None) if layer.mods == Some(kind) => {
+                    damaged_list =
+                        Some(format!("{list}: expected the deletions of the file, found none"));
+                    continue;
+                }
+                Ok(bytes) => bytes.unwrap_or_default(),
+                // of one file, as damage is: the rows are there
+                Err(error) if error.is_of_file() => {
+                    let found = account(&error);
+                    damaged_list = Some(format!("{list}: expected deletions, found {found}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut found = kind.entries(&bytes, 0);
+            entries.extend(found.by_ref());
+            let whole_bytes = found.whole_bytes();
+            if whole_bytes < bytes.len() {
+                damaged_list = Some(format!(
+                    "{list}: expected whole deletions, found others behind byte {whole_bytes}"
+                ));
+            }
+        }
+        Ok((entries, damaged_list))
+    }
+
+    /// The devices of a file by what stands beside it, if that can be read.
+    pub(crate) fn devices_beside(layer: &Layer, dir: &S) -> Option<Devices> {
+        let bytes = read_whole(dir, &layer.file_name(RESOURCE_SUFFIX)).ok()?;
+        let resource = Resource::parse(&bytes).ok()?;
+        let version = match resource.time_index {
+            TimeIndex::Segments => TsFileVersion::V4,
+            _ => TsFileVersion::V3,
+        };
+        let mut devices = Devices::default();
+        for DeviceExtent { device, range } in &resource.devices {
+            devices.insert(device, layer.database.as_deref(), version, *range);
+        }
+        Some(devices)
     }
 
     /// The file, open.

@@ -14,11 +14,11 @@ use crate::build::table_schemas;
 use crate::catalog::Change;
 use crate::file::LayerFile;
 use crate::layer::LayerKind;
+use crate::leftovers::take_back;
 use crate::memory::MemoryDevice;
 use crate::snapshot::Series;
 use crate::store::Store;
 use crate::store::folder_of;
-use crate::store::take_back;
 use crate::volume::Volume;
 
 /// Most files of one flush. Rows of more partitions share files: peers choose times, and must not

@@ -25,6 +25,8 @@
 //!   position. Files are synced before it speaks of them, and removed after it has stopped to. What
 //!   it does not speak of is removed at the next start. One that is damaged or gone is made anew of
 //!   what is left of it and of the files; [`Store::rebuilt`] says so.
+//! - A **file that is gone or damaged** is [lost](Store::lost): no layer, until it is there again. Whoever
+//!   needs rows of it is told, or goes on without them if that is [allowed](OnDamage).
 //! - A **series has one type**: that of the newest layer that has points of it which were not
 //!   deleted. Older values are converted where every one of them can be. Where they cannot they are
 //!   not rows of the series, and [`DeviceScan::hidden`] counts them and names their file; merging
@@ -54,13 +56,18 @@ mod build;
 mod catalog;
 mod check;
 mod columns;
+mod damage;
 mod device;
 mod error;
+mod expire;
+mod faults;
 mod file;
 mod flush;
 mod horizon;
 mod layer;
+mod leftovers;
 mod look;
+mod lost;
 mod memory;
 mod merge;
 mod rebuild;
@@ -76,11 +83,15 @@ pub use catalog::TableName;
 pub use check::CHECK_FINDINGS_MAX;
 pub use check::Checked;
 pub use check::check;
+pub use damage::LeftOut;
+pub use damage::OnDamage;
 pub use device::Device;
 pub use error::StoreError;
+pub use faults::Fault;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;
+pub use lost::Lost;
 pub use rebuild::Rebuilt;
 pub use rows::Rows;
 pub use snapshot::DeviceScan;

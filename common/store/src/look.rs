@@ -5,6 +5,8 @@
 //! [`Snapshot::hold`] has opened the files, they can be read whatever that process does.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +14,21 @@ use std::sync::Arc;
 use tidegate_durable::DirStorage;
 use tidegate_durable::FileName;
 use tidegate_durable::Journal;
+use tidegate_durable::Storage;
 use tidegate_model::Precision;
 
+use crate::Layer;
+use crate::Lost;
+use crate::OnDamage;
 use crate::Snapshot;
 use crate::StoreError;
 use crate::catalog::CATALOG;
 use crate::catalog::State;
 use crate::catalog::TableName;
+use crate::damage::Damage;
 use crate::file::LayerFile;
+use crate::lost::LostFile;
+use crate::lost::account;
 use crate::volume::DATA;
 
 /// What lies in the directory of a store.
@@ -40,25 +49,117 @@ impl Look {
         root.join(CATALOG).is_file() || root.join(DATA).is_dir()
     }
 
-    /// Looks at the store in `root`; `None` if there is none.
+    /// Looks at the store in `root`; `None` if there is none. Where rows that are needed cannot be read
+    /// there is no answer.
     pub fn at(root: &Path) -> Result<Option<Self>, StoreError> {
-        let catalog = FileName::new(CATALOG).map_err(io::Error::other);
-        let catalog = catalog.map_err(StoreError::io("name", CATALOG))?;
-        let dir = match DirStorage::existing(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            dir => dir.map_err(StoreError::io("open", root.display()))?,
-        };
-        let Some(found) = Journal::inspect(&dir, &catalog)? else { return Ok(None) };
-        let state = State::of(&found)?;
-        let mut layers = Vec::new();
+        Self::at_with(root, OnDamage::Fail)
+    }
+
+    /// As [`at`](Self::at), and says what to do where rows that are needed cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// A file that is lost or damaged is one only where it is needed, or where nobody can tell whether
+    /// it is: nothing says any more which devices are in it.
+    pub fn at_with(root: &Path, on_damage: OnDamage) -> Result<Option<Self>, StoreError> {
+        let Some(state) = state_at(root)? else { return Ok(None) };
+        let mut seen = Seen::default();
         for layer in state.layers.values() {
-            let at = root.join(layer.directory());
-            let dir = DirStorage::existing(&at).map_err(StoreError::io("open", at.display()))?;
-            layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
+            seen.take_in(root, layer)?;
         }
+        // It is removed after the catalog has stopped to name it: one that is named now was not there
+        // before that.
+        if !seen.missing.is_empty() {
+            let now = state_at(root)?.unwrap_or_default();
+            if let Some(gone) = seen.missing.iter().find(|it| !now.layers.contains_key(&it.id)) {
+                let vanished = io::ErrorKind::NotFound.into();
+                return Err(StoreError::io("open", gone.path())(vanished));
+            }
+        }
+        let missing = seen.missing.into_iter();
+        let missing = missing.map(|layer| Lost { layer, found: MISSING.into() });
+        let lost = state.lost.into_values().chain(seen.damaged).chain(missing);
+        let lost = lost.map(|lost| match dir_of(root, &lost.layer) {
+            Ok(dir) => LostFile::of(lost, &dir),
+            Err(_) => LostFile { lost, devices: None },
+        });
+        let lost: Vec<LostFile> = lost.collect();
+        let damage = Damage::new(on_damage);
+        for unknown in lost.iter().filter(|lost| lost.devices.is_none()) {
+            damage.pass(&unknown.lost.layer.path(), unknown.error())?;
+        }
+        let mut layers = seen.layers;
         layers.sort_by_key(|layer| layer.layer.rank());
-        let (deletions, memory) = (Arc::new(state.deletions), Arc::default());
-        let snapshot = Snapshot { layers, deletions, memory, horizons: state.horizons };
+        let snapshot = Snapshot {
+            layers,
+            deletions: Arc::new(state.deletions),
+            memory: Arc::default(),
+            horizons: state.horizons,
+            lost: Arc::new(lost),
+            damage: Arc::new(damage),
+        };
         Ok(Some(Self { snapshot, precision: state.precision, tables: state.tables }))
     }
+}
+
+/// What is said of a file that is not there.
+pub(crate) const MISSING: &str = "no such file";
+
+/// What was seen of the layers that a catalog names.
+#[derive(Default)]
+struct Seen {
+    layers: Vec<Arc<LayerFile<DirStorage>>>,
+    damaged: Vec<Lost>,
+    /// Those whose files are not there.
+    missing: Vec<Layer>,
+    /// The names in each directory.
+    listed: BTreeMap<String, BTreeSet<FileName>>,
+}
+
+impl Seen {
+    fn take_in(&mut self, root: &Path, layer: &Layer) -> Result<(), StoreError> {
+        let dir = match dir_of(root, layer) {
+            Err(error) if error.is_vanished() => {
+                self.missing.push(layer.clone());
+                return Ok(());
+            }
+            dir => dir?,
+        };
+        let listed = match self.listed.entry(layer.directory()) {
+            Entry::Occupied(listed) => listed.into_mut(),
+            Entry::Vacant(place) => {
+                let names = dir.list().map_err(StoreError::io("list", layer.directory()))?;
+                place.insert(names.into_iter().collect())
+            }
+        };
+        if !listed.contains(&layer.file_name("")) {
+            self.missing.push(layer.clone());
+            return Ok(());
+        }
+        match LayerFile::load(layer.clone(), dir) {
+            Ok(file) => self.layers.push(Arc::new(file)),
+            Err(error) if error.is_vanished() => self.missing.push(layer.clone()),
+            Err(error) if error.is_of_file() => {
+                self.damaged.push(Lost { layer: layer.clone(), found: account(&error) });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn dir_of(root: &Path, layer: &Layer) -> Result<DirStorage, StoreError> {
+    let at = root.join(layer.directory());
+    DirStorage::existing(&at).map_err(StoreError::io("open", at.display()))
+}
+
+/// What the catalog in `root` says; `None` if there is none.
+pub(crate) fn state_at(root: &Path) -> Result<Option<State>, StoreError> {
+    let catalog = FileName::new(CATALOG).map_err(io::Error::other);
+    let catalog = catalog.map_err(StoreError::io("name", CATALOG))?;
+    let dir = match DirStorage::existing(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        dir => dir.map_err(StoreError::io("open", root.display()))?,
+    };
+    Journal::inspect(&dir, &catalog)?.map(|found| State::of(&found)).transpose()
 }

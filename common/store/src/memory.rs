@@ -72,6 +72,15 @@ pub(crate) struct PointsColumn<'a> {
     pub(crate) points: Vec<(i64, ValueRef<'a>)>,
 }
 
+impl Points<'_> {
+    /// Forgets points before a time.
+    pub(crate) fn keep_from(&mut self, start: i64) {
+        for column in &mut self.columns {
+            column.points.retain(|(time, _)| *time >= start);
+        }
+    }
+}
+
 impl Memory {
     pub(crate) fn is_empty(&self) -> bool {
         self.devices.is_empty()

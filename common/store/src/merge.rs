@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_tsfile::Batch;
-use tidegate_tsfile::Cuts;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
@@ -27,13 +26,14 @@ use crate::build::table_schemas;
 use crate::catalog::Change;
 use crate::device::is_of_root;
 use crate::file::LayerFile;
-use crate::horizon::Horizon;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
-use crate::snapshot::expired;
+use crate::leftovers::remove_names;
+use crate::leftovers::take_back;
+use crate::lost::Lost;
+use crate::lost::Unreadable;
+use crate::lost::account;
 use crate::store::Store;
-use crate::store::remove_names;
-use crate::store::take_back;
 use crate::volume::Volume;
 
 /// What became of a run.
@@ -43,6 +43,8 @@ enum Built<V: Volume> {
     /// It cannot be one file: a series has two types in it, and one file has one, or a layer cannot
     /// be read. The layers that are to blame; none if it is all of them together.
     Unmergeable(Vec<u64>),
+    /// Layers cannot be read; of each what was found.
+    Unreadable(Vec<Unreadable>),
 }
 
 type Run<V> = Vec<Arc<LayerFile<<V as Volume>::Dir>>>;
@@ -104,6 +106,15 @@ impl<V: Volume> Store<V> {
         let Some(first) = run.first() else { return true };
         let between = first.layer.precedence..=layer.layer.precedence;
         let is_of_run = |id: u64| id == layer.layer.id || run.iter().any(|it| it.layer.id == id);
+        // they may come back, and count then as they do now
+        let is_in_the_way = |lost: &Lost| {
+            let mut all = run.iter().map(|it| &**it).chain([layer]);
+            between.contains(&lost.layer.precedence)
+                && all.any(|own| lost.overlaps(own.layer.range))
+        };
+        if self.lost().any(is_in_the_way) {
+            return false;
+        }
         let mut others = self.layers.iter().filter(|other| {
             between.contains(&other.layer.precedence) && !is_of_run(other.layer.id)
         });
@@ -121,6 +132,17 @@ impl<V: Volume> Store<V> {
                 // not again before a start; the rest of a run may go on without its culprits
                 self.unmergeable.extend(if culprits.is_empty() { removed } else { culprits });
                 return Ok(());
+            }
+            Built::Unreadable(culprits) => {
+                let opens = |id: &u64| {
+                    let mut all = run.iter();
+                    all.find(|it| it.layer.id == *id).is_some_and(|it| it.file().is_ok())
+                };
+                let (damaged, lost): (Vec<_>, Vec<_>) =
+                    culprits.into_iter().partition(|(id, _)| opens(id));
+                self.unmergeable.extend(damaged.iter().map(|(id, _)| *id));
+                self.damaged.extend(damaged);
+                return self.lose(&lost);
             }
         };
         let added = built.iter().map(|it| it.layer.clone()).collect();
@@ -144,8 +166,9 @@ impl<V: Volume> Store<V> {
         Ok(())
     }
 
-    /// What a run becomes. Only what is wrong with the disk is an error: a layer that was damaged at
-    /// its source is so at every start.
+    /// What a run becomes. Only what is wrong with more than one file is an error: a layer that was
+    /// damaged at its source is so at every start, and where the disk cannot give a file back it cannot
+    /// do so the next time.
     fn build_merged(&self, run: &Run<V>) -> Result<Built<V>, StoreError> {
         let Some(newest) = run.last().map(|it| &it.layer) else {
             return Ok(Built::Unmergeable(Vec::new()));
@@ -158,7 +181,7 @@ impl<V: Volume> Store<V> {
         layer.merges = merges.saturating_add(1);
         self.name(&mut layer);
         match self.write_merged(run, layer.clone()) {
-            Err(error) if error.is_of_content() => (),
+            Err(error) if error.is_of_content() || error.is_of_file() => (),
             outcome => {
                 return outcome.map_err(|error| match self.volume.dir(&layer.directory()) {
                     Ok(dir) => take_back(&dir, &layer, error),
@@ -172,11 +195,16 @@ impl<V: Volume> Store<V> {
         let mut culprits = Vec::new();
         for layer in run {
             match self.read_alone(layer) {
-                Err(error) if error.is_of_content() => culprits.push(layer.layer.id),
+                Err(error) if error.is_of_file() => {
+                    culprits.push((layer.layer.id, account(&error)));
+                }
                 outcome => outcome?,
             }
         }
-        Ok(Built::Unmergeable(culprits))
+        Ok(match culprits.is_empty() {
+            true => Built::Unmergeable(Vec::new()),
+            false => Built::Unreadable(culprits),
+        })
     }
 
     /// Reads all that a merge reads of a layer.
@@ -197,6 +225,8 @@ impl<V: Volume> Store<V> {
             deletions: Arc::clone(&self.deletions),
             memory: Arc::default(),
             horizons: self.catalog.state().horizons.clone(),
+            lost: Arc::default(),
+            damage: Arc::default(),
         }
     }
 
@@ -244,7 +274,7 @@ impl<V: Volume> Store<V> {
     }
 
     /// Deletions that no layer is left for.
-    fn forgettable(
+    pub(crate) fn forgettable(
         &self,
         left: &[Arc<LayerFile<V::Dir>>],
         built: Option<&LayerFile<V::Dir>>,
@@ -259,89 +289,11 @@ impl<V: Volume> Store<V> {
                     && it.feels(deletion)
                     && built.is_none_or(|built| built.layer.id != it.layer.id)
             });
-            if is_felt {
+            if is_felt || self.lost().any(|lost| lost.feels(deletion)) {
                 needed.insert(deletion.precedence);
             }
         }
         all.difference(&needed).copied().collect()
-    }
-
-    /// Removes layers all of whose rows are before a time, and hides the rows before it that are in
-    /// others. What arrives later is not concerned before this is said again.
-    ///
-    /// Hidden they must be: a removed layer may have overwritten cells of one that stays.
-    pub fn expire(&mut self, start: i64) -> Result<(), StoreError> {
-        self.expire_with(start, &BTreeSet::new())
-    }
-
-    /// Removes the oldest rows until the files take no more than `most_bytes`.
-    ///
-    /// A row is no younger than its file: of a device whose clock is far ahead every row would be the
-    /// newest, and all others would go before it.
-    pub fn shrink(&mut self, most_bytes: u64) -> Result<(), StoreError> {
-        let mut total_bytes = self.layers().map(|it| it.length_bytes).fold(0, u64::saturating_add);
-        let mut start = i64::MIN;
-        let mut gone = BTreeSet::new();
-        for (end, layer) in self.by_age() {
-            if total_bytes <= most_bytes {
-                break;
-            }
-            total_bytes = total_bytes.saturating_sub(layer.length_bytes);
-            start = end.saturating_add(1);
-            gone.insert(layer.id);
-        }
-        self.expire_with(start, &gone)
-    }
-
-    /// Layers by the last time that they are taken for, the oldest first: that of their rows, but not
-    /// behind the arrival of any layer that counts more. So one that has rows behind its time goes only
-    /// after all whose cells it may have overwritten there.
-    fn by_age(&self) -> Vec<(i64, &Layer)> {
-        let per_ms = self.per_ms();
-        let mut arrival = i64::MAX;
-        let mut all: Vec<(i64, &Layer)> = Vec::new();
-        for layer in self.layers.iter().rev().map(|it| &it.layer) {
-            arrival = arrival.min(layer.arrival_ms.saturating_mul(per_ms));
-            all.push((layer.range.end.min(arrival), layer));
-        }
-        all.reverse();
-        all.sort_by_key(|(end, _)| *end);
-        all
-    }
-
-    /// Lets go what is before a time, and some layers with all that they have.
-    fn expire_with(&mut self, start: i64, more: &BTreeSet<u64>) -> Result<(), StoreError> {
-        let known = &self.catalog.state().horizons;
-        let is_felt = self
-            .layers
-            .iter()
-            .any(|it| it.layer.range.start < start && known.start_of(it.layer.precedence) < start);
-        if is_felt {
-            let given = self.precedence_of(self.applied).max(self.memory_precedence);
-            let precedence = given.max(self.catalog.state().precedence);
-            self.catalog.set_horizon(Horizon { start, precedence })?;
-        }
-        if let Some(cut) = expired(start).filter(|_| !self.memory.is_empty()) {
-            let cuts = |_: &Device, _: &[&str]| Cuts { rows: vec![cut.clone()], ..Cuts::default() };
-            Arc::make_mut(&mut self.memory).cut(cuts);
-        }
-        // also what an interrupted one has left
-        let horizons = &self.catalog.state().horizons;
-        let (gone, left): (Vec<_>, Vec<_>) = self.layers.iter().cloned().partition(|it| {
-            more.contains(&it.layer.id)
-                || it.layer.range.end < horizons.start_of(it.layer.precedence)
-        });
-        if !gone.is_empty() {
-            let removed = gone.iter().map(|it| it.layer.id).collect();
-            let forgotten = self.forgettable(&left, None);
-            let position = self.position();
-            let change = Change { position, removed, forgotten, ..Change::default() };
-            self.catalog.change(&change)?;
-            self.layers = left;
-            self.deletions = Arc::new(self.catalog.state().deletions.clone());
-            self.doomed.extend(gone);
-        }
-        self.remove_doomed()
     }
 }
 

@@ -18,6 +18,8 @@ use tidegate_tsfile::TsFile;
 use crate::Device;
 use crate::StoreError;
 use crate::catalog::CATALOG;
+use crate::catalog::Catalog;
+use crate::catalog::Found;
 use crate::catalog::State;
 use crate::device::is_of_root;
 use crate::file::devices_of;
@@ -79,8 +81,48 @@ impl fmt::Display for Rebuilt {
     }
 }
 
+/// Makes the catalog anew if it is damaged or gone. What became of it, or how many files were taken
+/// in that a torn one does not name.
+pub(crate) fn mend_catalog<V: Volume>(
+    volume: &V,
+    root: &V::Dir,
+    salt: u32,
+) -> Result<(Option<Rebuilt>, usize), StoreError> {
+    let nothing = Ok((None, 0));
+    let (cause, mut state, is_torn) = match Catalog::look(root)? {
+        Found::Sound => return nothing,
+        Found::Torn(state) => (String::from("catalog: its last record is torn"), state, true),
+        // before anything is taken in a record is written
+        Found::Empty if !has_files(volume)? => return nothing,
+        Found::Empty => {
+            let cause = String::from("catalog: expected its records, found none");
+            (cause, Box::default(), false)
+        }
+        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
+    };
+    let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
+    complete(volume, &mut state, &mut rebuilt)?;
+    // What an interrupted run has written whole is what it was about to say, and comes again at
+    // worst, so it does no harm; and should it have been said, it is the only one there is. But no
+    // interruption takes away a file that the rest speaks of.
+    if is_torn && rebuilt.missing.is_empty() {
+        if rebuilt.n_found > 0 {
+            Catalog::replace(root, salt, &state)?;
+        }
+        return Ok((None, rebuilt.n_found));
+    }
+    // numbers to come count behind everything that is there
+    (state.spool, state.position) = (None, 0);
+    state.done.clear();
+    rebuilt.kept_as = keep_aside(root)?;
+    // it is told to people once it is durable: it must not be durable without that
+    state.tell_rebuilt(&rebuilt.to_string());
+    Catalog::replace(root, salt, &state)?;
+    Ok((Some(rebuilt), 0))
+}
+
 /// Keeps a copy of the catalog as it is; `None` if there is none.
-pub(crate) fn keep_aside<S: Storage>(root: &S) -> Result<Option<String>, StoreError> {
+fn keep_aside<S: Storage>(root: &S) -> Result<Option<String>, StoreError> {
     let name = named(CATALOG.to_owned())?;
     let listed = root.list().map_err(StoreError::io("list", "the store"))?;
     if !listed.contains(&name) {
@@ -99,7 +141,7 @@ pub(crate) fn keep_aside<S: Storage>(root: &S) -> Result<Option<String>, StoreEr
 }
 
 /// Whether there is a TsFile in the store.
-pub(crate) fn has_files<V: Volume>(volume: &V) -> Result<bool, StoreError> {
+fn has_files<V: Volume>(volume: &V) -> Result<bool, StoreError> {
     for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
         let dir = volume.dir(&path).map_err(StoreError::io("open", &path))?;
         let names = dir.list().map_err(StoreError::io("list", &path))?;
@@ -111,7 +153,7 @@ pub(crate) fn has_files<V: Volume>(volume: &V) -> Result<bool, StoreError> {
 }
 
 /// Makes what is left of a catalog whole by the files.
-pub(crate) fn complete<V: Volume>(
+fn complete<V: Volume>(
     volume: &V,
     state: &mut State,
     rebuilt: &mut Rebuilt,
@@ -130,6 +172,7 @@ pub(crate) fn complete<V: Volume>(
             }
         }
     }
+    // not lost: the lost part may have said that it was merged away
     state.layers.retain(|_, layer| {
         let is_there = there.contains(&layer.path());
         if !is_there {

@@ -10,11 +10,12 @@ use core::ops::Range;
 use tidegate_model::DataType;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::BatchColumn;
-use tidegate_tsfile::ReadError;
 use tidegate_tsfile::Rows as FileRows;
 
+use crate::StoreError;
 use crate::columns::append;
 use crate::columns::converted;
+use crate::damage::Damage;
 use crate::volume::StoredFile;
 
 /// How many rows are made at once, about.
@@ -24,9 +25,28 @@ const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub(crate) enum Origin<'s, F> {
     /// A file.
-    File(Box<FileRows<'s, StoredFile<F>>>),
+    File(FromFile<'s, F>),
     /// Memory, unless they are taken already.
     Memory(Option<Batch>),
+}
+
+/// Rows of a file.
+#[derive(Debug)]
+pub(crate) struct FromFile<'s, F> {
+    pub(crate) rows: Box<FileRows<'s, StoredFile<F>>>,
+    /// Its place below the store's directory.
+    pub(crate) file: &'s str,
+    pub(crate) damage: &'s Damage,
+}
+
+impl<F: tidegate_durable::StorageFile> FromFile<'_, F> {
+    /// The next rows; `false` behind the last ones, and where the rest is left out.
+    fn next_into(&mut self, batch: &mut Batch) -> Result<bool, StoreError> {
+        self.rows.next_into(batch).or_else(|source| {
+            let error = StoreError::Read { file: self.file.to_owned(), source };
+            self.damage.pass(self.file, error).map(|()| false)
+        })
+    }
 }
 
 /// One layer of a group.
@@ -56,11 +76,11 @@ impl<'s, F: tidegate_durable::StorageFile> Source<'s, F> {
     }
 
     /// Fetches rows if there are none; `false` at the end.
-    fn fill(&mut self, types: &[DataType]) -> Result<bool, ReadError> {
+    fn fill(&mut self, types: &[DataType]) -> Result<bool, StoreError> {
         self.is_begun = true;
         while self.time().is_none() {
             let is_there = match &mut self.origin {
-                Origin::File(rows) => rows.next_into(&mut self.batch)?,
+                Origin::File(file) => file.next_into(&mut self.batch)?,
                 Origin::Memory(rows) => {
                     let taken = rows.take();
                     let is_there = taken.is_some();
@@ -130,7 +150,7 @@ pub(crate) struct Group<'s, F> {
 
 impl<F: tidegate_durable::StorageFile> Group<'_, F> {
     /// The next rows into `out`; `false` behind the last ones.
-    fn next_into(&mut self, out: &mut Batch) -> Result<bool, ReadError> {
+    fn next_into(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
         while out.len() < BATCH_ROWS {
             let Some(time) = self.next_time()? else { break };
@@ -154,7 +174,7 @@ impl<F: tidegate_durable::StorageFile> Group<'_, F> {
     }
 
     /// The least time that is left, with every source begun that may have a row of it.
-    fn next_time(&mut self) -> Result<Option<i64>, ReadError> {
+    fn next_time(&mut self) -> Result<Option<i64>, StoreError> {
         let mut at = 0usize;
         while let Some(source) = self.sources.get_mut(at) {
             match !source.is_begun || source.fill(&self.types)? {
@@ -212,7 +232,7 @@ impl<F: tidegate_durable::StorageFile> Joined<'_, F> {
         self.batch.times.get(self.row..).unwrap_or_default()
     }
 
-    fn fill(&mut self) -> Result<(), ReadError> {
+    fn fill(&mut self) -> Result<(), StoreError> {
         while !self.is_over && self.left().is_empty() {
             self.is_over = !self.group.next_into(&mut self.batch)?;
             self.row = 0;
@@ -258,7 +278,7 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
     }
 
     /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
-    pub(crate) fn advance(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+    pub(crate) fn advance(&mut self, batch: &mut Batch) -> Result<bool, StoreError> {
         loop {
             let is_there = match self.groups.as_mut_slice() {
                 // one group that has all columns in their order
@@ -278,7 +298,7 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
         }
     }
 
-    fn join(&mut self, out: &mut Batch) -> Result<bool, ReadError> {
+    fn join(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
         while out.len() < BATCH_ROWS {
             for group in &mut self.groups {

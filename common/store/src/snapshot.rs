@@ -4,6 +4,7 @@
 //! removed only when nobody reads them any more.
 
 use core::ops::RangeInclusive;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,22 +13,28 @@ use tidegate_durable::Storage;
 use tidegate_model::DataType;
 use tidegate_model::path;
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::ChunkMetadata;
 use tidegate_tsfile::Cut;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::SeriesMetadata;
+use tidegate_tsfile::Statistics;
 use tidegate_tsfile::TimeRange;
 
 use crate::Device;
 use crate::StoreError;
 use crate::catalog::TableName;
 use crate::columns::is_convertible;
+use crate::damage::Damage;
+use crate::damage::LeftOut;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
 use crate::horizon::Horizons;
+use crate::lost::LostFile;
 use crate::memory::Memory;
 use crate::memory::SharedMemory;
+use crate::rows::FromFile;
 use crate::rows::Group;
 use crate::rows::Origin;
 use crate::rows::Rows;
@@ -112,6 +119,9 @@ pub struct Snapshot<S: Storage> {
     pub(crate) memory: SharedMemory,
     /// What has expired.
     pub(crate) horizons: Horizons,
+    /// Files that the catalog names, or has named, and that cannot be read.
+    pub(crate) lost: Arc<Vec<LostFile>>,
+    pub(crate) damage: Arc<Damage>,
 }
 
 impl<S: Storage> Snapshot<S> {
@@ -121,16 +131,24 @@ impl<S: Storage> Snapshot<S> {
         self.layers.iter().filter_map(|layer| layer.damaged_list.as_deref())
     }
 
+    /// Files of which rows were left out of what was read so far, where that is
+    /// [allowed](crate::OnDamage::LeaveOut).
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.damage.left_out()
+    }
+
     /// How many files there are.
     pub fn n_layers(&self) -> usize {
         self.layers.len()
     }
 
-    /// The devices that have matching series or may have, in order.
+    /// The devices that have matching series or may have, in order; also those of lost files.
     ///
     /// Memory taken: their names.
     pub fn devices(&self, patterns: &[Pattern]) -> Vec<Device> {
         let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
+        let lost = self.lost.iter().filter_map(|lost| lost.devices.as_ref());
+        let in_files = in_files.chain(lost.flat_map(|devices| devices.extents.keys()));
         let all = in_files.chain(self.memory.devices().keys());
         let mut found: BTreeSet<&Device> = BTreeSet::new();
         for device in all {
@@ -144,7 +162,9 @@ impl<S: Storage> Snapshot<S> {
     /// The tables of the table model that have devices here, in order.
     pub fn tables(&self) -> BTreeSet<TableName> {
         let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
+        let lost = self.lost.iter().filter_map(|lost| lost.devices.as_ref());
         in_files
+            .chain(lost.flat_map(|devices| devices.extents.keys()))
             .chain(self.memory.devices().keys())
             .filter_map(Device::database_and_table)
             .collect()
@@ -174,6 +194,11 @@ impl<S: Storage> Snapshot<S> {
     }
 
     /// A device, ready to be read.
+    ///
+    /// # Errors
+    ///
+    /// Also where rows that are wanted are [lost](StoreError::is_of_damage), unless they are to be left
+    /// out.
     pub fn device(&self, device: &Device, scan: &Scan) -> Result<DeviceScan<S>, StoreError> {
         let nodes = match device {
             Device::Tree { path } => path::nodes(path),
@@ -262,7 +287,8 @@ impl Pattern {
 #[derive(Debug)]
 pub(crate) struct Part<S: Storage> {
     pub(crate) file: Arc<LayerTsFile<S>>,
-    pub(crate) layer: Arc<LayerFile<S>>,
+    /// Its place below the store's directory.
+    path: String,
     /// The time column of an aligned device.
     time: Option<SeriesMetadata>,
     /// Its series, each with its place among the columns of the scan.
@@ -281,6 +307,7 @@ pub struct DeviceScan<S: Storage> {
     pub(crate) parts: Vec<Part<S>>,
     pub(crate) memory: Arc<Memory>,
     hidden: Vec<Hidden>,
+    damage: Arc<Damage>,
 }
 
 impl<S: Storage> DeviceScan<S> {
@@ -290,6 +317,9 @@ impl<S: Storage> DeviceScan<S> {
         times: TimeRange,
         is_wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Self, StoreError> {
+        for lost in snapshot.lost.iter().filter(|lost| lost.may_have(device, times)) {
+            snapshot.damage.pass(&lost.lost.layer.path(), lost.error())?;
+        }
         let mut found = Vec::new();
         // of each measurement the type and form of its newest layer
         let mut known: BTreeMap<Box<str>, (DataType, bool)> = BTreeMap::new();
@@ -298,7 +328,10 @@ impl<S: Storage> DeviceScan<S> {
             if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
                 continue;
             }
-            for (file, time, series) in series_of(layer, device, is_wanted)? {
+            let own = series_of(layer, device, is_wanted).or_else(|error| {
+                snapshot.damage.pass(&layer.layer.path(), error).map(|()| Vec::new())
+            });
+            for (file, time, series) in own? {
                 let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
                 let cuts = snapshot.cuts(layer, device, &names);
                 for (at, series) in series.iter().enumerate() {
@@ -323,12 +356,17 @@ impl<S: Storage> DeviceScan<S> {
             data_type,
             is_aligned,
         });
-        let memory = Arc::clone(&snapshot.memory);
-        let (device, columns) = (device.clone(), columns.collect());
-        let mut scan =
-            Self { device, times, columns, parts: Vec::new(), memory, hidden: Vec::new() };
+        let mut scan = Self {
+            device: device.clone(),
+            times,
+            columns: columns.collect(),
+            parts: Vec::new(),
+            memory: Arc::clone(&snapshot.memory),
+            hidden: Vec::new(),
+            damage: Arc::clone(&snapshot.damage),
+        };
         for (layer, file, time, series, cuts) in found {
-            scan.take_part(layer, file, time, series, cuts);
+            scan.take_part(layer.layer.path(), file, time, series, cuts);
         }
         Ok(scan)
     }
@@ -336,7 +374,7 @@ impl<S: Storage> DeviceScan<S> {
     /// Takes in what a layer has, as far as it can be shown.
     fn take_part(
         &mut self,
-        layer: Arc<LayerFile<S>>,
+        path: String,
         file: Arc<LayerTsFile<S>>,
         time: Option<SeriesMetadata>,
         series: Vec<SeriesMetadata>,
@@ -359,12 +397,12 @@ impl<S: Storage> DeviceScan<S> {
             self.hidden.push(Hidden {
                 measurement: series.measurement.clone(),
                 data_type: own,
-                file: layer.layer.path(),
+                file: path.clone(),
                 n_points: series.statistics.count.into(),
             });
         }
         if !kept.is_empty() {
-            self.parts.push(Part { file, layer, time, series: kept, cuts: kept_cuts });
+            self.parts.push(Part { file, path, time, series: kept, cuts: kept_cuts });
         }
     }
 
@@ -434,8 +472,7 @@ impl<S: Storage> DeviceScan<S> {
         rows: &mut Rows<'_, S::File>,
         batch: &mut Batch,
     ) -> Result<bool, StoreError> {
-        let file = || format!("files of {}", self.device);
-        rows.advance(batch).map_err(|source| StoreError::Read { file: file(), source })
+        rows.advance(batch)
     }
 
     /// Rows of some columns within some of the times.
@@ -460,7 +497,8 @@ impl<S: Storage> DeviceScan<S> {
             let types = wanted.iter().filter_map(data_type).collect();
             let mut sources = Vec::new();
             for part in &self.parts {
-                part.sources(&wanted, times, &mut sources)?;
+                let own = part.sources(&wanted, times, &self.damage, &mut sources);
+                own.or_else(|error| self.damage.pass(&part.path, error))?;
             }
             sources.extend(self.memory_source(&wanted, times));
             groups.push(Group { columns, types, sources });
@@ -490,12 +528,13 @@ impl<S: Storage> Part<S> {
         &'s self,
         wanted: &[usize],
         times: TimeRange,
+        damage: &'s Damage,
         sources: &mut Vec<Source<'s, S::File>>,
     ) -> Result<(), StoreError> {
         let own = |at: &usize| self.series.iter().position(|(place, _)| place == at);
         let found: Vec<Option<usize>> = wanted.iter().map(own).collect();
         let chosen: Vec<usize> = found.iter().flatten().copied().collect();
-        let unread = |source| self.layer.unread(source);
+        let unread = |source| StoreError::Read { file: self.path.clone(), source };
         let cut = |own: &usize| self.cuts.columns.get(*own).cloned().unwrap_or_default();
         let selection = |chosen: &[usize]| {
             let mut selection = Selection::of_times(times.start..=times.end);
@@ -503,25 +542,33 @@ impl<S: Storage> Part<S> {
             selection.cuts = Cuts { rows: self.cuts.rows.clone(), columns };
             selection
         };
+        let origin = |rows| {
+            let (rows, file) = (Box::new(rows), &*self.path);
+            Origin::File(FromFile { rows, file, damage })
+        };
         let series = |own: &usize| self.series.get(*own).map(|(_, series)| series);
         if let Some(time) = self.time.as_ref().filter(|_| !chosen.is_empty()) {
             let columns: Vec<SeriesMetadata> = chosen.iter().filter_map(series).cloned().collect();
-            let selection = selection(&chosen);
-            let rows = self.file.aligned_rows(time, &columns, selection).map_err(unread)?;
             let mut next = 0usize..;
-            let places = found.iter().map(|own| own.and_then(|_| next.next())).collect();
-            let start = time.statistics.start_time.max(times.start);
-            sources.push(Source::new(Origin::File(Box::new(rows)), places, start));
+            let places: Vec<_> = found.iter().map(|own| own.and_then(|_| next.next())).collect();
+            for (time, columns) in pieces(time, columns, damage) {
+                let selection = selection(&chosen);
+                let rows = self.file.aligned_rows(&time, &columns, selection).map_err(unread)?;
+                let start = time.statistics.start_time.max(times.start);
+                sources.push(Source::new(origin(rows), places.clone(), start));
+            }
             return Ok(());
         }
         for (column, own) in found.iter().enumerate() {
             let Some((own, series)) = own.and_then(|own| Some((own, series(&own)?))) else {
                 continue;
             };
-            let rows = self.file.rows(series, selection(&[own])).map_err(unread)?;
-            let places = (0..wanted.len()).map(|at| (at == column).then_some(0)).collect();
-            let start = series.statistics.start_time.max(times.start);
-            sources.push(Source::new(Origin::File(Box::new(rows)), places, start));
+            let places: Vec<_> = (0..wanted.len()).map(|at| (at == column).then_some(0)).collect();
+            for (series, _) in pieces(series, Vec::new(), damage) {
+                let rows = self.file.rows(&series, selection(&[own])).map_err(unread)?;
+                let start = series.statistics.start_time.max(times.start);
+                sources.push(Source::new(origin(rows), places.clone(), start));
+            }
         }
         Ok(())
     }
@@ -534,6 +581,41 @@ impl<S: Storage> Part<S> {
             !cut.overlaps(range)
         })
     }
+}
+
+/// What is read, and left out if it is damaged, by itself: chunk by chunk, in the order in which they
+/// count; where nothing is left out all at once.
+///
+/// # Arguments
+///
+/// - `time`: a series with times of its own, or the time column of the other ones
+fn pieces<'s>(
+    time: &'s SeriesMetadata,
+    columns: Vec<SeriesMetadata>,
+    damage: &Damage,
+) -> Vec<(Cow<'s, SeriesMetadata>, Vec<SeriesMetadata>)> {
+    if !damage.is_left_out() || time.chunks.len() < 2 {
+        return vec![(Cow::Borrowed(time), columns)];
+    }
+    let mut chunks: Vec<_> = time.chunks.iter().collect();
+    chunks.sort_by_key(|chunk| chunk.offset);
+    let ends = chunks.iter().skip(1).map(|next| next.offset).chain([u64::MAX]);
+    let piece = |(chunk, end): (&&ChunkMetadata, u64)| {
+        let own = |series: &SeriesMetadata, statistics: &Statistics, first: u64| {
+            let chunks = series.chunks.iter().filter(|it| (first..end).contains(&it.offset));
+            SeriesMetadata {
+                kind: series.kind,
+                measurement: series.measurement.clone(),
+                data_type: series.data_type,
+                statistics: statistics.clone(),
+                chunks: chunks.cloned().collect(),
+            }
+        };
+        let of_column = |column| own(column, &column.statistics, chunk.offset);
+        let columns = columns.iter().map(of_column).collect();
+        (Cow::Owned(own(time, &chunk.statistics, chunk.offset)), columns)
+    };
+    chunks.iter().zip(ends).map(piece).collect()
 }
 
 /// Whether deletions have taken every point of a series.

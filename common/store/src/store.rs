@@ -9,14 +9,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_durable::FileName;
-use tidegate_durable::Storage;
 use tidegate_model::Category;
 use tidegate_model::DataType;
 use tidegate_model::Precision;
 use tidegate_model::path;
 use tidegate_tsfile::Cuts;
-use tidegate_tsfile::Ending;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TableSchema;
 use tidegate_tsfile::TimeRange;
@@ -34,20 +31,20 @@ use crate::build::finish_beside;
 use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
-use crate::catalog::Found;
 use crate::catalog::TableName;
 use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::devices_of;
-use crate::file::names_of;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::leftovers::take_back;
+use crate::lost::LostFile;
+use crate::lost::load_layers;
 use crate::memory::Memory;
 use crate::memory::Points;
-use crate::rebuild;
 use crate::rebuild::Rebuilt;
-use crate::rebuild::UNREAD_SUFFIX;
+use crate::rebuild::mend_catalog;
 use crate::snapshot::device_id;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
@@ -126,8 +123,12 @@ pub struct Store<V: Volume> {
     pub(crate) doomed: Vec<Arc<LayerFile<V::Dir>>>,
     /// Layers that could not be merged.
     pub(crate) unmergeable: BTreeSet<u64>,
+    /// What of them was found to be damaged.
+    pub(crate) damaged: BTreeMap<u64, Box<str>>,
     /// Layers beside whose files deletions are to be written.
     pub(crate) without_mods: BTreeSet<u64>,
+    /// What readers are told of lost files.
+    pub(crate) lost: Arc<Vec<LostFile>>,
     rebuilt: Option<Rebuilt>,
     n_taken_in: usize,
 }
@@ -140,14 +141,10 @@ impl<V: Volume> Store<V> {
     /// file is removed for want of it; [`rebuilt`](Self::rebuilt) says so.
     pub fn open(volume: V, options: Options, salt: u32) -> Result<Self, StoreError> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
-        let (rebuilt, n_taken_in) = rebuild(&volume, &root, salt)?;
-        let catalog = Catalog::open(root, salt)?;
-        let mut layers = Vec::new();
-        for layer in catalog.state().layers.values() {
-            let dir = volume.dir(&layer.directory());
-            let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
-            layers.push(Arc::new(LayerFile::load(layer.clone(), dir)?));
-        }
+        let (rebuilt, n_taken_in) = mend_catalog(&volume, &root, salt)?;
+        let mut catalog = Catalog::open(root, salt)?;
+        let layers = load_layers(&volume, &mut catalog)?;
+        let mut layers: Vec<_> = layers.into_iter().map(Arc::new).collect();
         layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
             (Arc::new(catalog.state().deletions.clone()), catalog.state().position);
@@ -164,12 +161,16 @@ impl<V: Volume> Store<V> {
             applied,
             doomed: Vec::new(),
             unmergeable: BTreeSet::new(),
+            damaged: BTreeMap::new(),
             without_mods: BTreeSet::new(),
+            lost: Arc::default(),
             rebuilt,
             n_taken_in,
         };
         store.remove_leftovers()?;
         store.look_for_lacking_mods();
+        store.look_at_lost()?;
+        store.find_lost()?;
         Ok(store)
     }
 
@@ -276,7 +277,9 @@ impl<V: Volume> Store<V> {
         for action in list {
             match action {
                 Action::Delete(deletion) => deletions.push(deletion),
-                Action::Insert(points) => {
+                Action::Insert(mut points) => {
+                    // given again, they may have expired since they came
+                    points.keep_from(self.catalog.state().horizons.start_of(precedence));
                     self.insert(&points, sequence, arrival_ms)?;
                 }
                 Action::Table { database, table, tags } => {
@@ -306,13 +309,12 @@ impl<V: Volume> Store<V> {
             self.applied = self.applied.max(sequence);
             return Ok(Applied::default());
         }
-        let mut left_out = Vec::new();
         let mut layer =
             self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
         layer.mods = file.mods.map(|(kind, _)| kind);
-        let received = self.receive(sequence, layer, file, &mut left_out)?;
+        let received = self.receive(sequence, layer, file)?;
         let is_refused = received.is_err();
-        left_out.extend(received.err());
+        let left_out = received.err().into_iter().collect();
         self.applied = self.applied.max(sequence);
         Ok(Applied { left_out, is_refused })
     }
@@ -324,6 +326,8 @@ impl<V: Volume> Store<V> {
             deletions: Arc::clone(&self.deletions),
             memory: Arc::clone(&self.memory),
             horizons: self.catalog.state().horizons.clone(),
+            lost: Arc::clone(&self.lost),
+            damage: Arc::default(),
         }
     }
 
@@ -350,7 +354,6 @@ impl<V: Volume> Store<V> {
         sequence: u64,
         mut layer: Layer,
         file: &ReceivedFile<'_>,
-        left_out: &mut Vec<String>,
     ) -> Result<Result<(), String>, StoreError> {
         let shown = file.ts_file.display().to_string();
         let staged = self.volume.open_elsewhere(file.ts_file);
@@ -363,10 +366,15 @@ impl<V: Volume> Store<V> {
             Ok((open.version(), tables, devices, open.source().length()))
         });
         let (version, tables, devices, length_bytes) = match found {
-            Err(source @ tidegate_tsfile::ReadError::Io { .. }) => {
-                return Err(StoreError::Read { file: shown, source });
+            Err(source) => {
+                let error = StoreError::Read { file: shown, source };
+                return match &error {
+                    StoreError::Read { source, .. } if error.is_of_file() => {
+                        Ok(Err(format!("cannot be read: {source}")))
+                    }
+                    _ => Err(error),
+                };
             }
-            Err(error) => return Ok(Err(format!("cannot be read: {error}"))),
             Ok(found) => found,
         };
         layer.length_bytes = length_bytes;
@@ -397,19 +405,13 @@ impl<V: Volume> Store<V> {
         }
         let back = |error| take_back(&dir, &layer, error);
         finish_beside(&dir, &layer, version, &devices).map_err(back)?;
-        let mut entries = Vec::new();
-        if let Some(kind) = layer.mods {
-            let bytes = crate::file::read_whole(&dir, &layer.file_name(kind.suffix()))?;
-            let mut found = kind.entries(&bytes, 0);
-            entries.extend(found.by_ref());
-            if !matches!(found.into_ending(), Ending::Whole) {
-                left_out.push(String::from("deletions behind a damaged one"));
-            }
-        }
+        let (entries, damaged_list) = LayerFile::lists_beside(&layer, &dir)?;
         let added = vec![layer.clone()];
         let taken_in = self.commit(sequence, Change { added, ..Change::default() });
         taken_in.map_err(|error| take_back(&dir, &layer, error))?;
-        self.add_layer(LayerFile::new(layer, dir, devices, entries));
+        let mut file = LayerFile::new(layer, dir, devices, entries);
+        file.damaged_list = damaged_list;
+        self.add_layer(file);
         Ok(Ok(()))
     }
 
@@ -439,7 +441,10 @@ impl<V: Volume> Store<V> {
         Arc::make_mut(&mut self.memory).cut(cuts);
         // Where it comes again it may be known, or have been forgotten before rows that come again were
         // written.
-        let is_felt = |it: &Tombstone| self.layers.iter().any(|layer| may_concern(it, layer));
+        let is_felt = |it: &Tombstone| {
+            self.layers.iter().any(|layer| may_concern(it, layer))
+                || self.lost().any(|lost| lost.feels(it))
+        };
         let felt: Vec<_> = deletions.into_iter().filter(is_felt).collect();
         let is_new = |it: &&Tombstone| !self.deletions.contains(it);
         let deletions: Vec<_> = felt.iter().filter(is_new).cloned().collect();
@@ -518,7 +523,9 @@ impl<V: Volume> Store<V> {
     /// Gives a layer a name that no other one has.
     pub(crate) fn name(&self, layer: &mut Layer) {
         let doomed = self.doomed.iter().map(|it| it.layer.path());
-        let taken: BTreeSet<String> = self.layers().map(Layer::path).chain(doomed).collect();
+        let lost = self.lost().map(|it| it.layer.path());
+        let taken = self.layers().map(Layer::path).chain(doomed).chain(lost);
+        let taken: BTreeSet<String> = taken.collect();
         while taken.contains(&layer.path()) {
             layer.merges = layer.merges.saturating_add(1);
         }
@@ -541,7 +548,7 @@ impl<V: Volume> Store<V> {
 
     /// The number of a folder: that of its layers, or the next one.
     pub(crate) fn region_of(&self, folder: &str, others: &[Layer]) -> u32 {
-        let all = || self.layers().chain(others);
+        let all = || self.layers().chain(others).chain(self.lost().map(|it| &it.layer));
         let known = all().find(|layer| *layer.folder == *folder).map(|layer| layer.region);
         let greatest = || all().map(|layer| layer.region).max().unwrap_or(0);
         known.unwrap_or_else(|| greatest().saturating_add(1))
@@ -556,103 +563,12 @@ impl<V: Volume> Store<V> {
     pub(crate) fn per_ms(&self) -> i64 {
         self.catalog.state().precision.unwrap_or(Precision::Ms).per_ms()
     }
-
-    fn remove_leftovers(&self) -> Result<(), StoreError> {
-        let mut known: BTreeMap<String, BTreeSet<FileName>> = BTreeMap::new();
-        for layer in &self.layers {
-            known.entry(layer.layer.directory()).or_default().extend(layer.names());
-        }
-        let paths = self.volume.data_dirs().map_err(StoreError::io("list", "the data"))?;
-        for path in paths {
-            let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
-            for name in dir.list().map_err(StoreError::io("list", &path))? {
-                let is_known = known.get(&path).is_some_and(|known| known.contains(&name));
-                if !is_known && !name.as_str().ends_with(UNREAD_SUFFIX) {
-                    dir.remove(&name).map_err(StoreError::io("remove", &name))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes files of former layers that nobody reads any more.
-    pub(crate) fn remove_doomed(&mut self) -> Result<(), StoreError> {
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            self.doomed.drain(..).partition(|layer| Arc::strong_count(layer) == 1);
-        self.doomed = kept;
-        for layer in gone {
-            remove_names(&layer.dir, &layer.layer)?;
-        }
-        Ok(())
-    }
-}
-
-/// Makes the catalog anew if it is damaged or gone. What became of it, or how many files were taken
-/// in that a torn one does not name.
-fn rebuild<V: Volume>(
-    volume: &V,
-    root: &V::Dir,
-    salt: u32,
-) -> Result<(Option<Rebuilt>, usize), StoreError> {
-    let nothing = Ok((None, 0));
-    let (cause, mut state, is_torn) = match Catalog::look(root)? {
-        Found::Sound => return nothing,
-        Found::Torn(state) => (String::from("catalog: its last record is torn"), state, true),
-        // before anything is taken in a record is written
-        Found::Empty if !rebuild::has_files(volume)? => return nothing,
-        Found::Empty => {
-            let cause = String::from("catalog: expected its records, found none");
-            (cause, Box::default(), false)
-        }
-        Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
-    };
-    let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
-    rebuild::complete(volume, &mut state, &mut rebuilt)?;
-    // What an interrupted run has written whole is what it was about to say, and comes again at
-    // worst, so it does no harm; and should it have been said, it is the only one there is. But no
-    // interruption takes away a file that the rest speaks of.
-    if is_torn && rebuilt.missing.is_empty() {
-        if rebuilt.n_found > 0 {
-            Catalog::replace(root, salt, &state)?;
-        }
-        return Ok((None, rebuilt.n_found));
-    }
-    // numbers to come count behind everything that is there
-    (state.spool, state.position) = (None, 0);
-    state.done.clear();
-    rebuilt.kept_as = rebuild::keep_aside(root)?;
-    Catalog::replace(root, salt, &state)?;
-    Ok((Some(rebuilt), 0))
 }
 
 /// The names of the tags of a table, as files have them.
 pub(crate) fn tags_of(table: &TableSchema) -> Vec<Box<str>> {
     let tags = table.columns.iter().filter(|column| column.category == Category::Tag);
     tags.enumerate().map(|(at, column)| tag_name(at, &column.name)).collect()
-}
-
-/// Removes what lies in the directory of a layer, as far as it is there.
-pub(crate) fn remove_names<S: Storage>(dir: &S, layer: &Layer) -> Result<(), StoreError> {
-    for name in names_of(layer) {
-        match dir.remove(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", layer.path())(error));
-            }
-            _ => (),
-        }
-    }
-    Ok(())
-}
-
-/// Removes a layer that the catalog does not take in for want of room: whole as it is, a torn catalog
-/// would take it in at a later start, with what was deleted meanwhile. After any other error nobody
-/// knows whether the catalog speaks of it.
-pub(crate) fn take_back<S: Storage>(dir: &S, layer: &Layer, error: StoreError) -> StoreError {
-    if error.is_full() {
-        // what cannot be removed now the next start removes
-        let _ = remove_names(dir, layer);
-    }
-    error
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.

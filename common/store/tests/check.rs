@@ -67,7 +67,7 @@ fn every_kind_of_damage_to_a_store_is_found_and_names_its_file() {
         fs::write(path, bytes).unwrap();
     };
     let gone = found(|files| fs::remove_file(&files[1]).unwrap());
-    assert!(gone[0].1.contains("found none"), "{gone:?}");
+    assert!(gone[0].1.contains("no such file"), "{gone:?}");
     let short = found(|files| {
         let bytes = fs::read(&files[1]).unwrap();
         fs::write(&files[1], &bytes[..bytes.len() - 3]).unwrap();

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use fastrand::Rng;
+use tidegate_durable::FileName;
 use tidegate_durable::Storage;
 use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
@@ -449,6 +450,64 @@ fn a_store_that_loses_its_catalog_at_any_moment_holds_what_a_map_would_hold() {
             }
         }
     }
+}
+
+/// A file that was gone ended every start of a store. Now it is lost; and should it come back, in the
+/// middle of what happened meanwhile, nothing is as if it had been away.
+#[test]
+fn a_file_that_is_gone_for_a_while_is_missed_and_counts_as_before_once_it_is_there_again() {
+    let mut n_lost = 0;
+    for seed in seeds() {
+        let mut rng = Rng::with_seed(seed);
+        let items: Vec<Item> = (0..60).map(|number| random_item(&mut rng, number)).collect();
+        let volume = SimVolume::new(SimStorage::new());
+        stage(&volume, &items);
+        let mut store = open(&volume).unwrap();
+        // the files of one layer at most are gone
+        let mut gone: Vec<(FileName, Vec<u8>)> = Vec::new();
+        for number in 1..=items.len() {
+            give(&mut store, number, &items[number - 1]).unwrap();
+            match rng.u8(..8) {
+                0 | 1 => while store.merge_once().unwrap() {},
+                2 => while store.write_mods().unwrap() {},
+                3 if gone.is_empty() => {
+                    store.flush().unwrap();
+                    let layers: Vec<_> = store.layers().cloned().collect();
+                    let Some(layer) = rng.choice(&layers) else { continue };
+                    let with_all = rng.bool();
+                    for end in ["", ".resource", ".mods", ".mods2"] {
+                        let name = volume.disk_name(&format!("{}{end}", layer.path()));
+                        let Some(bytes) = volume.disk.content(&name) else { continue };
+                        match end {
+                            "" if rng.bool() => {
+                                volume.disk.set_content(&name, bytes[..bytes.len() - 7].to_vec());
+                            }
+                            "" => volume.disk.delete(&name),
+                            _ if with_all => volume.disk.delete(&name),
+                            _ => continue,
+                        }
+                        gone.push((name, bytes));
+                    }
+                    n_lost += 1;
+                    store = open(&volume).unwrap();
+                    assert_eq!(store.lost().count(), 1);
+                }
+                4 | 5 if !gone.is_empty() => {
+                    gone.drain(..).for_each(|(name, bytes)| volume.disk.set_content(&name, bytes));
+                    store.flush().unwrap();
+                    match rng.bool() {
+                        true => store = open(&volume).unwrap(),
+                        false => assert_eq!(store.find_lost().unwrap().len(), 1),
+                    }
+                    assert_eq!(store.lost().count(), 0, "seed {seed}, record {number}");
+                    let context = format!("seed {seed}, back at record {number}");
+                    check(&store, &expected(&items[..number]), &mut rng, &context);
+                }
+                _ => (),
+            }
+        }
+    }
+    assert!(n_lost > 50, "{n_lost}");
 }
 
 /// Records that meet each other: rows over files, deletions between rows, all of it with flushes

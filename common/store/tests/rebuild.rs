@@ -91,6 +91,8 @@ fn a_store_whose_catalog_is_gone_holds_what_its_files_hold() {
         drop(store);
         let store = support::store(&volume);
         assert_eq!((all(&store), store.rebuilt()), (expected.clone(), None), "and is sound now");
+        let accounts = store.faults();
+        assert_eq!(accounts.last().map(|it| &*it.item), Some("catalog of the store"));
     }
 }
 
@@ -254,8 +256,10 @@ fn no_file_stays_that_the_catalog_had_no_room_for() {
     }
 }
 
+/// The catalog was durable before anybody was told that it had been made anew: where the daemon ended in
+/// between, nobody was.
 #[test]
-fn a_rebuild_that_is_interrupted_is_done_by_the_next_start() {
+fn a_rebuild_that_is_interrupted_is_done_by_the_next_start_and_told_by_every_one() {
     let (volume, expected) = filled(SimStorage::new(), false);
     let name = catalog(&volume);
     let mut damaged = volume.disk.content(&name).unwrap();
@@ -277,6 +281,8 @@ fn a_rebuild_that_is_interrupted_is_done_by_the_next_start() {
         let _ = opened.map(|mut store| store.begin_spool([1; 16]));
         let store = store(&volume.on(volume.disk.restarted()));
         assert_eq!(all(&store), expected, "{index}");
+        let faults = store.faults();
+        assert!(faults.len() == 1 && faults[0].what.contains("made anew"), "{index}: {faults:?}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 
 use tidegate_codec::Writer;
 use tidegate_durable::Storage;
+use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
 use tidegate_model::Category;
 use tidegate_model::Column;
@@ -345,6 +346,67 @@ fn a_layer_that_cannot_be_read_is_left_alone_and_the_others_are_merged() {
         [(LayerKind::Merged, 1, 2), (LayerKind::Received, 3, 3), (LayerKind::Merged, 4, 5)];
     assert_eq!(layers, expected);
     assert_eq!(n_files(), 1 + 3 * 2, "nothing is left of what was given up");
+}
+
+/// After one that could not be removed the others were forgotten, and took their room until the next start.
+#[test]
+fn every_file_that_was_merged_away_goes_although_one_of_them_cannot_be_removed_at_once() {
+    let filled = |disk: SimStorage| {
+        let volume = SimVolume::new(disk);
+        let mut store = store(&volume);
+        for sequence in 1..=6 {
+            let columns = vec![ints("s", &[sequence as i32])];
+            give(&mut store, sequence, &rows("root.a.d", vec![sequence as i64], columns));
+            store.flush().unwrap();
+        }
+        (volume, store)
+    };
+    let n_files = |volume: &SimVolume| {
+        let names = volume.disk.list().unwrap();
+        names.iter().filter(|name| name.as_str().contains(".tsfile")).count()
+    };
+    let (volume, mut opened) = filled(SimStorage::new());
+    let first = volume.disk.changes();
+    while opened.merge_once().unwrap() {}
+    assert_eq!(n_files(&volume), 2, "one and what stands beside it");
+    let mut n_failed = 0;
+    for index in first..volume.disk.changes() {
+        let (volume, mut opened) = filled(SimStorage::new().with_fault(index, SimFault::Io));
+        match opened.merge_once() {
+            Err(error) if error.to_string().contains("cannot remove") => n_failed += 1,
+            _ => continue,
+        }
+        while opened.merge_once().unwrap() {}
+        assert_eq!(n_files(&volume), 2, "{index}");
+    }
+    assert!(n_failed > 5, "{n_failed}");
+}
+
+/// A file without permission, or what is none: it stopped the receiver, and was not even needed.
+#[test]
+fn what_cannot_be_removed_at_all_stops_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut options = Options::default();
+        options.merge_files_min = 2;
+        let mut store = Store::open(DirVolume::new(root.path()), options, 1).unwrap();
+        store.begin_spool([1; 16]).unwrap();
+        store
+    };
+    let mut opened = open();
+    for sequence in 1..=3 {
+        let columns = vec![ints("s", &[sequence as i32])];
+        let request = rows("root.a.d", vec![sequence as i64], columns);
+        let _ = opened.apply_request(sequence, 5, &request).unwrap();
+        opened.flush().unwrap();
+    }
+    let path = root.path().join(opened.layers().next().unwrap().path() + RESOURCE_SUFFIX);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    while opened.merge_once().unwrap() {}
+    assert_eq!(opened.layers().count(), 1);
+    drop(opened);
+    assert_eq!(open().layers().count(), 1);
 }
 
 /// Of which form the list beside a file is, the file says, and one that is damaged says nothing: that

@@ -5,6 +5,7 @@
 //! stayed there for a day. Until the daemon has run for a day nothing is known of the clock, and
 //! rows of an origin are no older than its newest row says.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const BELIEVED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What is worth a line in the log.
 const AHEAD_MS_MIN: i64 = 60 * 60 * 1000;
+/// Origins of which it is told that their newest file is too long.
+const OVERSIZED_MAX: usize = 1024;
 
 /// What is kept of each origin.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Retention {
     bytes_max: u64,
     clock: Clock,
     is_doubted: bool,
+    /// Origins whose newest file takes more than that, which was told.
+    oversized: BTreeSet<String>,
 }
 
 /// The present time, as far as it is believed.
@@ -41,7 +46,13 @@ pub(super) struct Believed {
 
 impl Retention {
     pub(super) fn new(keep_ms: u64, bytes_max: u64) -> Self {
-        Self { keep_ms, bytes_max, clock: Clock::default(), is_doubted: false }
+        Self {
+            keep_ms,
+            bytes_max,
+            clock: Clock::default(),
+            is_doubted: false,
+            oversized: BTreeSet::new(),
+        }
     }
 
     /// Whether anything ever goes.
@@ -71,19 +82,38 @@ impl Retention {
         believed
     }
 
-    /// Lets go what is too old, or too much.
+    /// Lets go what is too old, or too much, but for the newest file.
     pub(super) fn apply<V: Volume>(
-        &self,
+        &mut self,
+        origin: &str,
         store: &mut Store<V>,
         believed: Believed,
     ) -> Result<(), StoreError> {
         if let Some(start) = self.start(store, believed) {
             store.expire(start)?;
         }
-        match self.bytes_max > 0 {
-            true => store.shrink(self.bytes_max),
-            false => Ok(()),
+        if self.bytes_max > 0 {
+            let left_bytes = store.shrink(self.bytes_max)?;
+            if self.is_to_be_told(origin, left_bytes) {
+                tracing::warn!(
+                    origin,
+                    file_bytes = left_bytes,
+                    receiver_store_max_bytes = self.bytes_max,
+                    "the newest file of a store is longer than receiver_store_max_bytes; it is kept, raise the key"
+                );
+            }
         }
+        Ok(())
+    }
+
+    /// Whether an origin takes more than it may, for the first time since it did not.
+    fn is_to_be_told(&mut self, origin: &str, left_bytes: u64) -> bool {
+        if left_bytes <= self.bytes_max {
+            self.oversized.remove(origin);
+            return false;
+        }
+        // peers choose how many origins there are
+        self.oversized.len() < OVERSIZED_MAX && self.oversized.insert(origin.to_owned())
     }
 
     /// The first time that is kept, in the unit of the store.
@@ -219,9 +249,29 @@ mod tests {
         let ten_years_ahead = NOW_MS + 24 * 3650 * HOUR_MS;
         for hour in 0..24 {
             let now = retention.look(ten_years_ahead + hour * HOUR_MS, hours(hour as u64));
-            retention.apply(&mut store, now).unwrap();
+            retention.apply("plant", &mut store, now).unwrap();
             assert_eq!(store.layers().count(), 4, "the three hours before the newest, and it");
         }
+    }
+
+    /// A bound that was mistyped took all of an origin, and nothing said so.
+    #[test]
+    fn a_bound_below_the_newest_file_keeps_that_file_and_is_told_once() {
+        let (_root, mut store) = filled(6);
+        let mut retention = Retention::new(0, 1);
+        let now = retention.look(NOW_MS, hours(0));
+        for _ in 0..2 {
+            retention.apply("plant", &mut store, now).unwrap();
+            let left: Vec<u64> = store.layers().map(|it| it.precedence).collect();
+            assert_eq!(left, [6]);
+        }
+        assert!(!retention.is_to_be_told("plant", 2), "it was told");
+        assert!(retention.is_to_be_told("other", 2));
+        assert!(!retention.is_to_be_told("plant", 1) && retention.is_to_be_told("plant", 2));
+        for origin in 0..2 * OVERSIZED_MAX {
+            retention.is_to_be_told(&origin.to_string(), 2);
+        }
+        assert_eq!(retention.oversized.len(), OVERSIZED_MAX);
     }
 
     #[test]
@@ -231,7 +281,7 @@ mod tests {
         let mut left = Vec::new();
         for hour in 0..=24 {
             let now = retention.look(NOW_MS + (8 + hour) * HOUR_MS, hours(hour as u64));
-            retention.apply(&mut store, now).unwrap();
+            retention.apply("plant", &mut store, now).unwrap();
             left.push(store.layers().count());
         }
         assert_eq!((left[23], left[24]), (4, 0));

@@ -23,6 +23,7 @@ use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_store::Applied;
 use tidegate_store::DirVolume;
+use tidegate_store::Fault;
 use tidegate_store::Look;
 use tidegate_store::Options;
 use tidegate_store::ReceivedFile;
@@ -57,6 +58,8 @@ const STORES_VISITED_MAX: usize = 128;
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// Questions that wait for memory to be written; the others are told to come again.
 const WAITING_MAX: usize = 64;
+/// Gaps that are remembered as told; beyond that they are looked up again.
+const TOLD_MAX: usize = 10_000;
 /// While there is something left to merge.
 const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -80,6 +83,8 @@ pub(crate) struct Stores {
     last_at_start: Seq,
     /// Origins whose store is known to be of this spool.
     checked: BTreeSet<String>,
+    /// Gaps of what is missing in stores that were told since the start.
+    told: BTreeSet<Gap>,
     retention: Retention,
     started: Instant,
     expired: Option<Instant>,
@@ -105,12 +110,20 @@ impl Stores {
             knows_all: false,
             last_at_start: opened.reader.durable_seq(),
             checked: BTreeSet::new(),
+            told: BTreeSet::new(),
             retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
             started: Instant::now(),
             expired: None,
             visited: String::new(),
             waiting: Vec::new(),
         }
+    }
+
+    fn remember_told(&mut self, gaps: Vec<Gap>) {
+        if self.told.len() > TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.extend(gaps);
     }
 
     /// Remembers to answer once everything that was read is in files.
@@ -294,7 +307,7 @@ impl<S: Storage> Loader<S> {
             }
         };
         let applied = match kind {
-            RecordKind::File => self.give_file(record, &contents)?,
+            RecordKind::File => self.give_file(record, &contents, touched)?,
             RecordKind::Tablet | RecordKind::Delete => {
                 let request = records::request_of(&record.payload, &contents);
                 let store = self.store(&record.origin)?;
@@ -336,7 +349,12 @@ impl<S: Storage> Loader<S> {
         }
     }
 
-    fn give_file(&mut self, record: &Record, contents: &Contents) -> io::Result<Applied> {
+    fn give_file(
+        &mut self,
+        record: &Record,
+        contents: &Contents,
+        touched: &mut Touched,
+    ) -> io::Result<Applied> {
         let sequence = record.seq.get();
         let staging = self.places.staging.clone();
         let at = |end: &str| contents.files.iter().find(|file| file.name.ends_with(end));
@@ -358,6 +376,13 @@ impl<S: Storage> Loader<S> {
         };
         let store = self.store(&record.origin)?;
         let applied = store.apply_file(sequence, record.arrival_ms, &file).map_err(failed)?;
+        if mods.is_some()
+            && let Some(stores) = &self.stores
+            && let Some(store) = stores.open.get(&record.origin)
+        {
+            // of its list of deletions
+            touched.gaps.extend(self.untold(&record.origin, store));
+        }
         for file in &contents.files {
             match applied.is_refused {
                 true => self.put_away(&file.staged)?,
@@ -403,9 +428,8 @@ impl<S: Storage> Loader<S> {
             Store::open(DirVolume::new(directory), Options::default(), salt).map_err(failed)?;
         if let Some(rebuilt) = store.rebuilt() {
             tracing::error!(origin, %rebuilt, "catalog of the store made anew");
-            let (item, reason) = (String::from("catalog of the store"), rebuilt.to_string());
-            self.report_lost(vec![Gap { origin: origin.to_owned(), item, reason }])?;
         }
+        self.tell(origin, &store)?;
         if store.n_taken_in() > 0 {
             let n_files = store.n_taken_in();
             tracing::warn!(
@@ -432,6 +456,26 @@ impl<S: Storage> Loader<S> {
         Ok(store)
     }
 
+    /// Leaves gap records of what is missing in a store or wrong with it. All of it is found again at
+    /// every start, and a record that is there is not made twice.
+    fn tell(&mut self, origin: &str, store: &Store<DirVolume>) -> io::Result<()> {
+        let gaps = self.untold(origin, store);
+        self.report_lost(gaps.clone())?;
+        if let Some(stores) = &mut self.stores {
+            stores.remember_told(gaps);
+        }
+        Ok(())
+    }
+
+    /// What is missing in a store or wrong with it, and was not told since the start.
+    fn untold(&self, origin: &str, store: &Store<DirVolume>) -> Vec<Gap> {
+        let Some(stores) = &self.stores else { return Vec::new() };
+        let gap =
+            |Fault { item, what, .. }: Fault| Gap { origin: origin.to_owned(), item, reason: what };
+        let gaps = store.faults().into_iter().map(gap);
+        gaps.filter(|gap| !stores.told.contains(gap)).collect()
+    }
+
     /// The unit of an origin's times, which its handshakes have said.
     fn precision_of(&self, origin: &str) -> Option<Precision> {
         let (reply, report) = sync_channel(1);
@@ -450,6 +494,7 @@ impl<S: Storage> Loader<S> {
         }
         if stores.may_merge {
             stores.may_merge = false;
+            let mut merging = Vec::new();
             for (origin, store) in &mut stores.open {
                 // A merge takes far more room than deletions: it does not keep them from being written.
                 let merged = store.merge_once();
@@ -457,6 +502,9 @@ impl<S: Storage> Loader<S> {
                     Err(error) if !error.is_full() => Ok(false),
                     _ => store.write_mods(),
                 };
+                if let Ok(true) = &merged {
+                    merging.push(origin.clone());
+                }
                 for done in [merged, written] {
                     match done {
                         Ok(has_more) => stores.may_merge |= has_more,
@@ -468,14 +516,46 @@ impl<S: Storage> Loader<S> {
                     }
                 }
             }
-            let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
-            self.note(|report| report.unmergeable = unmergeable);
+            self.tell_of_merges(&merging)?;
         }
         let Some(stores) = &self.stores else { return Ok(()) };
         match stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
-            true => self.expire_all(),
+            true => self.find_lost().and_then(|()| self.expire_all()),
             false => Ok(()),
         }
+    }
+
+    /// What merges could not read.
+    fn tell_of_merges(&mut self, merging: &[String]) -> io::Result<()> {
+        let Some(stores) = &self.stores else { return Ok(()) };
+        let all = merging.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
+        let gaps: Vec<Gap> = all.flat_map(|(origin, store)| self.untold(origin, store)).collect();
+        self.report_lost(gaps.clone())?;
+        if let Some(stores) = &mut self.stores {
+            stores.remember_told(gaps);
+        }
+        self.count_files();
+        Ok(())
+    }
+
+    /// Says how many files are not as they should be, in stores that are open.
+    fn count_files(&self) {
+        let Some(stores) = &self.stores else { return };
+        let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
+        let lost = stores.open.values().map(|store| store.lost().count()).sum();
+        self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
+    }
+
+    /// Looks whether lost files are there again.
+    fn find_lost(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        for (origin, store) in &mut stores.open {
+            for file in store.find_lost().map_err(failed)? {
+                tracing::info!(origin, file, "a lost file of the store is there again");
+            }
+        }
+        self.count_files();
+        Ok(())
     }
 
     /// Lets go what is too old, or too much, in stores that are open, and in some of the others.
@@ -489,8 +569,8 @@ impl<S: Storage> Loader<S> {
         }
         let now = stores.retention.look(now_ms(), stores.started.elapsed());
         let mut outcome = Ok(());
-        for store in stores.open.values_mut() {
-            let expired = stores.retention.apply(store, now).map_err(failed);
+        for (origin, store) in &mut stores.open {
+            let expired = stores.retention.apply(origin, store, now).map_err(failed);
             outcome = outcome.and(expired);
         }
         let mut closed = self.stored_origins()?;
@@ -498,8 +578,9 @@ impl<S: Storage> Loader<S> {
         closed.retain(|origin| !stores.open.contains_key(origin));
         let visited = rotation(&closed, &mut stores.visited, STORES_VISITED_MAX);
         for origin in visited {
-            let expired = self.open_store(&origin).and_then(|mut store| match &self.stores {
-                Some(stores) => stores.retention.apply(&mut store, now).map_err(failed),
+            let opened = self.open_store(&origin);
+            let expired = opened.and_then(|mut store| match &mut self.stores {
+                Some(stores) => stores.retention.apply(&origin, &mut store, now).map_err(failed),
                 None => Ok(()),
             });
             outcome = outcome.and(expired);

@@ -61,6 +61,12 @@ impl SimVolume {
         Path::new("/staging").join(name)
     }
 
+    /// What a file below the root is called on the disk.
+    pub fn disk_name(&self, path: &str) -> FileName {
+        let (directory, name) = path.rsplit_once('/').unwrap();
+        self.dir(directory).unwrap().own(&FileName::new(name).unwrap())
+    }
+
     fn staged(path: &Path) -> FileName {
         FileName::new(path.file_name().unwrap().to_str().unwrap()).unwrap()
     }
