@@ -1,0 +1,9 @@
+//! Answers equal those of brute force over everything that a store holds, and look as they should.
+
+mod brute;
+mod output;
+mod rules;
+mod site;
+mod stream;
+#[path = "../../../store/tests/support/mod.rs"]
+mod support;
