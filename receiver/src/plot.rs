@@ -4,6 +4,7 @@ use core::ops::RangeInclusive;
 
 use tidegate_model::DataType;
 use tidegate_query::Plot;
+use tidegate_query::QueryError;
 use tidegate_query::text::Text;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::Pattern;
@@ -43,19 +44,27 @@ fn draw_of(
     times: (Option<&str>, Option<&str>),
     offset: UtcOffset,
 ) -> Result<String, Tried<String>> {
+    let precision = stores.precision()?;
     let times = crate::export::times(&stores.context(offset), times)?;
     let scan = Scan { patterns: vec![Pattern::Tree(series.into())], measurements: None, times };
     let mut found = Vec::new();
-    for source in stores.sources() {
-        for device in source.snapshot.devices(&scan.patterns) {
-            let scan = source.snapshot.device(&device, &scan)?;
+    for (origin, look) in stores.looks() {
+        for device in look.snapshot.devices(&scan.patterns) {
+            let scan = look.snapshot.device(&device, &scan)?;
             if !scan.columns().is_empty() {
-                found.push((device.to_string(), scan));
+                found.push((origin.clone(), device.to_string(), scan));
             }
         }
     }
-    let n_series: usize = found.iter().map(|(_, scan)| scan.columns().len()).sum();
-    let (device, opened) = match found.as_slice() {
+    let mut origins: Vec<String> = found.iter().map(|(origin, ..)| origin.clone()).collect();
+    origins.dedup();
+    let is_one_device =
+        found.windows(2).all(|pair| matches!(pair, [(_, one, _), (_, other, _)] if one == other));
+    if origins.len() > 1 && is_one_device {
+        return Err(QueryError::Ambiguous { device: series.to_owned(), origins }.into());
+    }
+    let n_series: usize = found.iter().map(|(.., scan)| scan.columns().len()).sum();
+    let (_, device, opened) = match found.as_slice() {
         [only] if n_series == 1 => only,
         _ => return Err(format!("{series}: expected one series, found {n_series}").into()),
     };
@@ -78,7 +87,7 @@ fn draw_of(
             add(&mut plot, &batch.times, &column.values);
         }
     }
-    let text = Text { precision: stores.precision, offset: Some(offset) };
+    let text = Text { precision, offset: Some(offset) };
     let picture = plot.render(&|time| {
         let mut shown = String::new();
         text.write_time(&mut shown, time);

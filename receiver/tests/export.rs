@@ -327,16 +327,16 @@ fn what_of_tables_cannot_be_done_says_what_can() {
         String::from_utf8(output.stderr).unwrap()
     };
     let found = message(&["--format", "parquet", "--database", "works"]);
-    assert!(found.contains("works has the tables pumps, valves"), "{found}");
+    assert!(found.contains("works has the tables pumps and valves"), "{found}");
     let found = message(&["--format", "tsfile-v3", "--database", "works"]);
     assert!(found.contains("expected --format tsfile"), "{found}");
     let found = message(&["--format", "csv", "--database", "works", "--table", "pipes"]);
-    let expected = "no table works.pipes; there are: [works.pumps, works.valves]";
+    let expected = "expected a table works.pipes, found works.pumps and works.valves";
     assert!(found.contains(expected), "{found}");
     assert_eq!(beside(&site, "out"), Vec::<String>::new());
     // an export of the tree does not pass for one of everything
     let (_, told) = exported(&site, "tree", &["--format", "csv"]);
-    let expected = "exported with --database and --table: works.pumps, works.valves";
+    let expected = "exported with --database and --table: works.pumps and works.valves";
     assert!(told.contains(expected), "{told}");
 }
 

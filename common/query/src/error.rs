@@ -8,6 +8,8 @@ use tidegate_sql::TooManyColumns;
 use tidegate_sql::TypeMismatch;
 use tidegate_store::StoreError;
 
+use crate::text::named;
+
 /// Why a statement was not answered.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -33,14 +35,12 @@ pub enum QueryError {
         /// And in another.
         other: DataType,
     },
-    /// A series is there twice.
+    /// Several origins have one device.
     Ambiguous {
-        /// The series.
-        series: String,
-        /// One origin that has it.
-        one: String,
-        /// Another one.
-        other: String,
+        /// The device.
+        device: String,
+        /// The origins that have it; two at least.
+        origins: Vec<String>,
     },
     /// A function of values of another kind.
     Function {
@@ -103,9 +103,10 @@ impl fmt::Display for QueryError {
                 "ALIGN BY DEVICE: expected {measurement} of one type in all devices, found {one} \
                  and {other}"
             ),
-            Self::Ambiguous { series, one, other } => write!(
+            Self::Ambiguous { device, origins } => write!(
                 f,
-                "{series} is in the origins {one} and {other}: expected one of them with --origin"
+                "{device} is in the origins {}: expected one of them with --origin",
+                named(origins.iter().map(String::as_str))
             ),
             Self::Function { item, expected, found } => {
                 write!(f, "{item}: expected a series of {expected}, found {found}")

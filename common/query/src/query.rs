@@ -18,9 +18,7 @@ use crate::answer::Pages;
 use crate::last;
 use crate::select;
 use crate::show;
-
-/// Tables that are named to people; the others are counted.
-const TABLES_NAMED_MAX: usize = 16;
+use crate::text::named;
 
 /// What one origin has.
 #[derive(Debug)]
@@ -85,12 +83,9 @@ impl<S: Storage> Query<'_, S> {
         if tables.is_empty() {
             return;
         }
-        let n_more = tables.len().saturating_sub(TABLES_NAMED_MAX);
-        let named: Vec<String> = tables.into_iter().take(TABLES_NAMED_MAX).collect();
-        let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
         outcome.notices.push(format!(
-            "tables cannot be asked, only exported with --database and --table: {}{more}",
-            named.join(", ")
+            "tables cannot be asked, only exported with --database and --table: {}",
+            named(tables.iter().map(String::as_str))
         ));
     }
 

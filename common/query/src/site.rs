@@ -81,10 +81,11 @@ impl<'q, S: Storage> Sites<'q, S> {
             list.iter_mut().for_each(|site| site.scan = None);
         }
         list.sort_by(|one, other| one.path.cmp(&other.path));
-        for pair in list.windows(2) {
-            let [one, other] = pair else { continue };
-            if one.path == other.path {
-                return Err(ambiguous(query, one, other));
+        for same in list.chunk_by(|one, other| one.path == other.path) {
+            if let [one, _, ..] = same {
+                let name = |site: &Site<S>| Some(query.sources.get(site.source)?.name.to_owned());
+                let origins = same.iter().filter_map(name).collect();
+                return Err(QueryError::Ambiguous { device: one.path.clone(), origins });
             }
         }
         let by_path = list.iter().enumerate().map(|(at, site)| (site.path.clone(), at)).collect();
@@ -170,9 +171,4 @@ impl<S: Storage> core::ops::Deref for Opened<'_, S> {
 /// The nodes of a path behind another one.
 pub(crate) fn joined(prefix: &[String], path: &Path) -> Vec<String> {
     prefix.iter().chain(path.nodes()).cloned().collect()
-}
-
-fn ambiguous<S: Storage>(query: &Query<'_, S>, one: &Site<S>, other: &Site<S>) -> QueryError {
-    let name = |site: &Site<S>| query.sources.get(site.source).map_or("", |it| it.name).to_owned();
-    QueryError::Ambiguous { series: one.path.clone(), one: name(one), other: name(other) }
 }

@@ -1,15 +1,9 @@
 //! Which rows there are, what is refused, and what is said beside the rows.
 
 use tidegate_model::DataType;
-use tidegate_model::Precision;
 use tidegate_model::Tablet;
 use tidegate_model::Value;
-use tidegate_query::Query;
-use tidegate_query::Source;
-use tidegate_sql::parse;
-use tidegate_sql::time::UtcOffset;
 
-use crate::site::CONTEXT;
 use crate::site::Kept;
 use crate::site::Site;
 use crate::site::small;
@@ -90,7 +84,7 @@ fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
     assert_eq!(ask(&site, "SELECT s FROM root.p.d1"), Vec::<String>::new());
     // sixteen are named
     (10..25).for_each(|number| insert(&mut site, &format!("t{number}")));
-    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t23, works.t24"));
+    assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t23 and works.t24"));
     insert(&mut site, "t25");
     assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t24 and 1 more"));
 }
@@ -122,19 +116,4 @@ fn what_cannot_be_answered_says_why() {
         let error = site.ask(text, &mut Kept::default()).expect_err(text).to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
-}
-
-#[test]
-fn a_series_of_two_origins_is_refused_until_one_is_named() {
-    let (one, other) = (small().store.snapshot(), small().store.snapshot());
-    let sources =
-        [Source { name: "east", snapshot: &one }, Source { name: "west", snapshot: &other }];
-    let ask = |sources: &[Source<'_, _>]| {
-        let query = Query { sources, precision: Precision::Ms, offset: UtcOffset::UTC };
-        let statement = parse("SELECT s FROM root.p.d1", &CONTEXT).unwrap();
-        query.run(&statement, &mut Kept::default()).map(|outcome| outcome.n_rows)
-    };
-    assert_eq!(ask(&sources[..1]).unwrap(), 3);
-    let error = ask(&sources).unwrap_err().to_string();
-    assert!(error.contains("in the origins east and west"), "{error}");
 }

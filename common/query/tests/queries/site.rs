@@ -46,7 +46,7 @@ pub(crate) const CONTEXT: TimeContext =
     TimeContext { precision: Precision::Ms, offset: UtcOffset::UTC, now: 1000 };
 
 /// Keeps everything.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Kept {
     pub(crate) head: Head,
     pub(crate) rows: Vec<Row>,
