@@ -3,9 +3,11 @@
 use core::ops::RangeInclusive;
 
 use tidegate_model::DataType;
+use tidegate_model::path::kept_node;
 use tidegate_query::Plot;
 use tidegate_query::QueryError;
 use tidegate_query::text::Text;
+use tidegate_sql::shown_path;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::Pattern;
 use tidegate_store::Scan;
@@ -45,8 +47,11 @@ fn draw_of(
     offset: UtcOffset,
 ) -> Result<String, Tried<String>> {
     let precision = stores.precision()?;
-    let times = crate::export::times(&stores.context(offset), times)?;
-    let scan = Scan { patterns: vec![Pattern::Tree(series.into())], measurements: None, times };
+    let context = stores.context(offset);
+    let times = crate::export::times(&context, times)?;
+    let path = crate::export::pattern("the series", series, &context)?;
+    let patterns = vec![Pattern::Tree(path.nodes().join(".").into())];
+    let scan = Scan { patterns, measurements: None, times };
     let mut found = Vec::new();
     for (origin, look) in stores.looks() {
         for device in look.snapshot.devices(&scan.patterns) {
@@ -93,8 +98,9 @@ fn draw_of(
         text.write_time(&mut shown, time);
         shown
     });
-    let (name, data_type) = (&column.measurement, column.data_type);
-    Ok(format!("{device}.{name} ({data_type}, {} points)\n{picture}", plot.n_points()))
+    let name = shown_path(&format!("{device}.{}", kept_node(&column.measurement)));
+    let data_type = column.data_type;
+    Ok(format!("{name} ({data_type}, {} points)\n{picture}", plot.n_points()))
 }
 
 fn is_drawable(data_type: DataType) -> bool {

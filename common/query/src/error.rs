@@ -53,6 +53,13 @@ pub enum QueryError {
     },
     /// Rows could not be written.
     Output(io::Error),
+    /// Two series of one origin whose names SQL cannot tell apart.
+    SameName {
+        /// One, as the store has it.
+        one: String,
+        /// The other one.
+        other: String,
+    },
     /// The store could not be read.
     Store(StoreError),
     /// It would take too much memory.
@@ -112,6 +119,9 @@ impl fmt::Display for QueryError {
                 write!(f, "{item}: expected a series of {expected}, found {found}")
             }
             Self::Output(error) => write!(f, "cannot write the rows: {error}"),
+            Self::SameName { one, other } => {
+                write!(f, "{one} and {other} have one name in SQL: export them to tell them apart")
+            }
             Self::Store(error) => error.fmt(f),
             Self::TooMany { what, found, max } => write!(
                 f,

@@ -3,6 +3,7 @@
 //! What has been deleted as a whole is not there. Devices of the table model have no place in the
 //! tree and are not shown; a notice names their tables. Of several origins each line says whose it is.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use tidegate_durable::Storage;
@@ -13,6 +14,7 @@ use tidegate_sql::Count;
 use tidegate_sql::Path;
 use tidegate_sql::Show;
 use tidegate_sql::What;
+use tidegate_sql::shown_path;
 use tidegate_store::Device;
 use tidegate_store::DeviceScan;
 use tidegate_store::Pattern;
@@ -62,19 +64,21 @@ pub(crate) fn show<S: Storage>(
     match show.what {
         What::Databases => {
             for (database, origin) in databases(query, pattern)? {
-                row(pages, &[&database], origin)?;
+                row(pages, &[&shown_path(&database)], origin)?;
             }
             Ok(())
         }
         What::Devices => each_device(query, What::Devices, pattern, |name, scan, origin| {
             let is_aligned = scan.columns().iter().any(|series| series.is_aligned);
-            row(pages, &[name, if is_aligned { "true" } else { "false" }], origin)
+            let is_aligned = if is_aligned { "true" } else { "false" };
+            row(pages, &[&shown_path(name), is_aligned], origin)
         }),
         What::Timeseries => each_device(query, What::Timeseries, pattern, |name, scan, origin| {
             for series in scan.columns() {
-                let series_name = format!("{name}.{}", series.measurement);
-                let data_type = series.data_type.as_str();
-                if !row(pages, &[&series_name, &database_of(name), data_type], origin)? {
+                let measurement = path::kept_node(&series.measurement);
+                let series_name = shown_path(&format!("{name}.{measurement}"));
+                let database = shown_path(&database_of(name));
+                if !row(pages, &[&series_name, &database, series.data_type.as_str()], origin)? {
                     return Ok(false);
                 }
             }
@@ -113,7 +117,7 @@ pub(crate) fn count<S: Storage>(
     pages.push(&mut rows).map(drop)
 }
 
-/// Gives each device that has a series to `take`, with its path and origin, until that says `false`.
+/// Gives each device that has a series to `take`, with its path as SQL compares it and its origin, until that says `false`.
 fn each_device<S: Storage>(
     query: &Query<'_, S>,
     what: What,
@@ -132,12 +136,12 @@ fn each_device<S: Storage>(
         _ => true,
     };
     for (device, source) in devices(query, &scan) {
-        let Device::Tree { path } = &device else { continue };
-        if !is_meant(path) {
+        let kept = path_of(&device);
+        if !is_meant(&kept) {
             continue;
         }
         let found = source.snapshot.device(&device, &scan)?;
-        if !found.columns().is_empty() && !take(path, &found, source.name)? {
+        if !found.columns().is_empty() && !take(&kept, &found, source.name)? {
             return Ok(());
         }
     }
@@ -152,8 +156,16 @@ fn devices<'q, S: Storage>(query: &Query<'q, S>, scan: &Scan) -> Vec<(Device, &'
     };
     let mut devices: Vec<_> = query.sources.iter().flat_map(own).collect();
     // origins of one device stay in their order
-    devices.sort_by(|(one, _), (other, _)| one.cmp(other));
+    devices.sort_by(|(one, _), (other, _)| path_of(one).cmp(&path_of(other)));
     devices
+}
+
+/// As SQL compares it; devices of tables are not asked for.
+fn path_of(device: &Device) -> Cow<'_, str> {
+    match device {
+        Device::Tree { path } => path::kept(path),
+        Device::Table { .. } => Cow::Borrowed(""),
+    }
 }
 
 /// The databases that have a series, in order, each with the origin that has it.
@@ -168,8 +180,7 @@ fn databases<'q, S: Storage>(
     };
     let mut found = BTreeSet::new();
     for (device, source) in devices(query, &scan) {
-        let Device::Tree { path } = &device else { continue };
-        let database = (database_of(path), source.name);
+        let database = (database_of(&path_of(&device)), source.name);
         let is_meant = pattern.is_none_or(|pattern| {
             let pattern: Vec<&str> = pattern.nodes().iter().map(String::as_str).collect();
             path::matches(&pattern, &path::nodes(&database.0))

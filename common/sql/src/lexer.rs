@@ -6,6 +6,8 @@
 
 mod literal;
 
+use tidegate_model::path::is_ideograph;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
@@ -150,11 +152,6 @@ pub(crate) fn tokens(statement: &str) -> Vec<Token<'_>> {
 /// A character that a word may have.
 pub(crate) fn is_word_char(it: char) -> bool {
     it.is_ascii_alphanumeric() || "_:@#${}".contains(it) || is_ideograph(it)
-}
-
-/// What IoTDB takes for Chinese.
-pub(crate) fn is_ideograph(it: char) -> bool {
-    ('\u{2e80}'..='\u{9fff}').contains(&it)
 }
 
 /// What is inside quotes, with doubled quotes as one.

@@ -33,6 +33,7 @@ pub use filter::TypeMismatch;
 pub use filter::ValueTest;
 pub use parser::parse;
 pub use path::Path;
+pub use path::shown_path;
 pub use statement::Align;
 pub use statement::Count;
 pub use statement::Function;

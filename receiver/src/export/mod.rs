@@ -120,14 +120,22 @@ pub(crate) fn times(
     }
 }
 
-/// An error unless a pattern is one that SQL knows, too.
-fn check_pattern(pattern: &str, context: &TimeContext) -> Result<(), String> {
-    match parse(&format!("SHOW TIMESERIES {pattern}"), context) {
-        Ok(Statement::Show(Show { pattern: Some(_), page, .. })) if page == Page::default() => {
-            Ok(())
+/// What a path or pattern means, which is one that SQL knows, too.
+///
+/// # Arguments
+///
+/// - `what`: names it in errors
+pub(crate) fn pattern(
+    what: &str,
+    text: &str,
+    context: &TimeContext,
+) -> Result<tidegate_sql::Path, String> {
+    match parse(&format!("SHOW TIMESERIES {text}"), context) {
+        Ok(Statement::Show(Show { pattern: Some(path), page, .. })) if page == Page::default() => {
+            Ok(path)
         }
-        Ok(_) => Err(format!("--pattern {pattern:?}: expected a path such as root.plant.**")),
-        Err(error) => Err(format!("--pattern {pattern:?}: {error}")),
+        Ok(_) => Err(format!("{what} {text:?}: expected a path such as root.plant.**")),
+        Err(error) => Err(format!("{what} {text:?}: {error}")),
     }
 }
 
@@ -174,9 +182,8 @@ impl Export {
         let (start, end) = &self.times;
         let precision = stores.precision()?;
         let context = stores.context(self.offset);
-        self.patterns.iter().try_for_each(|pattern| check_pattern(pattern, &context))?;
         let times = times(&context, (start.as_deref(), end.as_deref()))?;
-        let scan = Scan { patterns: self.wanted(), measurements: None, times };
+        let scan = Scan { patterns: self.wanted(&context)?, measurements: None, times };
         let devices = self.devices(stores, &scan)?;
         let (partial, file) = Partial::create(&self.out)?;
         let go_on = || match is_stopped.load(Ordering::Relaxed) {
@@ -229,14 +236,16 @@ impl Export {
         Ok(n_points)
     }
 
-    fn wanted(&self) -> Vec<Pattern> {
-        match &self.database {
-            None => self.patterns.iter().map(|it| Pattern::Tree(it.as_str().into())).collect(),
-            Some(database) => {
-                let (database, table) = (database.as_str().into(), self.table.as_deref());
-                vec![Pattern::Table { database, table: table.map(Box::from) }]
-            }
-        }
+    fn wanted(&self, context: &TimeContext) -> Result<Vec<Pattern>, String> {
+        let Some(database) = &self.database else {
+            let pattern = |text: &String| {
+                let path = pattern("--pattern", text, context)?;
+                Ok(Pattern::Tree(path.nodes().join(".").into()))
+            };
+            return self.patterns.iter().map(pattern).collect();
+        };
+        let (database, table) = (database.as_str().into(), self.table.as_deref());
+        Ok(vec![Pattern::Table { database, table: table.map(Box::from) }])
     }
 
     /// The devices, in order; each is in one origin.

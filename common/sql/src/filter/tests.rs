@@ -191,7 +191,7 @@ fn random(rng: &mut Rng, depth: usize) -> Condition {
 #[test]
 fn a_range_and_its_rest_mean_the_same_rows_as_the_filter() {
     let mut rng = Rng::with_seed(7);
-    let path = Path::new(vec!["s".to_owned()]);
+    let path = Path::part(vec!["s".to_owned()]);
     let (mut n_empty, mut n_without_rest) = (0, 0);
     for _ in 0..20_000 {
         let it = Filter::new(vec![path.clone()], random(&mut rng, 3));
@@ -216,7 +216,7 @@ fn a_range_and_its_rest_mean_the_same_rows_as_the_filter() {
 #[test]
 fn conditions_that_are_shown_read_back() {
     let mut rng = Rng::with_seed(8);
-    let path = Path::new(vec!["s".to_owned()]);
+    let path = Path::part(vec!["s".to_owned()]);
     for _ in 0..20_000 {
         let condition = random(&mut rng, 4);
         let shown = Filter::new(vec![path.clone()], condition.clone()).to_string();
@@ -227,7 +227,7 @@ fn conditions_that_are_shown_read_back() {
 #[test]
 fn what_is_said_about_several_series_must_hold_for_all() {
     let it = filter("s > 1 AND (root.x.s = 2 OR time < 5)");
-    let prefixes = ["a", "b"].map(|it| Path::new(vec!["root".to_owned(), it.to_owned()]));
+    let prefixes = ["a", "b"].map(|it| Path::full(vec!["root".to_owned(), it.to_owned()]));
     let put = it.behind(&prefixes).expect("few");
     assert_eq!(put.to_string(), "root.a.s > 1 AND root.b.s > 1 AND (root.x.s = 2 OR time < 5)");
     assert_eq!(put.series().len(), 3);
@@ -239,7 +239,7 @@ fn what_is_said_about_several_series_must_hold_for_all() {
 
 #[test]
 fn a_filter_is_put_onto_so_many_series_and_no_more() {
-    let paths = |n: usize| (0..n).map(|n| Path::new(vec![format!("s{n}")])).collect::<Vec<_>>();
+    let paths = |n: usize| (0..n).map(|n| Path::part(vec![format!("s{n}")])).collect::<Vec<_>>();
     let it = filter("s > 1 OR s < 0");
     let half = crate::COLUMNS_MAX / 2;
     assert!(it.spread(&mut |_| paths(half)).is_ok());
