@@ -27,6 +27,7 @@ pub use filter::Condition;
 pub use filter::Filter;
 pub use filter::Like;
 pub use filter::Literal;
+pub use filter::Misfit;
 pub use filter::TimeRange;
 pub use filter::TimeTest;
 pub use filter::TypeMismatch;

@@ -19,6 +19,7 @@ pub use format::format_time;
 pub use interval::Interval;
 pub use offset::UtcOffset;
 
+pub(crate) use civil::days_in_month;
 pub(crate) use date_time::parse_date_time;
 
 /// Characters of a foreign text that an error shows.
