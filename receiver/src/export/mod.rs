@@ -232,7 +232,7 @@ impl Export {
             Writer::Wide(writer) => writer.finish()?,
         };
         go_on()?;
-        partial.keep(&file).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        partial.keep(&file)?;
         Ok(n_points)
     }
 
