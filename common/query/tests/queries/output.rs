@@ -127,3 +127,38 @@ fn csv_and_json_tell_null_from_empty_and_quote_what_must_be_quoted() {
     assert_eq!(rows[1]["root.p.d2.s"], 2);
     assert_eq!(rows[1]["Time"], "1970-01-01T08:00:03.000+08:00");
 }
+
+/// Of two columns of one name readers of json keep one, and do not say so.
+#[test]
+fn every_column_of_json_has_a_key_of_its_own() {
+    let keys = |text: &str| -> Vec<String> {
+        let mut out = Vec::new();
+        written(&small(), text, |out, text| Box::new(Json::new(out, text)), &mut out);
+        let line = String::from_utf8(out).unwrap();
+        let line = line.lines().next().unwrap();
+        let parsed: serde_json::Value = serde_json::from_str(line).unwrap();
+        let mut keys: Vec<(usize, String)> = parsed
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|key| (line.find(&format!("\"{key}\":")).unwrap(), key.clone()))
+            .collect();
+        keys.sort();
+        keys.into_iter().map(|(_, key)| key).collect()
+    };
+    assert_eq!(
+        keys("SELECT s, s, s FROM root.p.d1"),
+        ["Time", "root.p.d1.s", "root.p.d1.s (2)", "root.p.d1.s (3)"]
+    );
+    // a name that somebody has chosen stays his
+    assert_eq!(
+        keys("SELECT s AS x, s AS x, s AS 'x (2)', s AS Time FROM root.p.d1"),
+        ["Time", "x", "x (3)", "x (2)", "Time (2)"]
+    );
+    assert_eq!(
+        keys("SELECT count(s), count(s), sum(s) AS Device FROM root.p.d1 ALIGN BY DEVICE"),
+        ["Device", "count(s)", "count(s) (2)", "Device (2)"]
+    );
+    // without times nothing else is called so
+    assert_eq!(keys("SELECT count(s) AS Time FROM root.p.d1"), ["Time"]);
+}
