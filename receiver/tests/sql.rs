@@ -293,3 +293,45 @@ fn where_there_is_no_store_yet_it_is_said_so() {
     let found = failed(&site, "verify", &["--origin", "east"]);
     assert!(found.contains("expected a store of origin east, found those of none"), "{found}");
 }
+
+#[test]
+fn a_plot_says_what_there_is_where_there_is_nothing_to_draw() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let values = [1.0, f64::NAN, f64::INFINITY, 2.0].map(Value::Double);
+    let points: Vec<(i64, Value)> = (1000..).step_by(1000).zip(values).collect();
+    add_store(&site, "plant", Precision::Ms, &points);
+    let plot = |more: &[&str]| text(&site, "plot", &[&["root.p.d.s"], more].concat());
+    let head = |more: &[&str]| plot(more).lines().next().unwrap().to_owned();
+    assert_eq!(head(&[]), "root.p.d.s (DOUBLE, 2 points, and 2 that are NaN or infinite)");
+    let one = plot(&["--start", "4000"]);
+    assert!(one.starts_with("root.p.d.s (DOUBLE, 1 point)\n"), "{one}");
+    assert_eq!(one.matches("1970-01-01T00:00:04.000Z").count(), 1, "{one}");
+    let failed = |more: &[&str]| {
+        let found = failed(&site, "plot", more);
+        found.strip_prefix("tidegate-receiver: ").unwrap().trim_end().to_owned()
+    };
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "2000", "--end", "3000"]),
+        "root.p.d.s: 2 points from 1970-01-01T00:00:02.000Z to 1970-01-01T00:00:03.000Z, none of them \
+         finite: nothing to draw"
+    );
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "5000"]),
+        "root.p.d.s: no points from 1970-01-01T00:00:05.000Z on: those that there are go from \
+         1970-01-01T00:00:01.000Z to 1970-01-01T00:00:04.000Z"
+    );
+    // between two points
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "1500", "--end", "1600"]),
+        "root.p.d.s: no points from 1970-01-01T00:00:01.500Z to 1970-01-01T00:00:01.600Z"
+    );
+    assert_eq!(
+        failed(&["root.p.d.t"]),
+        "root.p.d.t: expected a series of the store, found none: SHOW TIMESERIES lists all"
+    );
+    assert_eq!(failed(&["root.p.**"]), "root.p.**: expected one series, found a pattern");
+    let found = failed(&["root.p.d.s", "--start", "garbage"]);
+    let expected = "--start: expected a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d, \
+                    found \"garbage\"";
+    assert_eq!(found, expected);
+}
