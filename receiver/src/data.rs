@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tidegate_durable::DirStorage;
 use tidegate_model::Precision;
 use tidegate_query::QueryError;
 use tidegate_query::Source;
+use tidegate_query::text::named;
 use tidegate_sql::time::TimeContext;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::Held;
@@ -55,7 +57,9 @@ pub(crate) struct Stores {
     /// By origin.
     looks: Vec<(String, Look)>,
     _held: Vec<Held<DirStorage>>,
-    pub(crate) precision: Precision,
+    /// The unit of the times of the first origin that has some, and what is wrong with others.
+    precision: Precision,
+    mixed: Option<String>,
 }
 
 /// How something ended that was tried with stores as they were.
@@ -183,8 +187,12 @@ impl Place {
     fn names(&self) -> Result<Vec<String>, String> {
         let shown =
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
+        let entries = fs::read_dir(&self.directory).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => shown(&NO_STORES),
+            _ => shown(&error),
+        })?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.directory).map_err(|error| shown(&error))? {
+        for entry in entries {
             let entry = entry.map_err(|error| shown(&error))?;
             let is_directory = entry.file_type().is_ok_and(|it| it.is_dir());
             if let (true, Ok(name)) = (is_directory, entry.file_name().into_string()) {
@@ -193,15 +201,17 @@ impl Place {
         }
         names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
-        let known = names.join(", ");
-        if let Some(origin) = &self.origin {
-            names.retain(|name| name == origin);
+        match &self.origin {
+            Some(origin) if !names.contains(origin) => Err(shown(&format_args!(
+                "expected a store of origin {origin}, found those of {}",
+                named(names.iter().map(String::as_str))
+            ))),
+            Some(origin) => Ok(vec![origin.clone()]),
+            None if names.is_empty() => {
+                Err(shown(&"expected the store of an origin, found none: nothing has come yet"))
+            }
+            None => Ok(names),
         }
-        if names.is_empty() {
-            let wanted = self.origin.as_deref().unwrap_or("any");
-            return Err(shown(&format_args!("no store of origin {wanted}; there are: [{known}]")));
-        }
-        Ok(names)
     }
 
     /// Looks at the stores as they are now.
@@ -228,20 +238,24 @@ impl Place {
                 None => (),
             }
         }
-        let precisions = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
-        let (one, other) = (precisions.clone().next(), precisions.clone());
-        if let Some((name, precision)) = one
-            && let Some((other, found)) = other.into_iter().find(|(_, it)| *it != precision)
-        {
-            return Err(format!(
-                "the times of origin {name} are in {precision} and those of {other} in {found}: \
-                 expected one of them with --origin"
-            ));
-        }
-        let precision = one.map_or(Precision::Ms, |(_, precision)| precision);
-        Ok(Stores { looks, _held: all_held, precision })
+        let known = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
+        let known: Vec<(&String, Precision)> = known.collect();
+        let precision = known.first().map_or(Precision::Ms, |(_, precision)| *precision);
+        let is_mixed = known.iter().any(|(_, it)| *it != precision);
+        let mixed = is_mixed.then(|| {
+            let all: Vec<String> = known.iter().map(|(name, it)| format!("{name} {it}")).collect();
+            format!(
+                "the origins have times of different units ({}): expected one of them with --origin",
+                named(all.iter().map(String::as_str))
+            )
+        });
+        Ok(Stores { looks, _held: all_held, precision, mixed })
     }
 }
+
+/// What is said where nothing has ever run.
+const NO_STORES: &str = "expected the directory of the stores, found none: tidegate-receiver run makes \
+                         it, and the store of an origin once something has come from it";
 
 /// What is said of a store whose catalog is gone.
 pub(crate) const NO_CATALOG: &str =
@@ -280,6 +294,16 @@ impl Stores {
     /// The origins, each with what is seen of it.
     pub(crate) fn looks(&self) -> &[(String, Look)] {
         &self.looks
+    }
+
+    /// The unit of all times; an error where the origins have different ones.
+    pub(crate) fn precision(&self) -> Result<Precision, String> {
+        self.mixed.clone().map_or(Ok(self.precision), Err)
+    }
+
+    /// The unit of some of the times, for what looks at none.
+    pub(crate) fn any_precision(&self) -> Precision {
+        self.precision
     }
 
     /// Makes numbers of the times that people write.

@@ -2,10 +2,15 @@
 
 use core::ops::RangeInclusive;
 
+use tidegate_durable::DirStorage;
 use tidegate_model::DataType;
+use tidegate_model::path::kept_node;
 use tidegate_query::Plot;
+use tidegate_query::QueryError;
 use tidegate_query::text::Text;
+use tidegate_sql::shown_path;
 use tidegate_sql::time::UtcOffset;
+use tidegate_store::DeviceScan;
 use tidegate_store::Pattern;
 use tidegate_store::Scan;
 use tidegate_tsfile::Batch;
@@ -40,33 +45,44 @@ pub(crate) fn draw(
 fn draw_of(
     stores: &Stores,
     series: &str,
-    times: (Option<&str>, Option<&str>),
+    wanted: (Option<&str>, Option<&str>),
     offset: UtcOffset,
 ) -> Result<String, Tried<String>> {
-    let times = crate::export::times(&stores.context(offset), times)?;
-    let scan = Scan { patterns: vec![Pattern::Tree(series.into())], measurements: None, times };
-    let mut found = Vec::new();
-    for source in stores.sources() {
-        for device in source.snapshot.devices(&scan.patterns) {
-            let scan = source.snapshot.device(&device, &scan)?;
-            if !scan.columns().is_empty() {
-                found.push((device.to_string(), scan));
-            }
-        }
+    let precision = stores.precision()?;
+    let context = stores.context(offset);
+    let times = crate::export::times(&context, wanted)?;
+    let path = crate::export::pattern("the series", series, &context)?;
+    if path.is_pattern() {
+        return Err(format!("{series}: expected one series, found a pattern").into());
     }
-    let n_series: usize = found.iter().map(|(_, scan)| scan.columns().len()).sum();
-    let (device, opened) = match found.as_slice() {
-        [only] if n_series == 1 => only,
-        _ => return Err(format!("{series}: expected one series, found {n_series}").into()),
+    let text = Text { precision, offset: Some(offset) };
+    let shown = |time: i64| {
+        let mut shown = String::new();
+        text.write_time(&mut shown, time);
+        shown
     };
-    let column = opened.columns().first().ok_or_else(|| format!("{series}: no series"))?;
-    if !is_drawable(column.data_type) {
-        let found = column.data_type;
-        return Err(format!("{series}: expected numbers or BOOLEAN, found {found}").into());
+    let pattern = path.nodes().join(".");
+    let meant = span(wanted, times.clone(), &shown);
+    let Some((device, opened)) = find(stores, series, &pattern, times.clone())? else {
+        let Some((device, opened)) = find(stores, series, &pattern, i64::MIN..=i64::MAX)? else {
+            let message = "expected a series of the store, found none: SHOW TIMESERIES lists all";
+            return Err(format!("{series}: {message}").into());
+        };
+        let range = opened.range(0).unwrap_or(0..=0);
+        let (first, last) = (shown(*range.start()), shown(*range.end()));
+        let name = name(&device, &opened);
+        let message =
+            format!("{name}: no points {meant}: those that there are go from {first} to {last}");
+        return Err(message.into());
+    };
+    let name = name(&device, &opened);
+    let data_type = opened.columns().first().map_or(DataType::Text, |column| column.data_type);
+    if !is_drawable(data_type) {
+        return Err(format!("{name}: expected numbers or BOOLEAN, found {data_type}").into());
     }
     let range = opened.range(0).unwrap_or(0..=0);
     let range: RangeInclusive<i64> =
-        (*range.start()).max(*scan.times.start())..=(*range.end()).min(*scan.times.end());
+        (*range.start()).max(*times.start())..=(*range.end()).min(*times.end());
     let (rows, columns) = console::Term::stdout().size_checked().unwrap_or(SIZE);
     let width = columns.saturating_sub(MARGIN_COLUMNS);
     let height = rows.saturating_sub(MARGIN_ROWS).min(HEIGHT_MAX);
@@ -78,14 +94,80 @@ fn draw_of(
             add(&mut plot, &batch.times, &column.values);
         }
     }
-    let text = Text { precision: stores.precision, offset: Some(offset) };
-    let picture = plot.render(&|time| {
-        let mut shown = String::new();
-        text.write_time(&mut shown, time);
-        shown
-    });
-    let (name, data_type) = (&column.measurement, column.data_type);
-    Ok(format!("{device}.{name} ({data_type}, {} points)\n{picture}", plot.n_points()))
+    let points = |n_points: u64| match n_points {
+        1 => String::from("1 point"),
+        n_points => format!("{n_points} points"),
+    };
+    let left_out = match plot.n_not_finite() {
+        0 => String::new(),
+        n_points => format!(", and {n_points} that are NaN or infinite"),
+    };
+    match (plot.n_points(), plot.n_not_finite()) {
+        (0, 0) => Err(format!("{name}: no points {meant}").into()),
+        (0, found) => {
+            let found = points(found);
+            Err(format!("{name}: {found} {meant}, none of them finite: nothing to draw").into())
+        }
+        (n_points, _) => {
+            let head = format!("{name} ({data_type}, {}{left_out})", points(n_points));
+            Ok(format!("{head}\n{}", plot.render(&shown)))
+        }
+    }
+}
+
+/// The times that were asked for, in a sentence.
+fn span(
+    (start, end): (Option<&str>, Option<&str>),
+    times: RangeInclusive<i64>,
+    shown: &dyn Fn(i64) -> String,
+) -> String {
+    let (first, last) = (shown(*times.start()), shown(*times.end()));
+    match (start, end) {
+        (None, None) => String::from("at any time"),
+        (Some(_), None) => format!("from {first} on"),
+        (None, Some(_)) => format!("up to {last}"),
+        (Some(_), Some(_)) => format!("from {first} to {last}"),
+    }
+}
+
+/// A device, with the one series of it that is meant.
+type Found = (String, DeviceScan<DirStorage>);
+
+/// The series, if it has points in these times; one origin has it at most.
+fn find(
+    stores: &Stores,
+    series: &str,
+    pattern: &str,
+    times: RangeInclusive<i64>,
+) -> Result<Option<Found>, Tried<String>> {
+    let scan = Scan { patterns: vec![Pattern::Tree(pattern.into())], measurements: None, times };
+    let (mut found, mut origins) = (Vec::new(), Vec::new());
+    for (origin, look) in stores.looks() {
+        for device in look.snapshot.devices(&scan.patterns) {
+            let opened = look.snapshot.device(&device, &scan)?;
+            if !opened.columns().is_empty() {
+                found.push((device.to_string(), opened));
+                origins.push(origin.clone());
+            }
+        }
+    }
+    let n_series: usize = found.iter().map(|(_, opened)| opened.columns().len()).sum();
+    origins.dedup();
+    match found.pop() {
+        Some(_) if origins.len() > 1 => {
+            Err(QueryError::Ambiguous { device: series.to_owned(), origins }.into())
+        }
+        // of several spellings that SQL does not tell apart
+        Some(_) if n_series > 1 => {
+            Err(format!("{series}: expected one series, found {n_series} of that name").into())
+        }
+        found => Ok(found),
+    }
+}
+
+fn name(device: &str, opened: &DeviceScan<DirStorage>) -> String {
+    let measurement = opened.columns().first().map_or("", |column| &column.measurement);
+    shown_path(&format!("{device}.{}", kept_node(measurement)))
 }
 
 fn is_drawable(data_type: DataType) -> bool {

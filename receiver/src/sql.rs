@@ -16,6 +16,7 @@ use tidegate_query::output::Json;
 use tidegate_query::output::Table;
 use tidegate_query::text::Text;
 use tidegate_sql::STATEMENT_BYTES_MAX;
+use tidegate_sql::Statement;
 use tidegate_sql::parse;
 use tidegate_sql::time::UtcOffset;
 use tidegate_tsfile::Batch;
@@ -77,10 +78,15 @@ impl Shell {
     fn answer_from(&self, stores: &Stores, statement: &str) -> Result<(), Tried<Failure>> {
         let context = stores.context(self.offset);
         let parsed = parse(statement, &context).map_err(|error| error.to_string())?;
+        let precision = match parsed {
+            // no time is in these
+            Statement::Count(_) | Statement::Show(_) => stores.any_precision(),
+            _ => stores.precision()?,
+        };
         let offset = (self.times == Times::Iso).then_some(self.offset);
-        let text = Text { precision: stores.precision, offset };
+        let text = Text { precision, offset };
         let sources = stores.sources();
-        let query = Query { sources: &sources, precision: stores.precision, offset: self.offset };
+        let query = Query { sources: &sources, precision, offset: self.offset };
         let mut sink = Begun { sink: self.sink(text), is_begun: false };
         match query.run(&parsed, &mut sink) {
             Ok(outcome) => {

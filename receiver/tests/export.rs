@@ -327,17 +327,41 @@ fn what_of_tables_cannot_be_done_says_what_can() {
         String::from_utf8(output.stderr).unwrap()
     };
     let found = message(&["--format", "parquet", "--database", "works"]);
-    assert!(found.contains("works has the tables pumps, valves"), "{found}");
+    assert!(found.contains("works has the tables pumps and valves"), "{found}");
     let found = message(&["--format", "tsfile-v3", "--database", "works"]);
     assert!(found.contains("expected --format tsfile"), "{found}");
     let found = message(&["--format", "csv", "--database", "works", "--table", "pipes"]);
-    let expected = "no table works.pipes; there are: [works.pumps, works.valves]";
+    let expected = "expected a table works.pipes, found works.pumps and works.valves";
     assert!(found.contains(expected), "{found}");
     assert_eq!(beside(&site, "out"), Vec::<String>::new());
     // an export of the tree does not pass for one of everything
     let (_, told) = exported(&site, "tree", &["--format", "csv"]);
-    let expected = "exported with --database and --table: works.pumps, works.valves";
+    let expected = "exported with --database and --table: works.pumps and works.valves";
     assert!(told.contains(expected), "{told}");
+}
+
+/// Names that the store has without backticks are asked for with them, as SHOW prints them.
+#[test]
+fn names_that_need_backticks_are_exported_and_drawn_as_they_are_printed() {
+    let mut rng = Rng::with_seed(3);
+    let series = [("x.y".to_owned(), DataType::Int64), ("`7`".to_owned(), DataType::Int64)];
+    let site =
+        site(Precision::Ms, [tablet_request(&tablet(&mut rng, "root.p.a-b", false, &series))]);
+    let (listed, _) = run(&site, "sql", &["-e", "SHOW TIMESERIES", "--format", "csv"]);
+    let names: Vec<String> =
+        lines(&listed).iter().map(|it| it.split(',').next().unwrap().to_owned()).collect();
+    assert_eq!(names, ["root.p.`a-b`.`7`", "root.p.`a-b`.`x.y`"]);
+    let (all, _) = exported(&site, "all", &["--format", "csv"]);
+    let mut n_lines = 0;
+    for (number, name) in names.iter().enumerate() {
+        let (own, _) =
+            exported(&site, &format!("own{number}"), &["--format", "csv", "--pattern", name]);
+        n_lines += lines(&String::from_utf8(own).unwrap()).len();
+        let (picture, _) = run(&site, "plot", &[name]);
+        assert!(picture.starts_with(&format!("{name} (INT64, ")), "{picture}");
+    }
+    assert!(n_lines > 100);
+    assert_eq!(lines(&String::from_utf8(all).unwrap()).len(), n_lines);
 }
 
 /// A store of many rows, and of a table that an export of the tree has to speak of.

@@ -1,6 +1,8 @@
 //! The commands that ask the embedded store, beside a daemon that runs and after it.
 
 mod common;
+#[path = "../../common/store/tests/support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::io::Read;
@@ -8,6 +10,15 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use common::Site;
+use support::column;
+use support::tablet_request;
+use tidegate_model::DataType;
+use tidegate_model::Precision;
+use tidegate_model::Tablet;
+use tidegate_model::Value;
+use tidegate_store::DirVolume;
+use tidegate_store::Options;
+use tidegate_store::Store;
 use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::TsFile;
 
@@ -143,7 +154,7 @@ fn what_cannot_be_asked_says_why() {
     let found = message(&["-e", "SELECT s FORM root.x"]);
     assert!(found.contains("did you mean FROM?"), "{found}");
     let found = message(&["-e", "SHOW DEVICES", "--origin", "../files"]);
-    assert!(found.contains("no store of origin ../files; there are: ["), "{found}");
+    assert!(found.contains("expected a store of origin ../files, found those of "), "{found}");
     assert!(daemon.terminate().0.success());
     let export = |more: &[&str]| {
         let out = site.path("none.csv").display().to_string();
@@ -184,4 +195,143 @@ fn what_cannot_be_asked_says_why() {
     site.configure(&[]);
     let found = message(&["-e", "SHOW DEVICES"]);
     assert!(found.contains("expected receiver_target=store, found directory"), "{found}");
+}
+
+/// Adds a store with one series, `root.p.d.s`, without a daemon.
+fn add_store(site: &Site, origin: &str, precision: Precision, points: &[(i64, Value)]) {
+    let data_type = match points[0].1 {
+        Value::Double(_) => DataType::Double,
+        _ => DataType::Int64,
+    };
+    let values = points.iter().map(|(_, value)| Some(value.clone())).collect();
+    let tablet = Tablet {
+        database: None,
+        device: "root.p.d".to_owned(),
+        aligned: false,
+        times: points.iter().map(|(time, _)| *time).collect(),
+        columns: vec![column("s", data_type, values)],
+    };
+    let volume = DirVolume::new(site.path("files").join(origin));
+    let mut store = Store::open(volume, Options::default(), 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    store.set_precision(precision).unwrap();
+    let _ = store.apply_request(1, 1, &tablet_request(&tablet)).unwrap();
+    store.flush().unwrap();
+}
+
+fn failed(site: &Site, command: &str, more: &[&str]) -> String {
+    let output = site.output(command, more);
+    assert_ne!(output.status.code(), Some(0), "{command} {more:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Not even what there is was shown, since the times are of different units; and it was not said that
+/// there are others.
+#[test]
+fn origins_with_times_of_different_units_are_listed_and_asked_one_by_one() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    for (origin, precision) in
+        [("east", Precision::Ms), ("north", Precision::Us), ("west", Precision::Ms)]
+    {
+        add_store(&site, origin, precision, &[(1000, Value::Int64(1))]);
+    }
+    let listed = text(&site, "sql", &["-e", "SHOW TIMESERIES", "--format", "csv"]);
+    assert_eq!(
+        listed,
+        "Timeseries,Database (assumed),DataType,Origin\nroot.p.d.s,root.p,INT64,east\n\
+         root.p.d.s,root.p,INT64,north\nroot.p.d.s,root.p,INT64,west\n"
+    );
+    let counted = text(&site, "sql", &["-e", "COUNT DEVICES", "--format", "csv"]);
+    assert_eq!(counted, "count(devices)\n3\n");
+    let select = ["-e", "SELECT s FROM root.p.d", "--format", "csv"];
+    let refused = "the origins have times of different units (east ms, north us and west ms): \
+                   expected one of them with --origin";
+    let found = failed(&site, "sql", &select);
+    assert!(found.contains(refused), "{found}");
+    let out = site.path("out.csv").display().to_string();
+    let found = failed(&site, "export", &["--format", "csv", "--out", &out]);
+    assert!(found.contains(refused), "{found}");
+    let found = failed(&site, "plot", &["root.p.d.s"]);
+    assert!(found.contains(refused), "{found}");
+    let own = |origin| text(&site, "sql", &[&select[..], &["--origin", origin]].concat());
+    assert_eq!(own("north"), "Time,root.p.d.s\n1970-01-01T00:00:00.001000Z,1\n");
+    assert_eq!(own("west"), "Time,root.p.d.s\n1970-01-01T00:00:01.000Z,1\n");
+    // of one unit: every command names the origins
+    fs::remove_dir_all(site.path("files").join("north")).unwrap();
+    for (command, more) in [
+        ("sql", &select[..]),
+        ("export", &["--format", "csv", "--out", &out]),
+        ("plot", &["root.p.d.s"]),
+    ] {
+        let found = failed(&site, command, more);
+        let expected = "is in the origins east and west: expected one of them with --origin";
+        assert!(found.contains(expected), "{command}: {found}");
+    }
+    let found = failed(&site, "sql", &["-e", "SHOW DEVICES", "--origin", "south"]);
+    assert!(
+        found.contains("expected a store of origin south, found those of east and west"),
+        "{found}"
+    );
+}
+
+#[test]
+fn where_there_is_no_store_yet_it_is_said_so() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let show = ["-e", "SHOW DEVICES"];
+    let found = failed(&site, "sql", &show);
+    let directory = site.path("files").display().to_string();
+    let expected = format!(
+        "{directory}: expected the directory of the stores, found none: tidegate-receiver run makes \
+         it, and the store of an origin once something has come from it"
+    );
+    assert!(found.contains(&expected), "{found}");
+    fs::create_dir(&directory).unwrap();
+    let found = failed(&site, "sql", &show);
+    let expected =
+        format!("{directory}: expected the store of an origin, found none: nothing has come yet");
+    assert!(found.contains(&expected), "{found}");
+    let found = failed(&site, "verify", &["--origin", "east"]);
+    assert!(found.contains("expected a store of origin east, found those of none"), "{found}");
+}
+
+#[test]
+fn a_plot_says_what_there_is_where_there_is_nothing_to_draw() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let values = [1.0, f64::NAN, f64::INFINITY, 2.0].map(Value::Double);
+    let points: Vec<(i64, Value)> = (1000..).step_by(1000).zip(values).collect();
+    add_store(&site, "plant", Precision::Ms, &points);
+    let plot = |more: &[&str]| text(&site, "plot", &[&["root.p.d.s"], more].concat());
+    let head = |more: &[&str]| plot(more).lines().next().unwrap().to_owned();
+    assert_eq!(head(&[]), "root.p.d.s (DOUBLE, 2 points, and 2 that are NaN or infinite)");
+    let one = plot(&["--start", "4000"]);
+    assert!(one.starts_with("root.p.d.s (DOUBLE, 1 point)\n"), "{one}");
+    assert_eq!(one.matches("1970-01-01T00:00:04.000Z").count(), 1, "{one}");
+    let failed = |more: &[&str]| {
+        let found = failed(&site, "plot", more);
+        found.strip_prefix("tidegate-receiver: ").unwrap().trim_end().to_owned()
+    };
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "2000", "--end", "3000"]),
+        "root.p.d.s: 2 points from 1970-01-01T00:00:02.000Z to 1970-01-01T00:00:03.000Z, none of them \
+         finite: nothing to draw"
+    );
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "5000"]),
+        "root.p.d.s: no points from 1970-01-01T00:00:05.000Z on: those that there are go from \
+         1970-01-01T00:00:01.000Z to 1970-01-01T00:00:04.000Z"
+    );
+    // between two points
+    assert_eq!(
+        failed(&["root.p.d.s", "--start", "1500", "--end", "1600"]),
+        "root.p.d.s: no points from 1970-01-01T00:00:01.500Z to 1970-01-01T00:00:01.600Z"
+    );
+    assert_eq!(
+        failed(&["root.p.d.t"]),
+        "root.p.d.t: expected a series of the store, found none: SHOW TIMESERIES lists all"
+    );
+    assert_eq!(failed(&["root.p.**"]), "root.p.**: expected one series, found a pattern");
+    let found = failed(&["root.p.d.s", "--start", "garbage"]);
+    let expected = "--start: expected a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d, \
+                    found \"garbage\"";
+    assert_eq!(found, expected);
 }

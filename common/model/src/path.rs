@@ -3,6 +3,8 @@
 //! Nodes are separated by dots; a node in backticks may hold anything, with a backtick doubled.
 //! In a pattern `*` stands for any part of one node, and a node `**` for one node or more.
 
+use std::borrow::Cow;
+
 /// The nodes of a dotted path or pattern; a dot inside backticks separates nothing.
 ///
 /// Backticks stay where they are, since IoTDB compares nodes as they are written.
@@ -21,6 +23,57 @@ pub fn nodes(path: &str) -> Vec<&str> {
     }
     nodes.push(&path[start..]);
     nodes
+}
+
+/// A path with every node as [IoTDB keeps it](kept_node).
+///
+/// Other writers of files name nodes as they like; so do senders that go around IoTDB's checks.
+pub fn kept(path: &str) -> Cow<'_, str> {
+    if path.split('.').all(is_plain) {
+        return Cow::Borrowed(path);
+    }
+    let nodes: Vec<Cow<'_, str>> = nodes(path).into_iter().map(kept_node).collect();
+    Cow::Owned(nodes.join("."))
+}
+
+/// A node as IoTDB keeps it: in backticks, with those inside doubled, if it is a number or has other
+/// characters than letters, digits, underscores and ideographs; else without them.
+pub fn kept_node(node: &str) -> Cow<'_, str> {
+    match inside(node) {
+        Some(inside) if is_plain(inside) => Cow::Borrowed(inside),
+        Some(_) => Cow::Borrowed(node),
+        None if is_plain(node) => Cow::Borrowed(node),
+        None => Cow::Owned(format!("`{}`", node.replace('`', "``"))),
+    }
+}
+
+/// What IoTDB takes for Chinese: it needs no backticks.
+pub fn is_ideograph(letter: char) -> bool {
+    ('\u{2e80}'..='\u{9fff}').contains(&letter)
+}
+
+/// Whether every character may stand in a node without backticks.
+pub fn is_plain_text(name: &str) -> bool {
+    name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_' || is_ideograph(it))
+}
+
+/// What stands inside the backticks, still doubled; `None` if the node is not in backticks.
+fn inside(node: &str) -> Option<&str> {
+    let inside = node.strip_prefix('`')?.strip_suffix('`')?;
+    let is_doubled = !inside.replace("``", "").contains('`');
+    is_doubled.then_some(inside)
+}
+
+/// Whether IoTDB keeps the name without backticks.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && is_plain_text(name) && !is_number(name)
+}
+
+/// Digits, perhaps with an exponent.
+fn is_number(name: &str) -> bool {
+    let (mantissa, exponent) = name.split_once(['e', 'E']).unwrap_or((name, "0"));
+    let is_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    is_digits(mantissa) && is_digits(exponent)
 }
 
 /// The pattern of full paths that a deletion by `pattern` means for the series of one `device`;
@@ -122,6 +175,34 @@ mod tests {
         assert_eq!(nodes("root.`a``.b`"), ["root", "`a``.b`"]);
         check("root.`a*`.c", "root.`ab`.c", false);
         check("root.*.c", "root.`a.b`.c", true);
+    }
+
+    #[test]
+    fn nodes_are_kept_in_backticks_where_they_need_them() {
+        for (node, expected) in [
+            ("s1", "s1"),
+            ("`s1`", "s1"),
+            ("温度", "温度"),
+            ("1", "`1`"),
+            ("`1`", "`1`"),
+            ("1e5", "`1e5`"),
+            ("1d", "1d"),
+            ("a.b", "`a.b`"),
+            ("`a.b`", "`a.b`"),
+            ("a`b", "`a``b`"),
+            ("`a``b`", "`a``b`"),
+            ("`a`b`", "```a``b```"),
+            ("`", "````"),
+            ("", "``"),
+            ("``", "``"),
+            ("*", "`*`"),
+        ] {
+            assert_eq!(kept_node(node), expected, "{node}");
+            assert_eq!(kept_node(&kept_node(node)), expected, "kept as it is kept");
+        }
+        assert_eq!(kept("root.sg.d1"), "root.sg.d1");
+        assert_eq!(kept("root.`s`.a-b.`c.d`"), "root.s.`a-b`.`c.d`");
+        assert_eq!(kept("root..7"), "root.``.`7`");
     }
 
     #[test]

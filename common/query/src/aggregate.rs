@@ -110,11 +110,9 @@ pub(crate) fn by_device<S: Storage>(
             data_type: *data_type,
         };
         let items: Vec<Item> = functions.iter().zip(cells).map(item).collect();
-        let path = sites.list.get(*site).map_or("", |site| &site.path);
-        let nodes = tidegate_model::path::nodes(path).into_iter().map(str::to_owned).collect();
-        let from = [nodes];
+        let (name, from) = (sites.device_name(*site), [sites.device_nodes(*site)]);
         let run = Run { query, sites: &sites, items: &items, when: &when, from: &from };
-        run.all(select, Some(path), pages)?;
+        run.all(select, Some(&name), pages)?;
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use tidegate_sql::TooManyColumns;
 use tidegate_sql::TypeMismatch;
 use tidegate_store::StoreError;
 
+use crate::text::named;
+
 /// Why a statement was not answered.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -33,14 +35,12 @@ pub enum QueryError {
         /// And in another.
         other: DataType,
     },
-    /// A series is there twice.
+    /// Several origins have one device.
     Ambiguous {
-        /// The series.
-        series: String,
-        /// One origin that has it.
-        one: String,
-        /// Another one.
-        other: String,
+        /// The device.
+        device: String,
+        /// The origins that have it; two at least.
+        origins: Vec<String>,
     },
     /// A function of values of another kind.
     Function {
@@ -53,6 +53,13 @@ pub enum QueryError {
     },
     /// Rows could not be written.
     Output(io::Error),
+    /// Two series of one origin whose names SQL cannot tell apart.
+    SameName {
+        /// One, as the store has it.
+        one: String,
+        /// The other one.
+        other: String,
+    },
     /// The store could not be read.
     Store(StoreError),
     /// It would take too much memory.
@@ -103,14 +110,18 @@ impl fmt::Display for QueryError {
                 "ALIGN BY DEVICE: expected {measurement} of one type in all devices, found {one} \
                  and {other}"
             ),
-            Self::Ambiguous { series, one, other } => write!(
+            Self::Ambiguous { device, origins } => write!(
                 f,
-                "{series} is in the origins {one} and {other}: expected one of them with --origin"
+                "{device} is in the origins {}: expected one of them with --origin",
+                named(origins.iter().map(String::as_str))
             ),
             Self::Function { item, expected, found } => {
                 write!(f, "{item}: expected a series of {expected}, found {found}")
             }
             Self::Output(error) => write!(f, "cannot write the rows: {error}"),
+            Self::SameName { one, other } => {
+                write!(f, "{one} and {other} have one name in SQL: export them to tell them apart")
+            }
             Self::Store(error) => error.fmt(f),
             Self::TooMany { what, found, max } => write!(
                 f,

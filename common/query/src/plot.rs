@@ -20,6 +20,7 @@ pub struct Plot {
     /// First, least, greatest and last value of each column of dots.
     columns: Vec<Option<Bar>>,
     n_points: u64,
+    n_not_finite: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +36,23 @@ impl Plot {
         let width = width.clamp(WIDTH_MIN, SIZE_MAX);
         let height = height.clamp(HEIGHT_MIN, SIZE_MAX);
         let columns = vec![None; width.saturating_mul(2)];
-        Self { start: *times.start(), end: *times.end(), height, columns, n_points: 0 }
+        Self {
+            start: *times.start(),
+            end: *times.end(),
+            height,
+            columns,
+            n_points: 0,
+            n_not_finite: 0,
+        }
     }
 
-    /// Adds a point within the times, none before another; one that is no number is left out.
+    /// Adds a point within the times, none before another; NaN and what is infinite is counted only.
     pub fn add(&mut self, time: i64, value: f64) {
-        if !value.is_finite() || time < self.start || time > self.end {
+        if time < self.start || time > self.end {
+            return;
+        }
+        if !value.is_finite() {
+            self.n_not_finite = self.n_not_finite.saturating_add(1);
             return;
         }
         let span = u128::from(self.end.abs_diff(self.start)).saturating_add(1);
@@ -61,6 +73,11 @@ impl Plot {
         self.n_points
     }
 
+    /// How many points were left out, since they are NaN or infinite.
+    pub fn n_not_finite(&self) -> u64 {
+        self.n_not_finite
+    }
+
     /// The picture, with values at its left and times below it.
     ///
     /// # Arguments
@@ -76,14 +93,18 @@ impl Plot {
         let dots = self.dots(least, greatest);
         let n_rows = self.height.saturating_sub(1).max(1) as f64;
         let step = greatest / n_rows - least / n_rows;
+        // values at every fourth row, at the first and at the last one; a single one where its dots are
+        let is_flat = greatest == least;
+        let is_marked = |row: usize| match is_flat {
+            true => row == self.middle(),
+            false => row.is_multiple_of(4) || row.saturating_add(1) == self.height,
+        };
         let labels: Vec<String> =
             (0..self.height).map(|row| label(greatest - step * row as f64, step)).collect();
         let margin = labels.iter().map(String::len).max().unwrap_or(0);
         let mut out = String::new();
         for (row, label) in labels.iter().enumerate() {
-            // values at every fourth row, at the first and at the last one
-            let is_marked = row % 4 == 0 || row.saturating_add(1) == self.height;
-            let (label, axis) = if is_marked { (label.as_str(), '┤') } else { ("", '│') };
+            let (label, axis) = if is_marked(row) { (label.as_str(), '┤') } else { ("", '│') };
             // to a text nothing fails
             let _ = write!(out, "{label:>margin$} {axis}");
             let line: String = dots.iter().filter_map(|column| column.get(row)).collect();
@@ -95,10 +116,17 @@ impl Plot {
         let (first, last) = (time(self.start), time(self.end));
         let gap = width.saturating_sub(first.len()).saturating_sub(last.len());
         let _ = match gap {
+            _ if self.start == self.end => writeln!(out, "{:margin$}  {first}", ""),
             0 => writeln!(out, "{:margin$}  {first}\n{:margin$}  to {last}", "", ""),
             _ => writeln!(out, "{:margin$}  {first}{:gap$}{last}", "", ""),
         };
         out
+    }
+
+    /// The row of dots in the middle.
+    fn middle(&self) -> usize {
+        let n_dots = self.height.saturating_mul(4);
+        ((0.5 * n_dots.saturating_sub(1) as f64).round() as usize) / 4
     }
 
     /// Characters, column by column, each from above.
@@ -190,5 +218,28 @@ mod tests {
             assert_eq!(picture.lines().count(), 6, "{picture}");
         }
         assert_eq!(Plot::new(&(0..=1), 20, 4).render(&|_| String::new()), "no points\n");
+    }
+    /// Its value stood at every fourth row, as if it had that height.
+    #[test]
+    fn one_value_and_one_time_are_written_once() {
+        let mut plot = Plot::new(&(7..=7), 20, 8);
+        plot.add(7, 5.0);
+        let picture = plot.render(&|time| format!("at {time}"));
+        assert_eq!(picture.matches("5.00").count(), 1, "{picture}");
+        assert_eq!(picture.matches("at 7").count(), 1, "{picture}");
+        let row = picture.lines().find(|line| line.contains("5.00")).unwrap();
+        assert!(row.contains('┤') && row.chars().any(|it| it > '\u{2800}'), "{picture}");
+    }
+
+    #[test]
+    fn what_is_not_finite_is_counted_and_not_drawn() {
+        let mut plot = Plot::new(&(0..=9), 20, 4);
+        for (time, value) in
+            [f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY].into_iter().enumerate()
+        {
+            plot.add(time as i64, value);
+        }
+        plot.add(10, f64::NAN);
+        assert_eq!((plot.n_points(), plot.n_not_finite()), (1, 3));
     }
 }

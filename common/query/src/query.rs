@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use tidegate_durable::Storage;
 use tidegate_model::Precision;
+use tidegate_model::path;
 use tidegate_sql::Align;
 use tidegate_sql::Statement;
+use tidegate_sql::shown_path;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::DeviceScan;
 use tidegate_store::Snapshot;
@@ -18,9 +20,7 @@ use crate::answer::Pages;
 use crate::last;
 use crate::select;
 use crate::show;
-
-/// Tables that are named to people; the others are counted.
-const TABLES_NAMED_MAX: usize = 16;
+use crate::text::named;
 
 /// What one origin has.
 #[derive(Debug)]
@@ -64,11 +64,12 @@ impl Outcome {
                 self.n_more_notices = self.n_more_notices.saturating_add(1);
                 continue;
             }
-            let name = &hidden.measurement;
-            let column = scan.columns().iter().find(|it| it.measurement == *name);
+            let measurement = &hidden.measurement;
+            let series = shown_path(&format!("{device}.{}", path::kept_node(measurement)));
+            let column = scan.columns().iter().find(|it| it.measurement == *measurement);
             let now = column.map_or("another type", |column| column.data_type.as_str());
             self.notices.push(format!(
-                "{} points of {device}.{name} are {} in {} and are not shown, since the series is \
+                "{} points of {series} are {} in {} and are not shown, since the series is \
                  {now} now",
                 hidden.n_points, hidden.data_type, hidden.file
             ));
@@ -85,12 +86,9 @@ impl<S: Storage> Query<'_, S> {
         if tables.is_empty() {
             return;
         }
-        let n_more = tables.len().saturating_sub(TABLES_NAMED_MAX);
-        let named: Vec<String> = tables.into_iter().take(TABLES_NAMED_MAX).collect();
-        let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
         outcome.notices.push(format!(
-            "tables cannot be asked, only exported with --database and --table: {}{more}",
-            named.join(", ")
+            "tables cannot be asked, only exported with --database and --table: {}",
+            named(tables.iter().map(String::as_str))
         ));
     }
 

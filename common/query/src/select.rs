@@ -285,17 +285,16 @@ pub(crate) fn by_device<S: Storage>(
         if pages.is_full() {
             break;
         }
-        let path = sites.list.get(*site).map_or("", |site| &site.path);
-        let nodes = tidegate_model::path::nodes(path).into_iter().map(str::to_owned).collect();
+        let name = sites.device_name(*site);
         let present: Vec<Cell> = cells.iter().flatten().copied().collect();
-        let reading = Reading::new(&sites, &present, &when, &[nodes])?;
+        let reading = Reading::new(&sites, &present, &when, &[sites.device_nodes(*site)])?;
         let mut rows = reading.stream(&crate::site::ALL_TIMES, select.order)?;
         let mut batch = Batch::default();
         while !pages.is_full() && rows.next_into(&mut batch)? {
             reading.choose(&mut batch);
             let n_rows = batch.len();
             let mut own = core::mem::take(&mut batch.columns).into_iter();
-            batch.columns.push(repeated(path, n_rows));
+            batch.columns.push(repeated(&name, n_rows));
             for (cell, column) in cells.iter().zip(&found.columns) {
                 let there = cell.and_then(|_| own.next());
                 batch.columns.push(there.unwrap_or_else(|| nulls(column.data_type, n_rows)));

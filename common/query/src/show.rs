@@ -1,7 +1,10 @@
 //! `SHOW` and `COUNT`: which series, devices and databases there are.
 //!
 //! What has been deleted as a whole is not there. Devices of the table model have no place in the
-//! tree and are not shown; a notice names their tables.
+//! tree and are not shown; a notice names their tables. Of several origins each line says whose it is.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use tidegate_durable::Storage;
 use tidegate_model::DataType;
@@ -11,6 +14,7 @@ use tidegate_sql::Count;
 use tidegate_sql::Path;
 use tidegate_sql::Show;
 use tidegate_sql::What;
+use tidegate_sql::shown_path;
 use tidegate_store::Device;
 use tidegate_store::DeviceScan;
 use tidegate_store::Pattern;
@@ -19,6 +23,7 @@ use tidegate_tsfile::Batch;
 
 use crate::Query;
 use crate::QueryError;
+use crate::Source;
 use crate::answer::Column;
 use crate::answer::Head;
 use crate::answer::Pages;
@@ -26,6 +31,8 @@ use crate::rows::push;
 use crate::rows::push_text;
 use crate::site::ALL_TIMES;
 
+/// Heading of what says whose a line is, where there are several origins.
+const ORIGIN: &str = "Origin";
 /// Heading of databases, which no sender names.
 const ASSUMED: &str = "Database (assumed)";
 
@@ -40,39 +47,43 @@ pub(crate) fn show<S: Storage>(
         What::Devices => &["Device", "IsAligned"],
         What::Timeseries => &["Timeseries", ASSUMED, "DataType"],
     };
-    let columns = names.iter().map(|name| Column::new(*name, DataType::Text)).collect();
+    let has_origin = query.sources.len() > 1;
+    let names = names.iter().copied().chain(has_origin.then_some(ORIGIN));
+    let columns = names.map(|name| Column::new(name, DataType::Text)).collect();
     pages.head(&Head { has_time: false, columns })?;
-    let row = |pages: &mut Pages<'_>, texts: &[&str]| {
-        let mut rows = Batch::new(texts.iter().map(|_| DataType::Text));
+    let row = |pages: &mut Pages<'_>, texts: &[&str], origin: &str| {
+        let texts = || texts.iter().copied().chain(has_origin.then_some(origin));
+        let mut rows = Batch::new(texts().map(|_| DataType::Text));
         rows.times.push(0);
-        for (column, text) in rows.columns.iter_mut().zip(texts) {
+        for (column, text) in rows.columns.iter_mut().zip(texts()) {
             push_text(column, text);
         }
         pages.push(&mut rows)
     };
+    let pattern = show.pattern.as_ref();
     match show.what {
         What::Databases => {
-            for database in databases(query, show.pattern.as_ref())? {
-                row(pages, &[&database])?;
+            for (database, origin) in databases(query, pattern)? {
+                row(pages, &[&shown_path(&database)], origin)?;
             }
             Ok(())
         }
-        What::Devices => each_device(query, What::Devices, show.pattern.as_ref(), |name, scan| {
+        What::Devices => each_device(query, What::Devices, pattern, |name, scan, origin| {
             let is_aligned = scan.columns().iter().any(|series| series.is_aligned);
-            row(pages, &[name, if is_aligned { "true" } else { "false" }])
+            let is_aligned = if is_aligned { "true" } else { "false" };
+            row(pages, &[&shown_path(name), is_aligned], origin)
         }),
-        What::Timeseries => {
-            each_device(query, What::Timeseries, show.pattern.as_ref(), |name, scan| {
-                for series in scan.columns() {
-                    let series_name = format!("{name}.{}", series.measurement);
-                    let data_type = series.data_type.as_str();
-                    if !row(pages, &[&series_name, &database_of(name), data_type])? {
-                        return Ok(false);
-                    }
+        What::Timeseries => each_device(query, What::Timeseries, pattern, |name, scan, origin| {
+            for series in scan.columns() {
+                let measurement = path::kept_node(&series.measurement);
+                let series_name = shown_path(&format!("{name}.{measurement}"));
+                let database = shown_path(&database_of(name));
+                if !row(pages, &[&series_name, &database, series.data_type.as_str()], origin)? {
+                    return Ok(false);
                 }
-                Ok(true)
-            })
-        }
+            }
+            Ok(true)
+        }),
     }
 }
 
@@ -89,7 +100,7 @@ pub(crate) fn count<S: Storage>(
     match count.what {
         What::Databases => found = databases(query, count.pattern.as_ref())?.len(),
         What::Devices | What::Timeseries => {
-            each_device(query, count.what, count.pattern.as_ref(), |_, scan| {
+            each_device(query, count.what, count.pattern.as_ref(), |_, scan, _| {
                 let n_series = scan.columns().len();
                 found = found.saturating_add(match count.what {
                     What::Timeseries => n_series,
@@ -106,12 +117,12 @@ pub(crate) fn count<S: Storage>(
     pages.push(&mut rows).map(drop)
 }
 
-/// Gives each device that has a series to `take`, until that says `false`.
+/// Gives each device that has a series to `take`, with its path as SQL compares it and its origin, until that says `false`.
 fn each_device<S: Storage>(
     query: &Query<'_, S>,
     what: What,
     pattern: Option<&Path>,
-    mut take: impl FnMut(&str, &DeviceScan<S>) -> Result<bool, QueryError>,
+    mut take: impl FnMut(&str, &DeviceScan<S>, &str) -> Result<bool, QueryError>,
 ) -> Result<(), QueryError> {
     let nodes = pattern.map(|pattern| pattern.nodes().join("."));
     let all = || Pattern::Tree("root.**".into());
@@ -120,50 +131,65 @@ fn each_device<S: Storage>(
         _ => all(),
     }];
     let scan = Scan { patterns, measurements: None, times: ALL_TIMES };
-    for source in query.sources {
-        for device in source.snapshot.devices(&scan.patterns) {
-            let Device::Tree { path } = &device else { continue };
-            let is_meant = match (what, &nodes) {
-                (What::Devices, Some(nodes)) => {
-                    path::matches(&path::nodes(nodes), &path::nodes(path))
-                }
-                _ => true,
-            };
-            if !is_meant {
-                continue;
-            }
-            let found = source.snapshot.device(&device, &scan)?;
-            if !found.columns().is_empty() && !take(path, &found)? {
-                return Ok(());
-            }
+    let is_meant = |path: &str| match (what, &nodes) {
+        (What::Devices, Some(nodes)) => path::matches(&path::nodes(nodes), &path::nodes(path)),
+        _ => true,
+    };
+    for (device, source) in devices(query, &scan) {
+        let kept = path_of(&device);
+        if !is_meant(&kept) {
+            continue;
+        }
+        let found = source.snapshot.device(&device, &scan)?;
+        if !found.columns().is_empty() && !take(&kept, &found, source.name)? {
+            return Ok(());
         }
     }
     Ok(())
 }
 
-/// The databases that have a series, in order.
-fn databases<S: Storage>(
-    query: &Query<'_, S>,
+/// The devices of all origins in order, those of one name beside each other.
+fn devices<'q, S: Storage>(query: &Query<'q, S>, scan: &Scan) -> Vec<(Device, &'q Source<'q, S>)> {
+    let own = |source: &'q Source<'q, S>| {
+        let devices = source.snapshot.devices(&scan.patterns).into_iter();
+        devices.map(move |device| (device, source))
+    };
+    let mut devices: Vec<_> = query.sources.iter().flat_map(own).collect();
+    // origins of one device stay in their order
+    devices.sort_by(|(one, _), (other, _)| path_of(one).cmp(&path_of(other)));
+    devices
+}
+
+/// As SQL compares it; devices of tables are not asked for.
+fn path_of(device: &Device) -> Cow<'_, str> {
+    match device {
+        Device::Tree { path } => path::kept(path),
+        Device::Table { .. } => Cow::Borrowed(""),
+    }
+}
+
+/// The databases that have a series, in order, each with the origin that has it.
+fn databases<'q, S: Storage>(
+    query: &Query<'q, S>,
     pattern: Option<&Path>,
-) -> Result<Vec<String>, QueryError> {
+) -> Result<BTreeSet<(String, &'q str)>, QueryError> {
     let scan = Scan {
         patterns: vec![Pattern::Tree("root.**".into())],
         measurements: None,
         times: ALL_TIMES,
     };
-    let mut found: Vec<String> = Vec::new();
-    for source in query.sources {
-        for device in source.snapshot.devices(&scan.patterns) {
-            let Device::Tree { path } = &device else { continue };
-            let database = database_of(path);
-            let is_meant = pattern.is_none_or(|pattern| {
-                let pattern: Vec<&str> = pattern.nodes().iter().map(String::as_str).collect();
-                path::matches(&pattern, &path::nodes(&database))
-            });
-            let Err(at) = found.binary_search(&database) else { continue };
-            if is_meant && !source.snapshot.device(&device, &scan)?.columns().is_empty() {
-                found.insert(at, database);
-            }
+    let mut found = BTreeSet::new();
+    for (device, source) in devices(query, &scan) {
+        let database = (database_of(&path_of(&device)), source.name);
+        let is_meant = pattern.is_none_or(|pattern| {
+            let pattern: Vec<&str> = pattern.nodes().iter().map(String::as_str).collect();
+            path::matches(&pattern, &path::nodes(&database.0))
+        });
+        if is_meant
+            && !found.contains(&database)
+            && !source.snapshot.device(&device, &scan)?.columns().is_empty()
+        {
+            found.insert(database);
         }
     }
     Ok(found)

@@ -7,6 +7,7 @@ use tidegate_durable::Storage;
 use tidegate_model::DataType;
 use tidegate_model::path;
 use tidegate_sql::Path;
+use tidegate_sql::shown_path;
 use tidegate_store::Device;
 use tidegate_store::DeviceScan;
 use tidegate_store::Pattern;
@@ -33,7 +34,9 @@ pub(crate) struct Cell {
 pub(crate) struct Site<S: Storage> {
     source: usize,
     device: Device,
+    /// As SQL compares it.
     pub(crate) path: String,
+    /// Their measurements, too.
     pub(crate) columns: Vec<Series>,
     /// As long as there are few.
     scan: Option<DeviceScan<S>>,
@@ -44,9 +47,8 @@ pub(crate) struct Site<S: Storage> {
 pub(crate) struct Sites<'q, S: Storage> {
     query: &'q Query<'q, S>,
     scan: Scan,
+    /// By path.
     pub(crate) list: Vec<Site<S>>,
-    /// Places in the list by the path of the device.
-    by_path: BTreeMap<String, usize>,
 }
 
 impl<'q, S: Storage> Sites<'q, S> {
@@ -64,10 +66,11 @@ impl<'q, S: Storage> Sites<'q, S> {
             for device in it.snapshot.devices(&scan.patterns) {
                 let Device::Tree { path } = &device else { continue };
                 let found = it.snapshot.device(&device, &scan)?;
-                let (path, columns) = (path.to_string(), found.columns().to_vec());
-                if columns.is_empty() {
+                if found.columns().is_empty() {
                     continue;
                 }
+                let columns = columns_of(path, &found)?;
+                let path = path::kept(path).into_owned();
                 outcome.notice(&path, &found);
                 n_columns = n_columns.saturating_add(columns.len());
                 if n_columns > RESULT_COLUMNS_MAX {
@@ -81,14 +84,12 @@ impl<'q, S: Storage> Sites<'q, S> {
             list.iter_mut().for_each(|site| site.scan = None);
         }
         list.sort_by(|one, other| one.path.cmp(&other.path));
-        for pair in list.windows(2) {
-            let [one, other] = pair else { continue };
-            if one.path == other.path {
-                return Err(ambiguous(query, one, other));
+        for same in list.chunk_by(|one, other| one.path == other.path) {
+            if let [one, other, ..] = same {
+                return Err(same_path(query, same, one, other));
             }
         }
-        let by_path = list.iter().enumerate().map(|(at, site)| (site.path.clone(), at)).collect();
-        Ok(Self { query, scan, list, by_path })
+        Ok(Self { query, scan, list })
     }
 
     /// The series that a path means, in order.
@@ -98,8 +99,9 @@ impl<'q, S: Storage> Sites<'q, S> {
         let Some((last, front)) = nodes.split_last() else { return found };
         let is_pattern = nodes.iter().any(|node| node.contains('*') && !node.starts_with('`'));
         if !is_pattern {
-            let at = self.by_path.get(&front.join("."));
-            found.extend(at.and_then(|at| self.cell(*at, last)));
+            let path = front.join(".");
+            let at = self.list.binary_search_by(|site| site.path.cmp(&path)).ok();
+            found.extend(at.and_then(|at| self.cell(at, last)));
             return found;
         }
         for (at, site) in self.list.iter().enumerate() {
@@ -131,11 +133,22 @@ impl<'q, S: Storage> Sites<'q, S> {
         self.series(cell).map_or(DataType::Text, |series| series.data_type)
     }
 
-    /// The full path of a series.
+    /// The full path of a series, as it can be asked for.
     pub(crate) fn name(&self, cell: Cell) -> String {
         let site = self.list.get(cell.site).map_or("", |site| &site.path);
         let measurement = self.series(cell).map_or("", |series| &series.measurement);
-        format!("{site}.{measurement}")
+        shown_path(&format!("{site}.{measurement}"))
+    }
+
+    /// The path of a device, as it can be asked for.
+    pub(crate) fn device_name(&self, site: usize) -> String {
+        shown_path(self.list.get(site).map_or("", |site| &site.path))
+    }
+
+    /// The nodes of a device.
+    pub(crate) fn device_nodes(&self, site: usize) -> Vec<String> {
+        let path = self.list.get(site).map_or("", |site| &site.path);
+        path::nodes(path).into_iter().map(str::to_owned).collect()
     }
 
     /// A device, opened anew if there are too many to be kept open.
@@ -172,7 +185,40 @@ pub(crate) fn joined(prefix: &[String], path: &Path) -> Vec<String> {
     prefix.iter().chain(path.nodes()).cloned().collect()
 }
 
-fn ambiguous<S: Storage>(query: &Query<'_, S>, one: &Site<S>, other: &Site<S>) -> QueryError {
-    let name = |site: &Site<S>| query.sources.get(site.source).map_or("", |it| it.name).to_owned();
-    QueryError::Ambiguous { series: one.path.clone(), one: name(one), other: name(other) }
+/// The series of a device, with their names as SQL compares them.
+fn columns_of<S: Storage>(device: &str, found: &DeviceScan<S>) -> Result<Vec<Series>, QueryError> {
+    let mut names = BTreeMap::new();
+    let mut columns = found.columns().to_vec();
+    for (at, series) in columns.iter_mut().enumerate() {
+        let kept = path::kept_node(&series.measurement).into_owned();
+        if let Some(before) = names.insert(kept.clone(), at) {
+            let name = |at: usize| {
+                let own = found.columns().get(at).map_or("", |it| &it.measurement);
+                format!("{device}.{own}")
+            };
+            return Err(QueryError::SameName { one: name(before), other: name(at) });
+        }
+        series.measurement = kept.into();
+    }
+    Ok(columns)
+}
+
+/// Why devices that have one path cannot be asked.
+fn same_path<S: Storage>(
+    query: &Query<'_, S>,
+    same: &[Site<S>],
+    one: &Site<S>,
+    other: &Site<S>,
+) -> QueryError {
+    if one.source == other.source {
+        let name = |site: &Site<S>| {
+            let measurement = site.columns.first().map_or("", |it| &it.measurement);
+            format!("{}.{measurement}", site.device)
+        };
+        return QueryError::SameName { one: name(one), other: name(other) };
+    }
+    let name = |site: &Site<S>| Some(query.sources.get(site.source)?.name.to_owned());
+    let mut origins: Vec<String> = same.iter().filter_map(name).collect();
+    origins.dedup();
+    QueryError::Ambiguous { device: shown_path(&one.path), origins }
 }

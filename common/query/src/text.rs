@@ -9,6 +9,9 @@ use tidegate_sql::time::UtcOffset;
 use tidegate_sql::time::format_time;
 use tidegate_tsfile::Values;
 
+/// Names that are told to people.
+pub const NAMED_MAX: usize = 16;
+
 /// How times are shown.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs)] // what there is to know
@@ -64,6 +67,22 @@ impl Text {
             self.write_value(out, data_type, value);
         }
         value.is_some()
+    }
+}
+
+/// Names in a sentence: `a, b and c`. Of more than [`NAMED_MAX`] the others are counted.
+pub fn named<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let mut names: Vec<&str> = names.into_iter().collect();
+    let n_more = names.len().saturating_sub(NAMED_MAX);
+    names.truncate(NAMED_MAX);
+    let more = format!("{n_more} more");
+    if n_more > 0 {
+        names.push(&more);
+    }
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, front)) => format!("{} and {last}", front.join(", ")),
+        None => String::from("none"),
     }
 }
 
@@ -147,6 +166,20 @@ mod tests {
         let mut out = String::new();
         text.write_value(&mut out, data_type, &value);
         out
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_told_and_the_others_counted() {
+        for (names, expected) in [
+            (&[][..], "none"),
+            (&["a"][..], "a"),
+            (&["a", "b"], "a and b"),
+            (&["a"; 3], "a, a and a"),
+        ] {
+            assert_eq!(named(names.iter().copied()), expected);
+        }
+        assert!(named(["a"; NAMED_MAX]).ends_with("a, a and a"));
+        assert!(named(["a"; NAMED_MAX + 1]).ends_with("a, a and 1 more"));
     }
 
     #[test]

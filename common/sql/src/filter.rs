@@ -15,6 +15,7 @@ use tidegate_model::Value;
 use crate::Path;
 
 pub use bound::TimeRange;
+pub use compare::Misfit;
 pub use compare::TypeMismatch;
 pub use like::Like;
 
@@ -184,6 +185,8 @@ impl Comparison {
 pub enum Literal {
     /// `TRUE`, `FALSE`.
     Boolean(bool),
+    /// `X'0102'`.
+    Bytes(Vec<u8>),
     /// A number with a point or an exponent; finite.
     Float(f64),
     /// A whole number, or a time.

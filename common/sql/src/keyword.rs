@@ -138,6 +138,11 @@ const QUOTED: &[&str] = &[
     "where",
 ];
 
+/// Of these the ones that mean something else where a path begins with them, or are no node at all: they
+/// are in backticks also where names are shown.
+const NOT_BARE: &[&str] =
+    &["case", "cast", "false", "nan", "not", "null", "root", "time", "timestamp", "true"];
+
 /// Words that IoTDB takes for no node.
 const NO_NODES: &[&str] = &["root", "time", "timestamp"];
 
@@ -150,6 +155,11 @@ const COMPARED_BYTES_MAX: usize = 40;
 /// Whether a name that is this word has to be shown in backticks.
 pub(crate) fn is_quoted(word: &str) -> bool {
     QUOTED.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
+/// Whether a name that is this word cannot be asked for without backticks.
+pub(crate) fn is_not_bare(word: &str) -> bool {
+    find(NOT_BARE, word).is_some()
 }
 
 /// Whether this word without backticks is no name of a node.

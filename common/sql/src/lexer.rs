@@ -6,9 +6,13 @@
 
 mod literal;
 
+use tidegate_model::path::is_ideograph;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
+    /// Digits of bytes in quotes, `X` and quotes still there.
+    Bytes,
     /// A date, or a date with a time of day.
     DateTime,
     /// Behind the last one.
@@ -152,11 +156,6 @@ pub(crate) fn is_word_char(it: char) -> bool {
     it.is_ascii_alphanumeric() || "_:@#${}".contains(it) || is_ideograph(it)
 }
 
-/// What IoTDB takes for Chinese.
-pub(crate) fn is_ideograph(it: char) -> bool {
-    ('\u{2e80}'..='\u{9fff}').contains(&it)
-}
-
 /// What is inside quotes, with doubled quotes as one.
 ///
 /// A backslash stands for itself, as in IoTDB.
@@ -187,6 +186,7 @@ fn next(rest: &str) -> (Kind, usize) {
     match first {
         '\'' | '"' => quoted(rest, first, Kind::Text, Fault::OpenText),
         '`' => quoted(rest, first, Kind::Quoted, Fault::OpenName),
+        'X' if rest.get(1..).is_some_and(|it| it.starts_with('\'')) => bytes(rest),
         _ => {
             let word = rest.find(|it| !is_word_char(it)).unwrap_or(rest.len());
             let symbol = symbol(rest);
@@ -208,6 +208,14 @@ fn symbol(rest: &str) -> (Kind, usize) {
         Some((text, symbol)) => (Kind::Symbol(symbol), text.len()),
         None => (Kind::Fault(Fault::Character), 0),
     }
+}
+
+/// `X'0102'`. No quote is in it, doubled or not.
+fn bytes(rest: &str) -> (Kind, usize) {
+    let behind = rest.match_indices('\'').nth(1);
+    behind.map_or((Kind::Fault(Fault::OpenText), 0), |(at, quote)| {
+        (Kind::Bytes, at.saturating_add(quote.len()))
+    })
 }
 
 /// A quoted thing, in which the quote is doubled.

@@ -2,8 +2,11 @@
 
 use core::fmt;
 
+use tidegate_model::path::kept;
+use tidegate_model::path::kept_node;
+use tidegate_model::path::nodes;
+
 use crate::keyword;
-use crate::lexer;
 
 /// Memory that a node takes beside its text.
 const NODE_BYTES: usize = 40;
@@ -15,12 +18,18 @@ const NODE_BYTES: usize = 40;
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Path {
     nodes: Vec<String>,
+    is_full: bool,
 }
 
 impl Path {
-    /// Of nodes as IoTDB keeps them.
-    pub(crate) fn new(nodes: Vec<String>) -> Self {
-        Self { nodes }
+    /// Of nodes as IoTDB keeps them, the first of which is the root.
+    pub(crate) fn full(nodes: Vec<String>) -> Self {
+        Self { nodes, is_full: true }
+    }
+
+    /// Of nodes as IoTDB keeps them, behind a path. A node may be called as the root is.
+    pub(crate) fn part(nodes: Vec<String>) -> Self {
+        Self { nodes, is_full: false }
     }
 
     /// The nodes.
@@ -35,7 +44,7 @@ impl Path {
 
     /// Whether it begins at the root.
     pub fn is_full(&self) -> bool {
-        self.nodes.first().is_some_and(|it| it == "root")
+        self.is_full
     }
 
     /// Whether it has a wildcard.
@@ -50,7 +59,8 @@ impl Path {
 
     /// This one with `suffix` behind it.
     pub(crate) fn join(&self, suffix: &Self) -> Self {
-        Self { nodes: self.nodes.iter().chain(&suffix.nodes).cloned().collect() }
+        let nodes = self.nodes.iter().chain(&suffix.nodes).cloned().collect();
+        Self { nodes, is_full: self.is_full }
     }
 }
 
@@ -61,7 +71,7 @@ impl fmt::Display for Path {
             if idx != 0 {
                 f.write_str(".")?;
             }
-            let is_root = idx == 0 && node == "root";
+            let is_root = idx == 0 && self.is_full;
             match keyword::is_quoted(node) && !is_root {
                 true => write!(f, "`{node}`")?,
                 false => f.write_str(node)?,
@@ -71,40 +81,32 @@ impl fmt::Display for Path {
     }
 }
 
-/// The node of a name that stood in backticks, given without them; `None` if it is empty.
-pub(crate) fn node_of(name: &str) -> Option<String> {
-    match name {
-        "" => None,
-        _ if is_plain(name) => Some(name.to_owned()),
-        _ => Some(in_backticks(name)),
+/// A path of a store or a file as it can stand in a statement: what IoTDB would print, and in backticks
+/// also the few words that could not be asked for without them.
+pub fn shown_path(path: &str) -> String {
+    let mut out = String::new();
+    for (idx, node) in nodes(&kept(path)).into_iter().enumerate() {
+        let separator = if idx == 0 { "" } else { "." };
+        let quote = if idx != 0 && keyword::is_not_bare(node) { "`" } else { "" };
+        out.extend([separator, quote, node, quote]);
     }
+    out
+}
+
+/// The node of a name that stood in backticks, given without them.
+pub(crate) fn node_of(name: &str) -> String {
+    kept_node(&in_backticks(name)).into_owned()
 }
 
 /// A name as it can stand in a statement.
 pub(crate) fn shown_name(name: &str) -> String {
-    match is_plain(name) && !keyword::is_quoted(name) {
+    let quoted = in_backticks(name);
+    match kept_node(&quoted) == name && !keyword::is_quoted(name) {
         true => name.to_owned(),
-        false => in_backticks(name),
+        false => quoted,
     }
-}
-
-/// Whether every character may stand in a node without backticks.
-pub(crate) fn is_plain_text(name: &str) -> bool {
-    name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_' || lexer::is_ideograph(it))
 }
 
 fn in_backticks(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
-}
-
-/// Whether IoTDB keeps the name without backticks.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && is_plain_text(name) && !is_number(name)
-}
-
-/// Digits, perhaps with an exponent.
-fn is_number(name: &str) -> bool {
-    let (mantissa, exponent) = name.split_once(['e', 'E']).unwrap_or((name, "0"));
-    let is_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-    is_digits(mantissa) && is_digits(exponent)
 }

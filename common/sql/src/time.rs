@@ -19,7 +19,11 @@ pub use format::format_time;
 pub use interval::Interval;
 pub use offset::UtcOffset;
 
+pub(crate) use civil::days_in_month;
 pub(crate) use date_time::parse_date_time;
+
+/// What is said of a text that begins as no time does.
+const EXAMPLES: &str = "a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d";
 
 /// Characters of a foreign text that an error shows.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -49,12 +53,11 @@ pub fn parse_time(text: &str, context: &TimeContext) -> Result<i64, TimeError> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
-    if text.is_empty() {
-        return Err(TimeError::form("a time", text));
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !unsigned.starts_with(|it: char| it.is_ascii_digit()) && strip_now(text).is_none() {
+        return Err(TimeError::form(EXAMPLES, text));
     }
-    let is_number =
-        text.strip_prefix(['-', '+']).unwrap_or(text).bytes().all(|it| it.is_ascii_digit());
-    if is_number {
+    if unsigned.bytes().all(|it| it.is_ascii_digit()) {
         return Err(TimeError::Range { precision: context.precision });
     }
     let (mut time, mut rest) = match strip_now(text) {

@@ -146,6 +146,7 @@ fn literal() -> impl Strategy<Value = String> {
         1 => prop::sample::select(&["TRUE", "false"][..]).prop_map(str::to_owned),
         2 => "'[a-z \"`%中\\\\]{0,5}('')?'",
         1 => "\"[a-z '`]{0,5}(\"\")?\"",
+        1 => "X'([0-9a-fA-F]{2}){0,3}'",
     ]
 }
 

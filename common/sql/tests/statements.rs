@@ -99,8 +99,8 @@ fn keywords_also_name_nodes() {
     );
     check_shown("SELECT last.x, from FROM root.a", "SELECT `last`.x, `from` FROM root.a");
     check_shown(
-        "SELECT 1d, `1e5`, `12`, `a``b` FROM root.a",
-        "SELECT 1d, `1e5`, `12`, `a``b` FROM root.a",
+        "SELECT 1d, `1e5`, `12`, `a``b`, ``, `root`.a FROM root.a.`root` WHERE `root` > 1",
+        "SELECT 1d, `1e5`, `12`, `a``b`, ``, `root`.a FROM root.a.`root` WHERE `root` > 1",
     );
     check_shown("SELECT `abc` FROM root.`time`", "SELECT abc FROM root.`time`");
 }
@@ -329,7 +329,14 @@ fn what_makes_no_sense_is_refused() {
         ("SELECT s1 FROM root.a WHERE s1 > 'abc", "expected a quote behind a text"),
         ("SELECT s1 FROM root.a WHERE s1 > 5 /* abc", "expected `*/` behind a comment"),
         ("SELECT `abc FROM root.a", "expected a backtick behind a name"),
-        ("SELECT `` FROM root.a", "expected a name in the backticks"),
+        ("SELECT s1 FROM root.a WHERE s1 = X'0102", "expected a quote behind a text"),
+        (
+            "SELECT s1 FROM root.a WHERE s1 = X'012'",
+            "expected two hexadecimal digits for each byte",
+        ),
+        ("SELECT s1 FROM root.a WHERE s1 = X'0g'", "expected two hexadecimal digits for each byte"),
+        ("SELECT s1 FROM root.a WHERE time = X'01'", "expected a time, found X'01'"),
+        ("SELECT X'01' FROM root.a", "expected a series, `*` or an aggregate"),
         ("SELECT 12 FROM root.a", "backticks: it is a number"),
         ("SELECT a:b FROM root.a", "backticks: it is not of letters"),
         ("SELECT a.time FROM root.a", "backticks: IoTDB keeps that word"),

@@ -48,7 +48,8 @@ use crate::tombstone::cuts_of;
 pub enum Pattern {
     /// All series of one device.
     Device(Device),
-    /// Series of the tree model whose full path matches, `*` for a node and `**` for any number.
+    /// Series of the tree model whose full path matches, `*` for a node and `**` for any number. Nodes
+    /// compare as [IoTDB keeps them](tidegate_model::path::kept_node), the pattern's being so.
     Tree(Box<str>),
     /// All series of a table.
     Table {
@@ -200,10 +201,11 @@ impl<S: Storage> Snapshot<S> {
     /// Also where rows that are wanted are [lost](StoreError::is_of_damage), unless they are to be left
     /// out.
     pub fn device(&self, device: &Device, scan: &Scan) -> Result<DeviceScan<S>, StoreError> {
-        let nodes = match device {
-            Device::Tree { path } => path::nodes(path),
-            Device::Table { .. } => Vec::new(),
+        let kept = match device {
+            Device::Tree { path } => path::kept(path),
+            Device::Table { .. } => "".into(),
         };
+        let nodes = path::nodes(&kept);
         let is_wanted = |measurement: &str| {
             let named = scan.measurements.as_ref();
             named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
@@ -261,7 +263,8 @@ impl Pattern {
         match (self, device) {
             (Self::Device(wanted), device) => wanted == device,
             (Self::Tree(pattern), Device::Tree { path }) => {
-                path::measurement_pattern(&path::nodes(pattern), &path::nodes(path)).is_some()
+                let kept = path::kept(path);
+                path::measurement_pattern(&path::nodes(pattern), &path::nodes(&kept)).is_some()
             }
             (Self::Table { database, table }, device) => {
                 device.database() == Some(&**database)
@@ -276,7 +279,8 @@ impl Pattern {
             (Self::Tree(pattern), Device::Tree { .. }) => {
                 let own = path::nodes(pattern);
                 let wanted = path::measurement_pattern(&own, nodes);
-                wanted.is_some_and(|wanted| path::matches(&[wanted], &[measurement]))
+                let kept = path::kept_node(measurement);
+                wanted.is_some_and(|wanted| path::matches(&[wanted], &[&*kept]))
             }
             _ => self.may_mean(device),
         }

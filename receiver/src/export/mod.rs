@@ -23,7 +23,10 @@ use indicatif::ProgressStyle;
 use tidegate_columnar as columnar;
 use tidegate_daemon::signals::Signals;
 use tidegate_durable::DirStorage;
+use tidegate_model::Precision;
+use tidegate_query::QueryError;
 use tidegate_query::text::Text;
+use tidegate_query::text::named;
 use tidegate_sql::Page;
 use tidegate_sql::Show;
 use tidegate_sql::Statement;
@@ -117,14 +120,22 @@ pub(crate) fn times(
     }
 }
 
-/// An error unless a pattern is one that SQL knows, too.
-fn check_pattern(pattern: &str, context: &TimeContext) -> Result<(), String> {
-    match parse(&format!("SHOW TIMESERIES {pattern}"), context) {
-        Ok(Statement::Show(Show { pattern: Some(_), page, .. })) if page == Page::default() => {
-            Ok(())
+/// What a path or pattern means, which is one that SQL knows, too.
+///
+/// # Arguments
+///
+/// - `what`: names it in errors
+pub(crate) fn pattern(
+    what: &str,
+    text: &str,
+    context: &TimeContext,
+) -> Result<tidegate_sql::Path, String> {
+    match parse(&format!("SHOW TIMESERIES {text}"), context) {
+        Ok(Statement::Show(Show { pattern: Some(path), page, .. })) if page == Page::default() => {
+            Ok(path)
         }
-        Ok(_) => Err(format!("--pattern {pattern:?}: expected a path such as root.plant.**")),
-        Err(error) => Err(format!("--pattern {pattern:?}: {error}")),
+        Ok(_) => Err(format!("{what} {text:?}: expected a path such as root.plant.**")),
+        Err(error) => Err(format!("{what} {text:?}: {error}")),
     }
 }
 
@@ -169,17 +180,17 @@ impl Export {
         notices: &mut Notices,
     ) -> Result<u64, Tried<Stopped>> {
         let (start, end) = &self.times;
+        let precision = stores.precision()?;
         let context = stores.context(self.offset);
-        self.patterns.iter().try_for_each(|pattern| check_pattern(pattern, &context))?;
         let times = times(&context, (start.as_deref(), end.as_deref()))?;
-        let scan = Scan { patterns: self.wanted(), measurements: None, times };
+        let scan = Scan { patterns: self.wanted(&context)?, measurements: None, times };
         let devices = self.devices(stores, &scan)?;
         let (partial, file) = Partial::create(&self.out)?;
         let go_on = || match is_stopped.load(Ordering::Relaxed) {
             true => Err(Tried::Failed(Stopped::Interrupted)),
             false => Ok(()),
         };
-        let mut writer = self.writer(file, stores, &devices, &scan, &go_on)?;
+        let mut writer = self.writer(file, precision, &devices, &scan, &go_on)?;
         let bar = bar(devices.len() as u64);
         if self.database.is_none() {
             self.tell_of_tables(stores, notices, &bar);
@@ -221,18 +232,20 @@ impl Export {
             Writer::Wide(writer) => writer.finish()?,
         };
         go_on()?;
-        partial.keep(&file).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        partial.keep(&file)?;
         Ok(n_points)
     }
 
-    fn wanted(&self) -> Vec<Pattern> {
-        match &self.database {
-            None => self.patterns.iter().map(|it| Pattern::Tree(it.as_str().into())).collect(),
-            Some(database) => {
-                let (database, table) = (database.as_str().into(), self.table.as_deref());
-                vec![Pattern::Table { database, table: table.map(Box::from) }]
-            }
-        }
+    fn wanted(&self, context: &TimeContext) -> Result<Vec<Pattern>, String> {
+        let Some(database) = &self.database else {
+            let pattern = |text: &String| {
+                let path = pattern("--pattern", text, context)?;
+                Ok(Pattern::Tree(path.nodes().join(".").into()))
+            };
+            return self.patterns.iter().map(pattern).collect();
+        };
+        let (database, table) = (database.as_str().into(), self.table.as_deref());
+        Ok(vec![Pattern::Table { database, table: table.map(Box::from) }])
     }
 
     /// The devices, in order; each is in one origin.
@@ -243,19 +256,25 @@ impl Export {
             devices.extend(found.into_iter().map(|device| (device, name.as_str(), look)));
         }
         devices.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        for pair in devices.windows(2) {
-            let [(one, origin, _), (other, another, _)] = pair else { continue };
-            if one == other || (self.database.is_some() && origin != another) {
-                let what = self.database.as_deref().map_or_else(|| one.to_string(), str::to_owned);
-                return Err(format!(
-                    "{what} is in the origins {origin} and {another}: expected --origin"
-                ));
+        let is_same =
+            |one: &Found<'_>, other: &Found<'_>| self.database.is_some() || one.0 == other.0;
+        for same in devices.chunk_by(is_same) {
+            let mut origins: Vec<String> =
+                same.iter().map(|(_, name, _)| (*name).to_owned()).collect();
+            origins.sort_unstable();
+            origins.dedup();
+            if let ([(one, ..), ..], [_, _, ..]) = (same, origins.as_slice()) {
+                let device = self.database.clone().unwrap_or_else(|| one.to_string());
+                return Err(QueryError::Ambiguous { device, origins }.to_string());
             }
         }
         if let (Some(database), true) = (&self.database, devices.is_empty()) {
             let known = tables_of(stores);
-            let table = self.table.as_ref().map_or(String::new(), |table| format!(".{table}"));
-            return Err(format!("no table {database}{table}; there are: [{}]", known.join(", ")));
+            let known = named(known.iter().map(String::as_str));
+            return Err(match &self.table {
+                Some(table) => format!("expected a table {database}.{table}, found {known}"),
+                None => format!("expected tables of the database {database}, found {known}"),
+            });
         }
         Ok(devices)
     }
@@ -266,7 +285,7 @@ impl Export {
         if !known.is_empty() {
             let notice = format!(
                 "tables are not in this file, but are exported with --database and --table: {}",
-                known.join(", ")
+                named(known.iter().map(String::as_str))
             );
             notices.tell(bar, notice);
         }
@@ -275,14 +294,14 @@ impl Export {
     fn writer(
         &self,
         file: File,
-        stores: &Stores,
+        precision: Precision,
         devices: &[Found<'_>],
         scan: &Scan,
         go_on: &dyn Fn() -> Result<(), Tried<Stopped>>,
     ) -> Result<Writer, Tried<Stopped>> {
         let out = BufWriter::with_capacity(BUFFER_BYTES, file);
         let offset = (!self.as_numbers).then_some(self.offset);
-        let text = Text { precision: stores.precision, offset };
+        let text = Text { precision, offset };
         let version = match self.kind {
             Kind::Tsfile => TsFileVersion::V4,
             Kind::TsfileV3 if self.database.is_some() => {
@@ -300,11 +319,8 @@ impl Export {
                     Kind::Arrow => columnar::Format::Arrow,
                     _ => return Ok(Writer::Wide(WideWriter::csv(out, layout, text)?)),
                 };
-                let table = columnar::Table {
-                    precision: stores.precision,
-                    columns: Vec::new(),
-                    metadata: metadata(devices),
-                };
+                let metadata = metadata(devices);
+                let table = columnar::Table { precision, columns: Vec::new(), metadata };
                 return Ok(Writer::Wide(WideWriter::columnar(out, layout, format, table)?));
             }
         };
@@ -333,7 +349,7 @@ impl Export {
                 let tables: BTreeSet<_> =
                     devices.iter().filter_map(|(device, ..)| device.table_name()).collect();
                 if tables.len() > 1 {
-                    let known = tables.into_iter().collect::<Vec<_>>().join(", ");
+                    let known = named(tables);
                     return Err(format!(
                         "{database} has the tables {known}, and such a file has one: expected \
                          --table, or --format tsfile"

@@ -1,5 +1,9 @@
 //! JSON, one object a line for each row. Null is `null`; numbers that JSON does not have are texts.
+//!
+//! Readers keep one of several equal keys. So the second column of a name has ` (2)` behind it.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::io::Write;
 
@@ -34,9 +38,10 @@ impl<W: Write> Json<W> {
 impl<W: Write> Sink for Json<W> {
     fn head(&mut self, head: &Head) -> io::Result<()> {
         self.has_time = head.has_time;
-        for column in &head.columns {
+        let names = head.columns.iter().map(|column| column.name.as_str());
+        for key in keys(names, head.has_time) {
             let mut name = String::new();
-            quote(&mut name, &column.name);
+            quote(&mut name, &key);
             name.push(':');
             self.names.push(name);
         }
@@ -83,6 +88,28 @@ impl<W: Write> Sink for Json<W> {
     fn finish(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// A key for each column, no two of them equal. A name that is there but once is its key.
+fn keys<'n>(names: impl Iterator<Item = &'n str> + Clone, has_time: bool) -> Vec<String> {
+    let time = has_time.then_some("Time");
+    let mut taken: HashSet<String> = names.clone().chain(time).map(str::to_owned).collect();
+    let mut numbers: HashMap<&str, usize> = time.map(|name| (name, 1)).into_iter().collect();
+    let key = |name: &'n str| {
+        let number = numbers.entry(name).or_default();
+        *number = number.saturating_add(1);
+        if *number == 1 {
+            return name.to_owned();
+        }
+        loop {
+            let key = format!("{name} ({number})");
+            if taken.insert(key.clone()) {
+                return key;
+            }
+            *number = number.saturating_add(1);
+        }
+    };
+    names.map(key).collect()
 }
 
 /// Whether a value stands without quotes.

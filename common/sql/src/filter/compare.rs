@@ -3,7 +3,8 @@
 //! Numbers compare as numbers, whatever their types, and exactly: IoTDB goes over doubles, which
 //! cannot tell large whole numbers apart. A literal with a point is taken in the series' own
 //! precision, so that `= 0.1` finds 0.1 in a FLOAT. NaN is larger than every number, as in IoTDB.
-//! A DATE is the number yyyymmdd, and compares with a text of the form 2024-05-01, too.
+//! A DATE is the number yyyymmdd, and compares with a text of the form 2024-05-01, too. A BLOB compares
+//! with bytes alone, and LIKE is for texts, as in IoTDB.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -17,6 +18,7 @@ use super::Literal;
 use super::ValueTest;
 use super::any;
 use crate::Path;
+use crate::time::days_in_month;
 
 impl Filter {
     /// Whether each series can be compared as the filter compares it.
@@ -47,9 +49,9 @@ impl Filter {
             Condition::Not(inner) => self.check(inner, types),
             Condition::Value { series, test } => {
                 let Some(data_type) = types(*series) else { return Ok(()) };
-                match (test.literal_that_does_not_fit(data_type), self.series.get(*series)) {
-                    (Some(literal), Some(path)) => {
-                        Err(TypeMismatch { series: path.clone(), data_type, literal })
+                match (test.misfit(data_type), self.series.get(*series)) {
+                    (Some(misfit), Some(path)) => {
+                        Err(TypeMismatch { series: path.clone(), data_type, misfit })
                     }
                     _ => Ok(()),
                 }
@@ -58,7 +60,7 @@ impl Filter {
     }
 }
 
-/// A series is compared with a literal of another kind.
+/// A series is compared with something that it does not compare with.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_structs)] // what there is to say
 pub struct TypeMismatch {
@@ -66,18 +68,39 @@ pub struct TypeMismatch {
     pub series: Path,
     /// Its type.
     pub data_type: DataType,
-    /// The literal.
-    pub literal: Literal,
+    /// What does not fit it.
+    pub misfit: Misfit,
+}
+
+/// What does not fit a series.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // what there is in conditions
+pub enum Misfit {
+    /// `LIKE`, whatever its pattern.
+    Like,
+    /// A literal of another kind.
+    Literal(Literal),
 }
 
 impl fmt::Display for TypeMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { series, data_type, literal } = self;
-        let expected = match kind_of(*data_type) {
-            Kind::Boolean => "TRUE or FALSE",
-            Kind::Number if *data_type == DataType::Date => "a day as '2024-05-01', or a number",
-            Kind::Number => "a number",
-            Kind::Text => "a text in quotes",
+        let Self { series, data_type, misfit } = self;
+        let literal = match misfit {
+            Misfit::Like => {
+                return write!(
+                    f,
+                    "{series} is {data_type}: expected a series of TEXT or STRING before LIKE"
+                );
+            }
+            Misfit::Literal(literal) => literal,
+        };
+        let expected = match (kind_of(*data_type), data_type) {
+            (Kind::Boolean, _) => "TRUE or FALSE",
+            (Kind::Bytes, _) => "bytes as X'0102'",
+            (Kind::Day, _) => "a day as '2024-05-01', or as 20240501",
+            (Kind::Number, DataType::Timestamp) => "a time without quotes, or a number",
+            (Kind::Number, _) => "a number",
+            (Kind::Text, _) => "a text in quotes",
         };
         write!(f, "{series} is {data_type}: expected {expected}, found {literal}")
     }
@@ -109,44 +132,50 @@ impl ValueTest {
         }
     }
 
-    fn literal_that_does_not_fit(&self, data_type: DataType) -> Option<Literal> {
-        let fits = |literal: &Literal| {
-            let kind = match literal {
-                Literal::Boolean(_) => Kind::Boolean,
-                Literal::Float(_) | Literal::Integer(_) => Kind::Number,
-                Literal::Text(text) if data_type == DataType::Date && day(text).is_some() => {
-                    Kind::Number
-                }
-                Literal::Text(_) => Kind::Text,
-            };
-            kind == kind_of(data_type)
+    fn misfit(&self, data_type: DataType) -> Option<Misfit> {
+        let kind = kind_of(data_type);
+        let fits = |literal: &Literal| match literal {
+            Literal::Boolean(_) => kind == Kind::Boolean,
+            Literal::Bytes(_) => kind == Kind::Bytes,
+            Literal::Float(_) => kind == Kind::Number,
+            // so no time is taken for a day
+            Literal::Integer(number) if kind == Kind::Day => DAY_NUMBERS.contains(number),
+            Literal::Integer(_) => kind == Kind::Number,
+            Literal::Text(text) if kind == Kind::Day => day(text).is_some(),
+            Literal::Text(_) => kind == Kind::Text,
         };
         let literals: &[&Literal] = match self {
             Self::Between(low, high) => &[low, high],
             Self::Compare(_, literal) => &[literal],
-            Self::In(list) => return list.iter().find(|it| !fits(it)).cloned(),
-            Self::IsNull => &[],
-            Self::Like(it) => {
-                let like = Literal::Text(it.pattern().to_owned());
-                return (kind_of(data_type) != Kind::Text).then_some(like);
+            Self::In(list) => {
+                return list.iter().find(|it| !fits(it)).cloned().map(Misfit::Literal);
             }
+            Self::IsNull => &[],
+            Self::Like(_) => return (kind != Kind::Text).then_some(Misfit::Like),
         };
-        literals.iter().find(|it| !fits(it)).map(|it| (*it).clone())
+        literals.iter().find(|it| !fits(it)).map(|it| Misfit::Literal((*it).clone()))
     }
 }
+
+/// Numbers of the form yyyymmdd.
+const DAY_NUMBERS: core::ops::RangeInclusive<i64> = 10_000_000..=99_999_999;
 
 /// What values of a type compare with.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Kind {
     Boolean,
+    Bytes,
+    Day,
     Number,
     Text,
 }
 
 fn kind_of(data_type: DataType) -> Kind {
     match data_type {
+        DataType::Blob | DataType::Object => Kind::Bytes,
         DataType::Boolean => Kind::Boolean,
-        DataType::Text | DataType::Blob | DataType::String | DataType::Object => Kind::Text,
+        DataType::Date => Kind::Day,
+        DataType::String | DataType::Text => Kind::Text,
         _ => Kind::Number,
     }
 }
@@ -155,6 +184,7 @@ fn kind_of(data_type: DataType) -> Kind {
 fn compare(value: &Value, literal: &Literal) -> Option<Ordering> {
     match (value, literal) {
         (Value::Boolean(value), Literal::Boolean(literal)) => Some(value.cmp(literal)),
+        (Value::Bytes(value), Literal::Bytes(literal)) => Some(value.cmp(literal)),
         (Value::Bytes(value), Literal::Text(literal)) => {
             Some(value.as_slice().cmp(literal.as_bytes()))
         }
@@ -194,7 +224,8 @@ fn day(text: &str) -> Option<i32> {
     };
     let [year @ .., b'-', m1, m2, b'-', d1, d2] = bytes else { return None };
     let (year, month, day) = (number(year)?, number(&[*m1, *m2])?, number(&[*d1, *d2])?);
-    let is_day = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_month = year != 0 && (1..=12).contains(&month);
+    let is_day = is_month && (1..=days_in_month(year.into(), month.into())).contains(&day.into());
     is_day
         .then(|| year.checked_mul(10_000)?.checked_add(month.checked_mul(100)?)?.checked_add(day))?
 }

@@ -29,6 +29,11 @@ impl fmt::Display for Literal {
         match self {
             Self::Boolean(true) => f.write_str("TRUE"),
             Self::Boolean(false) => f.write_str("FALSE"),
+            Self::Bytes(bytes) => {
+                f.write_str("X'")?;
+                bytes.iter().try_for_each(|byte| write!(f, "{byte:02X}"))?;
+                f.write_str("'")
+            }
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),

@@ -74,6 +74,7 @@ impl ValueTest {
         /// Memory that a literal or a test takes beside its text.
         const EACH_BYTES: usize = 64;
         let literal = |it: &Literal| match it {
+            Literal::Bytes(bytes) => bytes.len().saturating_add(EACH_BYTES),
             Literal::Text(text) => text.len().saturating_add(EACH_BYTES),
             Literal::Boolean(_) | Literal::Float(_) | Literal::Integer(_) => EACH_BYTES,
         };

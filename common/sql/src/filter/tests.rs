@@ -97,7 +97,6 @@ fn what_is_of_another_kind_is_unknown_and_told_beforehand() {
     let error = check("time > 5 AND NOT (s = 1 OR s IN (2, 'x'))", Some(DataType::Int32));
     let error = error.expect_err("a number and a text").to_string();
     assert_eq!(error, "s is INT32: expected a number, found 'x'");
-    assert!(check("s LIKE 'x'", Some(DataType::Double)).is_err());
     assert!(check("s = 1", Some(DataType::Text)).is_err());
     assert!(check("s BETWEEN TRUE AND 1", Some(DataType::Boolean)).is_err());
     assert_eq!(check("s = 1.5 OR s IS NULL", Some(DataType::Timestamp)), Ok(()));
@@ -114,15 +113,73 @@ fn a_date_compares_with_a_day_as_it_is_shown() {
         ("s IN ('2023-05-01', 20240501)", Some(true)),
         ("s = '2024-13-01'", None),
         ("s = '2024-5-1'", None),
+        // no such days: such a comparison was false for every row
+        ("s > '2024-02-30'", None),
+        ("s > '2023-02-29'", None),
+        ("s > '2024-02-29'", Some(true)),
+        ("s > '2000-02-29'", Some(true)),
+        ("s > '2100-02-29'", None),
+        ("s > '0001-01-01'", Some(true)),
+        ("s > '0000-01-01'", None),
     ] {
         let fits = filter(text).check_types(&|_| Some(DataType::Date)).is_ok();
         assert_eq!(fits, expected.is_some(), "{text}");
         assert_eq!(on(text, Some(Value::Int32(20_240_501))), expected, "{text}");
     }
-    let error = filter("s LIKE '2024-05-01'").check_types(&|_| Some(DataType::Date));
-    let error = error.expect_err("no text").to_string();
-    assert_eq!(error, "s is DATE: expected a day as '2024-05-01', or a number, found '2024-05-01'");
+    let error = |text: &str| {
+        let found = filter(text).check_types(&|_| Some(DataType::Date));
+        found.expect_err(text).to_string()
+    };
+    let expected = "s is DATE: expected a day as '2024-05-01', or as 20240501, found";
+    assert_eq!(error("s = '2025-02-30'"), format!("{expected} '2025-02-30'"));
+    // a time: it is a number of milliseconds, and no day is so large
+    assert_eq!(error("s = 2024-05-01"), format!("{expected} 1714521600000"));
+    assert_eq!(error("s > 20240501.5"), format!("{expected} 20240501.5"));
     assert!(filter("s = '2024-05-01'").check_types(&|_| Some(DataType::Int32)).is_err());
+}
+
+/// As in IoTDB, which compares a BLOB with bytes and with nothing else.
+#[test]
+fn bytes_compare_with_bytes() {
+    let bytes = |it: &[u8]| Some(Value::Bytes(it.to_vec()));
+    for (text, expected) in [
+        ("s = X'0102ff'", true),
+        ("s = X'01 02\tfF'", true),
+        ("s != X'0102'", true),
+        ("s > X'0102'", true),
+        ("s < X'02'", true),
+        ("s BETWEEN X'01' AND X'0103'", true),
+        ("s IN (X'', X'0102FF')", true),
+        ("X'01' < s", true),
+        ("s = X''", false),
+    ] {
+        assert_eq!(on(text, bytes(&[1, 2, 255])), Some(expected), "{text}");
+        assert_eq!(filter(text).check_types(&|_| Some(DataType::Blob)), Ok(()), "{text}");
+    }
+    assert_eq!(filter("s = X'0aFF'").to_string(), "s = X'0AFF'");
+    let error = |text: &str, data_type| {
+        let found = filter(text).check_types(&|_| Some(data_type));
+        found.expect_err(text).to_string()
+    };
+    let found = error("s = 'ab'", DataType::Blob);
+    assert_eq!(found, "s is BLOB: expected bytes as X'0102', found 'ab'");
+    let found = error("s = X'61'", DataType::Text);
+    assert_eq!(found, "s is TEXT: expected a text in quotes, found X'61'");
+}
+
+/// As in IoTDB. It was said that a number is expected behind LIKE.
+#[test]
+fn like_is_for_text_and_string_alone() {
+    for data_type in DataType::ALL {
+        let found = filter("s LIKE '1%'").check_types(&|_| Some(data_type));
+        match data_type {
+            DataType::Text | DataType::String => assert_eq!(found, Ok(())),
+            _ => assert_eq!(
+                found.unwrap_err().to_string(),
+                format!("s is {data_type}: expected a series of TEXT or STRING before LIKE")
+            ),
+        }
+    }
 }
 
 #[test]
@@ -191,7 +248,7 @@ fn random(rng: &mut Rng, depth: usize) -> Condition {
 #[test]
 fn a_range_and_its_rest_mean_the_same_rows_as_the_filter() {
     let mut rng = Rng::with_seed(7);
-    let path = Path::new(vec!["s".to_owned()]);
+    let path = Path::part(vec!["s".to_owned()]);
     let (mut n_empty, mut n_without_rest) = (0, 0);
     for _ in 0..20_000 {
         let it = Filter::new(vec![path.clone()], random(&mut rng, 3));
@@ -216,7 +273,7 @@ fn a_range_and_its_rest_mean_the_same_rows_as_the_filter() {
 #[test]
 fn conditions_that_are_shown_read_back() {
     let mut rng = Rng::with_seed(8);
-    let path = Path::new(vec!["s".to_owned()]);
+    let path = Path::part(vec!["s".to_owned()]);
     for _ in 0..20_000 {
         let condition = random(&mut rng, 4);
         let shown = Filter::new(vec![path.clone()], condition.clone()).to_string();
@@ -227,7 +284,7 @@ fn conditions_that_are_shown_read_back() {
 #[test]
 fn what_is_said_about_several_series_must_hold_for_all() {
     let it = filter("s > 1 AND (root.x.s = 2 OR time < 5)");
-    let prefixes = ["a", "b"].map(|it| Path::new(vec!["root".to_owned(), it.to_owned()]));
+    let prefixes = ["a", "b"].map(|it| Path::full(vec!["root".to_owned(), it.to_owned()]));
     let put = it.behind(&prefixes).expect("few");
     assert_eq!(put.to_string(), "root.a.s > 1 AND root.b.s > 1 AND (root.x.s = 2 OR time < 5)");
     assert_eq!(put.series().len(), 3);
@@ -239,7 +296,7 @@ fn what_is_said_about_several_series_must_hold_for_all() {
 
 #[test]
 fn a_filter_is_put_onto_so_many_series_and_no_more() {
-    let paths = |n: usize| (0..n).map(|n| Path::new(vec![format!("s{n}")])).collect::<Vec<_>>();
+    let paths = |n: usize| (0..n).map(|n| Path::part(vec![format!("s{n}")])).collect::<Vec<_>>();
     let it = filter("s > 1 OR s < 0");
     let half = crate::COLUMNS_MAX / 2;
     assert!(it.spread(&mut |_| paths(half)).is_ok());

@@ -16,7 +16,7 @@ use crate::time::TimeError;
 pub(super) fn begins(cursor: &Cursor<'_>) -> bool {
     let token = cursor.peek();
     match token.kind {
-        Kind::DateTime | Kind::Exponent | Kind::Text => true,
+        Kind::Bytes | Kind::DateTime | Kind::Exponent | Kind::Text => true,
         // Before a wildcard without a blank, digits begin a node.
         Kind::Integer => {
             let next = cursor.peek_at(1);
@@ -35,6 +35,14 @@ pub(super) fn begins(cursor: &Cursor<'_>) -> bool {
 pub(super) fn literal(cursor: &mut Cursor<'_>) -> Result<Literal, SqlError> {
     let token = cursor.peek();
     match token.kind {
+        Kind::Bytes => {
+            let bytes = bytes_of(token.text).ok_or_else(|| {
+                let message = "expected two hexadecimal digits for each byte in X'...'";
+                cursor.fault(Reason::meaning(message))
+            })?;
+            cursor.advance();
+            Ok(Literal::Bytes(bytes))
+        }
         Kind::DateTime => date_expression(cursor).map(Literal::Integer),
         Kind::Text => {
             cursor.advance();
@@ -76,7 +84,7 @@ pub(super) fn time_of(
         Literal::Integer(time) => Ok(*time),
         Literal::Text(text) => time::parse_time(text, cursor.context)
             .map_err(|error| cursor.fault_at(Reason::Time(error), offset)),
-        Literal::Boolean(_) | Literal::Float(_) => {
+        Literal::Boolean(_) | Literal::Bytes(_) | Literal::Float(_) => {
             let message = format!("expected a time, found {literal}");
             Err(cursor.fault_at(Reason::meaning(message), offset))
         }
@@ -104,6 +112,18 @@ pub(super) fn count(cursor: &mut Cursor<'_>) -> Result<u64, SqlError> {
     let number = token.text.parse().map_err(|_| cursor.fault(too_large(token.text)))?;
     cursor.advance();
     Ok(number)
+}
+
+/// The bytes of `X'0102'`, in which IoTDB passes over white space.
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let inside = text.strip_prefix("X'")?.strip_suffix('\'')?;
+    let digits = inside.chars().filter(|it| !it.is_whitespace()).map(|it| it.to_digit(16));
+    let digits: Vec<u32> = digits.collect::<Option<_>>()?;
+    let byte = |pair: &[u32]| match pair {
+        [high, low] => u8::try_from(high << 4 | low).ok(),
+        _ => None,
+    };
+    digits.chunks(2).map(byte).collect()
 }
 
 fn is_now(cursor: &Cursor<'_>) -> bool {

@@ -24,16 +24,12 @@ pub(super) fn full_path(cursor: &mut Cursor<'_>) -> Result<Path, SqlError> {
 
 /// A path or pattern, with or without `root`.
 pub(super) fn any_path(cursor: &mut Cursor<'_>) -> Result<Path, SqlError> {
-    let mut nodes = Vec::new();
-    if cursor.take_word("root") {
-        nodes.push("root".to_owned());
-    } else {
-        nodes.push(node(cursor)?);
-    }
+    let is_full = cursor.take_word("root");
+    let mut nodes = vec![if is_full { "root".to_owned() } else { node(cursor)? }];
     while cursor.take_symbol(Symbol::Dot) {
         nodes.push(node(cursor)?);
     }
-    Ok(Path::new(nodes))
+    Ok(if is_full { Path::full(nodes) } else { Path::part(nodes) })
 }
 
 /// A name: a word, or anything in backticks.
@@ -56,10 +52,8 @@ pub(super) fn name(cursor: &mut Cursor<'_>, expected: &str) -> Result<String, Sq
 fn node(cursor: &mut Cursor<'_>) -> Result<String, SqlError> {
     let first = cursor.peek();
     if first.kind == Kind::Quoted {
-        let node = path::node_of(&lexer::unquoted(first.text));
-        let node = node.ok_or_else(|| cursor.unexpected("a name in the backticks", &[]))?;
         cursor.advance();
-        return Ok(node);
+        return Ok(path::node_of(&lexer::unquoted(first.text)));
     }
     let is_part = |token: Token<'_>| {
         matches!(token.kind, Kind::Word | Kind::Interval | Kind::Integer)
@@ -93,7 +87,7 @@ fn fault_of(node: &str, first: Token<'_>) -> Option<String> {
         Some(format!(
             "expected a node with `*` at its beginning or end, or `**` alone, found `{shown}`"
         ))
-    } else if !path::is_plain_text(slice) {
+    } else if !tidegate_model::path::is_plain_text(slice) {
         Some(format!(
             "node `{shown}` has to stand in backticks: it is not of letters, digits and _"
         ))

@@ -178,7 +178,7 @@ fn suffix(cursor: &mut Cursor<'_>) -> Result<Path, SqlError> {
     if ["CASE", "CAST"].iter().any(|it| token.is_word(it)) {
         return Err(cursor.unexpected("a series", &[]));
     }
-    if matches!(token.kind, Kind::Text | Kind::Exponent | Kind::DateTime) {
+    if matches!(token.kind, Kind::Bytes | Kind::Text | Kind::Exponent | Kind::DateTime) {
         return Err(cursor.unexpected("a series, `*` or an aggregate", &[]));
     }
     let path = node::any_path(cursor)?;

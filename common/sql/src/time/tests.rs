@@ -64,8 +64,15 @@ fn a_fraction_counts_in_the_precision_and_what_is_finer_is_cut_off() {
 #[test]
 fn what_is_no_time_is_refused_with_what_was_expected() {
     for (text, expected) in [
-        ("", "expected a time, found the end of the text"),
-        ("yesterday", "expected a date whose year has 4 digits or more, found \"yesterday\""),
+        (
+            "",
+            "expected a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d, found the end",
+        ),
+        ("-", "or now() - 1d, found \"-\""),
+        (
+            "yesterday",
+            "expected a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d, found \"yes",
+        ),
         ("11-12-03", "expected a date whose year has 4 digits or more"),
         ("2011-12/03", "expected behind the month what stands behind the year, found \"/03\""),
         ("2011-00-03", "expected a month from 1 to 12, found 0"),
