@@ -76,6 +76,7 @@ mod snapshot;
 mod store;
 mod tombstone;
 mod volume;
+mod wanted;
 
 pub use aggregate::Aggregate;
 pub use build::table_schemas;

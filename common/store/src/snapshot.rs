@@ -17,7 +17,6 @@ use tidegate_tsfile::ChunkMetadata;
 use tidegate_tsfile::Cut;
 use tidegate_tsfile::Cuts;
 use tidegate_tsfile::Selection;
-use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::SeriesMetadata;
 use tidegate_tsfile::Statistics;
 use tidegate_tsfile::TimeRange;
@@ -41,6 +40,7 @@ use crate::rows::Rows;
 use crate::rows::Source;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
+use crate::wanted::Wanted;
 
 /// Which series are wanted.
 #[derive(Clone, Debug)]
@@ -206,13 +206,8 @@ impl<S: Storage> Snapshot<S> {
             Device::Table { .. } => "".into(),
         };
         let nodes = path::nodes(&kept);
-        let is_wanted = |measurement: &str| {
-            let named = scan.measurements.as_ref();
-            named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
-                && scan.patterns.iter().any(|it| it.means(device, &nodes, measurement))
-        };
         let times = TimeRange { start: *scan.times.start(), end: *scan.times.end() };
-        DeviceScan::open(self, device, times, &is_wanted)
+        DeviceScan::open(self, device, times, &Wanted::new(scan, device, &nodes))
     }
 
     /// Gives the rows of all matching series to `take`, device by device, each in the order of
@@ -274,7 +269,7 @@ impl Pattern {
         }
     }
 
-    fn means(&self, device: &Device, nodes: &[&str], measurement: &str) -> bool {
+    pub(crate) fn means(&self, device: &Device, nodes: &[&str], measurement: &str) -> bool {
         match (self, device) {
             (Self::Tree(pattern), Device::Tree { .. }) => {
                 let own = path::nodes(pattern);
@@ -294,9 +289,9 @@ pub(crate) struct Part<S: Storage> {
     /// Its place below the store's directory.
     path: String,
     /// The time column of an aligned device.
-    time: Option<SeriesMetadata>,
+    time: Option<Arc<SeriesMetadata>>,
     /// Its series, each with its place among the columns of the scan.
-    pub(crate) series: Vec<(usize, SeriesMetadata)>,
+    pub(crate) series: Vec<(usize, Arc<SeriesMetadata>)>,
     /// What is deleted, for the series in their order.
     pub(crate) cuts: Cuts,
 }
@@ -319,7 +314,7 @@ impl<S: Storage> DeviceScan<S> {
         snapshot: &Snapshot<S>,
         device: &Device,
         times: TimeRange,
-        is_wanted: &dyn Fn(&str) -> bool,
+        wanted: &Wanted<'_>,
     ) -> Result<Self, StoreError> {
         for lost in snapshot.lost.iter().filter(|lost| lost.may_have(device, times)) {
             snapshot.damage.pass(&lost.lost.layer.path(), lost.error())?;
@@ -332,7 +327,7 @@ impl<S: Storage> DeviceScan<S> {
             if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
                 continue;
             }
-            let own = series_of(layer, device, is_wanted).or_else(|error| {
+            let own = wanted.find(layer).or_else(|error| {
                 snapshot.damage.pass(&layer.layer.path(), error).map(|()| Vec::new())
             });
             for (file, time, series) in own? {
@@ -351,7 +346,7 @@ impl<S: Storage> DeviceScan<S> {
         if let Some(rows) = snapshot.memory.devices().get(device)
             && rows.range().overlaps(times)
         {
-            for (name, series) in rows.series.iter().filter(|(name, _)| is_wanted(name)) {
+            for (name, series) in rows.series.iter().filter(|(name, _)| wanted.is(name)) {
                 known.insert(name.clone(), (series.data_type, rows.is_aligned));
             }
         }
@@ -380,8 +375,8 @@ impl<S: Storage> DeviceScan<S> {
         &mut self,
         path: String,
         file: Arc<LayerTsFile<S>>,
-        time: Option<SeriesMetadata>,
-        series: Vec<SeriesMetadata>,
+        time: Option<Arc<SeriesMetadata>>,
+        series: Vec<Arc<SeriesMetadata>>,
         cuts: Cuts,
     ) {
         let mut kept = Vec::new();
@@ -552,7 +547,7 @@ impl<S: Storage> Part<S> {
         };
         let series = |own: &usize| self.series.get(*own).map(|(_, series)| series);
         if let Some(time) = self.time.as_ref().filter(|_| !chosen.is_empty()) {
-            let columns: Vec<SeriesMetadata> = chosen.iter().filter_map(series).cloned().collect();
+            let columns = chosen.iter().filter_map(series).map(|it| Cow::Borrowed(&**it)).collect();
             let mut next = 0usize..;
             let places: Vec<_> = found.iter().map(|own| own.and_then(|_| next.next())).collect();
             for (time, columns) in pieces(time, columns, damage) {
@@ -595,9 +590,9 @@ impl<S: Storage> Part<S> {
 /// - `time`: a series with times of its own, or the time column of the other ones
 fn pieces<'s>(
     time: &'s SeriesMetadata,
-    columns: Vec<SeriesMetadata>,
+    columns: Vec<Cow<'s, SeriesMetadata>>,
     damage: &Damage,
-) -> Vec<(Cow<'s, SeriesMetadata>, Vec<SeriesMetadata>)> {
+) -> Vec<(Cow<'s, SeriesMetadata>, Vec<Cow<'s, SeriesMetadata>>)> {
     if !damage.is_left_out() || time.chunks.len() < 2 {
         return vec![(Cow::Borrowed(time), columns)];
     }
@@ -615,7 +610,9 @@ fn pieces<'s>(
                 chunks: chunks.cloned().collect(),
             }
         };
-        let of_column = |column| own(column, &column.statistics, chunk.offset);
+        let of_column = |column: &Cow<'_, SeriesMetadata>| {
+            Cow::Owned(own(column, &column.statistics, chunk.offset))
+        };
         let columns = columns.iter().map(of_column).collect();
         (Cow::Owned(own(time, &chunk.statistics, chunk.offset)), columns)
     };
@@ -629,32 +626,4 @@ fn is_all_cut(cuts: &Cuts, at: usize, series: &SeriesMetadata) -> bool {
     cuts.rows.iter().chain(own).any(|cut| {
         cut.before_offset == u64::MAX && *cut.times.start() <= start && *cut.times.end() >= end
     })
-}
-
-/// The file, the time column if the device is aligned, and the wanted series with points.
-type Found<S> = (Arc<LayerTsFile<S>>, Option<SeriesMetadata>, Vec<SeriesMetadata>);
-
-fn series_of<S: Storage>(
-    layer: &LayerFile<S>,
-    device: &Device,
-    is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Found<S>>, StoreError> {
-    let file = layer.file()?;
-    let unread = |source| layer.unread(source);
-    let mut all = Vec::new();
-    for device in layer.find(&file, device)? {
-        let (mut time, mut found) = (None, Vec::new());
-        for series in file.series(&device).map_err(unread)? {
-            let series = series.map_err(unread)?;
-            match series.kind {
-                SeriesKind::Time => time = Some(series),
-                _ if series.statistics.count > 0 && is_wanted(&series.measurement) => {
-                    found.push(series);
-                }
-                _ => (),
-            }
-        }
-        all.push((Arc::clone(&file), time, found));
-    }
-    Ok(all)
 }

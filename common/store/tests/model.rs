@@ -19,6 +19,7 @@ use tidegate_model::Value;
 use tidegate_model::path;
 use tidegate_store::Device;
 use tidegate_store::Options;
+use tidegate_store::Pattern;
 use tidegate_store::ReceivedFile;
 use tidegate_store::Scan;
 use tidegate_store::Store;
@@ -328,6 +329,19 @@ fn check(store: &Store<SimVolume>, expected: &Held, rng: &mut Rng, context: &str
     let part: Held = expected.iter().filter_map(within).collect();
     let context = &format!("{context}, {start} to {end}");
     compare(&held(&snapshot, &everything(), (start, end)), &part, context);
+    // Some series of the tree model, by their names.
+    let path_of = |(device, name): &(Device, String)| match device {
+        Device::Tree { path } => Some(format!("{path}.{name}")),
+        Device::Table { .. } => None,
+    };
+    let named: Vec<String> =
+        expected.keys().filter_map(path_of).filter(|_| rng.u8(..4) == 0).collect();
+    let is_named = |key: &(Device, String)| path_of(key).is_some_and(|path| named.contains(&path));
+    let own: Held =
+        part.iter().filter(|(key, _)| is_named(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let patterns: Vec<Pattern> =
+        named.iter().map(|path| Pattern::Tree(path.as_str().into())).collect();
+    compare(&held(&snapshot, &patterns, (start, end)), &own, &format!("{context}, {named:?}"));
     let times = match rng.bool() {
         true => i64::MIN..=i64::MAX,
         false => start..=end,
