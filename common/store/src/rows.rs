@@ -11,15 +11,13 @@ use tidegate_model::DataType;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::BatchColumn;
 use tidegate_tsfile::Rows as FileRows;
+use tidegate_tsfile::rows_of_merge;
 
 use crate::StoreError;
 use crate::columns::append;
 use crate::columns::converted;
 use crate::damage::Damage;
 use crate::volume::StoredFile;
-
-/// How many rows are made at once, about.
-const BATCH_ROWS: usize = 8192;
 
 /// Where rows come from.
 #[derive(Debug)]
@@ -152,7 +150,8 @@ impl<F: tidegate_durable::StorageFile> Group<'_, F> {
     /// The next rows into `out`; `false` behind the last ones.
     fn next_into(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
-        while out.len() < BATCH_ROWS {
+        let n_rows_max = rows_of_merge(self.types.len());
+        while out.len() < n_rows_max {
             let Some(time) = self.next_time()? else { break };
             let others = self.sources.iter().filter_map(|source| match source.is_begun {
                 true => source.time().filter(|other| *other > time),
@@ -165,7 +164,7 @@ impl<F: tidegate_durable::StorageFile> Group<'_, F> {
             if n_at_time == 1
                 && let Some(source) = sources.next()
             {
-                source.move_rows(limit, BATCH_ROWS.saturating_sub(out.len()), out);
+                source.move_rows(limit, n_rows_max.saturating_sub(out.len()), out);
             } else {
                 self.merge_row(time, out);
             }
@@ -300,7 +299,8 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
 
     fn join(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
-        while out.len() < BATCH_ROWS {
+        let n_rows_max = rows_of_merge(self.types.len());
+        while out.len() < n_rows_max {
             for group in &mut self.groups {
                 group.fill()?;
             }

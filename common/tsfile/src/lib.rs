@@ -78,6 +78,7 @@ pub use read::index::SeriesMetadata;
 pub use read::index::TableColumn;
 pub use read::index::TableSchema;
 pub use read::limits::Limits;
+pub use read::limits::rows_of_merge;
 pub use read::recover::Recovered;
 pub use read::recover::Unfinished;
 pub use read::rows::ALL_TIMES;

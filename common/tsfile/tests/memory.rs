@@ -90,17 +90,91 @@ fn fifty_chunks_of_64_columns_that_overlap_are_merged_in_few_megabytes() {
 #[test]
 fn rows_times_columns_of_a_page_and_of_pages_that_overlap_are_bounded() {
     let one = file_of(0..100);
-    let two = [file_of((0..50).map(|row| row * 2)), file_of((0..50).map(|row| row * 2 + 1))];
-    let limited = |bytes: &[u8], page_cells_max| {
+    let limited = |bytes: &[u8], page_cells_max, batch_cells_max| {
         let mut limits = Limits::default();
-        limits.page_cells_max = page_cells_max;
+        (limits.page_cells_max, limits.batch_cells_max) = (page_cells_max, batch_cells_max);
         n_rows(bytes, limits)
     };
-    for bytes in [unfinished(&[one]), unfinished(&two)] {
-        for enough in [100 * N_COLUMNS, 100 * N_COLUMNS + 1] {
-            assert_eq!(limited(&bytes, enough).unwrap(), 100);
+    let bytes = unfinished(&[one]);
+    for enough in [100 * N_COLUMNS, 100 * N_COLUMNS + 1] {
+        assert_eq!(limited(&bytes, enough, 1).unwrap(), 100);
+    }
+    let refused = limited(&bytes, 100 * N_COLUMNS - 1, usize::MAX).unwrap_err();
+    assert!(refused.to_string().contains("rows times columns"), "{refused}");
+    // Each of 20 chunks holds a batch.
+    let files: Vec<Vec<u8>> =
+        (0..20).map(|chunk| file_of((0..50).map(move |row| row * 20 + chunk))).collect();
+    let bytes = unfinished(&files);
+    for enough in [50 * 20 / 16 * N_COLUMNS + N_COLUMNS, usize::MAX] {
+        assert_eq!(limited(&bytes, usize::MAX, enough).unwrap(), 1000);
+    }
+    let refused = limited(&bytes, usize::MAX, 50 * N_COLUMNS / 2).unwrap_err();
+    assert!(refused.to_string().contains("chunks that overlap"), "{refused}");
+}
+
+/// They were decoded whole.
+#[test]
+fn pages_of_2000_columns_are_given_in_parts_that_are_the_same_rows_in_little_memory() {
+    const N_WIDE: usize = 2000;
+    const N_ROWS: usize = 6000;
+    let mut options = WriteOptions::of_version(TsFileVersion::V3);
+    (options.page_rows_max, options.group_bytes_max) = (N_ROWS, 1 << 30);
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    let id = DeviceId { path: "root.a.d".into(), segments: None };
+    let types = [DataType::Int64, DataType::Double, DataType::Boolean, DataType::Int32];
+    let type_of = |column: usize| types[column % types.len()];
+    let specs: Vec<SeriesSpec> =
+        (0..N_WIDE).map(|at| SeriesSpec::new(&format!("s{at:04}"), type_of(at))).collect();
+    writer.begin_aligned(&id, &specs).unwrap();
+    // Every column has nulls, at places of its own.
+    let value = |row: usize, column: usize| {
+        let number = row * 31 + column * 7;
+        let value = match type_of(column) {
+            DataType::Int64 => Value::Int64(number as i64),
+            DataType::Double => Value::Double(number as f64 / 8.0),
+            DataType::Boolean => Value::Boolean(number.is_multiple_of(3)),
+            _ => Value::Int32(number as i32),
+        };
+        (!(row + column).is_multiple_of(5)).then_some(value)
+    };
+    let mut batch = Batch::new(specs.iter().map(|spec| spec.data_type));
+    for row in 0..N_ROWS {
+        batch.times.push(row as i64 * 10);
+        for (at, column) in batch.columns.iter_mut().enumerate() {
+            let cell = value(row, at);
+            column.presence.push(cell.is_some());
+            assert!(cell.is_none_or(|cell| column.values.push(&cell)));
         }
-        let refused = limited(&bytes, 100 * N_COLUMNS - 1).unwrap_err();
-        assert!(refused.to_string().contains("rows times columns"), "{refused}");
+    }
+    writer.write(&batch).unwrap();
+    drop(batch);
+    let bytes = writer.finish().unwrap().out;
+    let file = TsFile::open(bytes.as_slice()).unwrap();
+    let device = file.devices().next().unwrap().unwrap();
+    let all: Vec<_> = file.series(&device).unwrap().map(Result::unwrap).collect();
+    let (time, columns) = all.split_first().unwrap();
+    for (first, last) in [(0, N_ROWS - 1), (777, 5003), (3000, 3000)] {
+        let times = first as i64 * 10 - 3..=last as i64 * 10;
+        let read = || {
+            let mut rows = file.aligned_rows(time, columns, Selection::of_times(times)).unwrap();
+            let (mut batch, mut row, mut n_batches) = (Batch::default(), first, 0);
+            while rows.next_into(&mut batch).unwrap() {
+                n_batches += 1;
+                for (at, column) in batch.columns.iter().enumerate().step_by(37) {
+                    for (behind, cell) in column.cells().enumerate() {
+                        assert_eq!(cell, value(row + behind, at), "row {row} + {behind}, {at}");
+                    }
+                }
+                for time in &batch.times {
+                    assert_eq!(*time, row as i64 * 10);
+                    row += 1;
+                }
+            }
+            assert_eq!(row, last + 1);
+            n_batches
+        };
+        let (n_batches, peak_bytes) = counting::peak_bytes(read);
+        assert_eq!(n_batches, ((last + 1 - first) * N_WIDE).div_ceil(4 << 20));
+        assert!(peak_bytes < 64 << 20, "{first} to {last}: {peak_bytes} bytes");
     }
 }

@@ -9,11 +9,30 @@ pub struct Limits {
     pub page_bytes_max: usize,
     /// Most rows of a page. IoTDB closes a page at 10,000.
     pub page_rows_max: usize,
-    /// Most cells that the pages which are held at once make, rows times columns: of one chunk, or of
-    /// all that overlap at one time.
+    /// Most cells of a page, rows times columns: of wide devices the time that it takes.
     pub page_cells_max: usize,
+    /// Most cells of rows that are given at once, if one row has no more: pages of more come in several
+    /// parts. All chunks that overlap at one time hold 16 times as many at most.
+    pub batch_cells_max: usize,
     /// Largest index node or block of series metadata; also that of the whole file's metadata.
     pub metadata_bytes_max: usize,
+}
+
+/// A batch of numbers has 32 MiB at most.
+const BATCH_CELLS_MAX: usize = 4 << 20;
+/// More rows at once do not make a merge faster.
+const BATCH_ROWS: usize = 8192;
+
+impl Limits {
+    /// Most rows of so many columns that are given at once.
+    pub(crate) fn batch_rows_max(&self, n_columns: usize) -> usize {
+        self.batch_cells_max.checked_div(n_columns).unwrap_or(usize::MAX).max(1)
+    }
+}
+
+/// How many rows of so many columns are merged at once.
+pub fn rows_of_merge(n_columns: usize) -> usize {
+    Limits::default().batch_rows_max(n_columns).min(BATCH_ROWS)
 }
 
 impl Default for Limits {
@@ -21,7 +40,8 @@ impl Default for Limits {
         Self {
             page_bytes_max: 256 << 20,
             page_rows_max: 16 << 20,
-            page_cells_max: 64 << 20,
+            page_cells_max: 256 << 20,
+            batch_cells_max: BATCH_CELLS_MAX,
             metadata_bytes_max: 256 << 20,
         }
     }

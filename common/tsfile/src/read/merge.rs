@@ -2,6 +2,7 @@
 //! counts, and a null hides nothing.
 
 use super::batch::Batch;
+use super::limits::rows_of_merge;
 use super::rows::ChunkRows;
 use super::rows::Column;
 use super::rows::RowChunk;
@@ -10,8 +11,8 @@ use crate::ReadAt;
 use crate::ReadError;
 use crate::TsFile;
 
-/// How many rows are merged at once.
-const BATCH_ROWS: usize = 8192;
+/// How many chunks that overlap at one time may hold as much as is given at once.
+const OVERLAPPING_MAX: usize = 16;
 
 /// Chunks that are merged. A chunk is opened when its first time is reached, so that no more memory
 /// is taken than chunks overlap at one time.
@@ -95,7 +96,8 @@ impl Merge {
         selection: &Selection,
         out: &mut Batch,
     ) -> Result<bool, ReadError> {
-        while out.len() < BATCH_ROWS {
+        let n_rows_max = rows_of_merge(self.columns.len());
+        while out.len() < n_rows_max {
             let Some(time) = self.next_time(file, selection)? else { break };
             let later = self.later.last().map(|chunk| chunk.statistics.start_time);
             let others = self.open.iter().filter_map(Head::time).filter(|other| *other > time);
@@ -105,7 +107,7 @@ impl Merge {
             if n_at_time == 1
                 && let Some(head) = at_time.next()
             {
-                head.move_rows(limit, BATCH_ROWS.saturating_sub(out.len()), out);
+                head.move_rows(limit, n_rows_max.saturating_sub(out.len()), out);
             } else {
                 self.merge_row(time, out);
             }
@@ -151,11 +153,12 @@ impl Merge {
         }
     }
 
-    /// Compares what is held with the cap: each chunk that is open holds a page.
+    /// Compares what is held with the cap: each chunk that is open holds a page, or as much as is given at
+    /// once.
     fn check_size<R>(&self, file: &TsFile<R>) -> Result<(), ReadError> {
         let n_rows = self.open.iter().map(|head| head.batch.len()).fold(0, usize::saturating_add);
         let n_cells = n_rows.saturating_mul(self.columns.len());
-        let max = file.limits.page_cells_max;
+        let max = file.limits.batch_cells_max.saturating_mul(OVERLAPPING_MAX);
         match self.open.first() {
             Some(Head { offset, .. }) if n_cells > max => {
                 let what = "rows times columns of pages of chunks that overlap";

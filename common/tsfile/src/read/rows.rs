@@ -284,6 +284,26 @@ pub(crate) struct ChunkRows {
     last_time: Option<i64>,
     /// Whether a part of the chunk is wanted, and not all of it.
     is_part: bool,
+    /// What is left of a page that is too large to be given at once.
+    left: Option<LeftOfPage>,
+}
+
+/// A page of which rows were given.
+#[derive(Debug)]
+struct LeftOfPage {
+    page: PageHeader,
+    value_pages: Vec<Option<PageHeader>>,
+    /// The first time that was not given.
+    start: i64,
+}
+
+/// What was decoded of a page.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// Whether all wanted rows are there.
+    is_whole: bool,
+    /// The first and the last time that were decoded.
+    ends: Option<(i64, i64)>,
 }
 
 impl ChunkRows {
@@ -338,7 +358,8 @@ impl ChunkRows {
         let columns = columns?;
         let columns = is_aligned.then_some(columns);
         pages.pass_before(*times.start());
-        Ok(Self { offset, statistics, pages, columns, body, last_time: None, is_part })
+        let (last_time, left) = (None, None);
+        Ok(Self { offset, statistics, pages, columns, body, last_time, is_part, left })
     }
 
     /// Gives memory back that is needed again when the next page is read: many chunks may be open.
@@ -374,12 +395,14 @@ impl ChunkRows {
         batch: &mut Batch,
     ) -> Result<bool, ReadError> {
         let (start, end) = selection.times.clone().into_inner();
+        if let Some(LeftOfPage { page, value_pages, start }) = self.left.take() {
+            self.give(file, selection, page, value_pages, start..=end, batch)?;
+            return Ok(true);
+        }
         while !self.pages.is_after(end)
             && let Some(page) = self.pages.next(&file.source)?
         {
-            let is_single = self.pages.header.is_single_page;
-            let known =
-                page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()));
+            let known = self.statistics_of(&page);
             if known.as_ref().is_some_and(|known| known.count > 0 && known.start_time > end) {
                 // Times of pages ascend.
                 return Ok(false);
@@ -392,24 +415,43 @@ impl ChunkRows {
             if !is_wanted {
                 continue;
             }
-            let wanted = &selection.times;
-            let ends = self.decode(file, &page, known.as_ref(), value_pages, wanted, batch)?;
-            self.check_order(&page, ends)?;
-            selection.cuts.apply(self.offset, batch);
+            let (wanted, offset) = (selection.times.clone(), page.offset);
+            let ends = self.give(file, selection, page, value_pages, wanted, batch)?;
+            self.check_order(offset, ends)?;
             return Ok(true);
         }
         Ok(false)
     }
 
+    /// What is known of a page without its points.
+    fn statistics_of(&self, page: &PageHeader) -> Option<Statistics> {
+        let is_single = self.pages.header.is_single_page;
+        page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()))
+    }
+
+    /// The `wanted` rows of a page, or the first of them; the first and the last time that were decoded.
+    fn give<R: ReadAt>(
+        &mut self,
+        file: &TsFile<R>,
+        selection: &Selection,
+        page: PageHeader,
+        value_pages: Vec<Option<PageHeader>>,
+        wanted: RangeInclusive<i64>,
+        batch: &mut Batch,
+    ) -> Result<Option<(i64, i64)>, ReadError> {
+        let known = self.statistics_of(&page);
+        let given = self.decode(file, &page, known.as_ref(), &value_pages, &wanted, batch)?;
+        let last = batch.times.last().filter(|_| !given.is_whole);
+        let start = last.and_then(|last| last.checked_add(1));
+        self.left = start.map(|start| LeftOfPage { page, value_pages, start });
+        selection.cuts.apply(self.offset, batch);
+        Ok(given.ends)
+    }
+
     /// Times of pages ascend, and are those that the index says of the chunk: by them chunks were put
     /// in order.
-    fn check_order(
-        &mut self,
-        page: &PageHeader,
-        ends: Option<(i64, i64)>,
-    ) -> Result<(), ReadError> {
+    fn check_order(&mut self, offset: u64, ends: Option<(i64, i64)>) -> Result<(), ReadError> {
         let Some((first, last)) = ends else { return Ok(()) };
-        let offset = page.offset;
         if self.last_time.is_some_and(|before| before >= first) {
             return Err(ReadError::Unordered { offset, time: first });
         }
@@ -442,16 +484,16 @@ impl ChunkRows {
         columns.collect()
     }
 
-    /// The wanted rows of a page, and the first and the last time that were decoded.
+    /// The wanted rows of a page, or the first of them.
     fn decode<R: ReadAt>(
         &mut self,
         file: &TsFile<R>,
         page: &PageHeader,
         statistics: Option<&Statistics>,
-        value_pages: Vec<Option<PageHeader>>,
+        value_pages: &[Option<PageHeader>],
         wanted: &RangeInclusive<i64>,
         batch: &mut Batch,
-    ) -> Result<Option<(i64, i64)>, ReadError> {
+    ) -> Result<Given, ReadError> {
         let TsFile { source, version, limits, time_encoding, .. } = file;
         let (version, limits, time_encoding) = (*version, *limits, *time_encoding);
         let chunk = Arc::clone(&self.pages.header);
@@ -465,26 +507,33 @@ impl ChunkRows {
             rlbe: None,
         };
         let Some(columns) = &mut self.columns else {
-            let Some(column) = batch.columns.first_mut() else { return Ok(None) };
+            let all = |ends| Given { is_whole: true, ends };
+            let Some(column) = batch.columns.first_mut() else { return Ok(all(None)) };
             let n_bytes = context.n_bytes_up_to(*wanted.end());
             let times = &mut batch.times;
             if let Some(n_bytes) = n_bytes {
                 let body = self.pages.beginning(source, page, n_bytes, &mut self.body)?;
                 if let Ok(ends) = context.decode_plain(body, wanted, times, column) {
-                    return Ok(ends);
+                    return Ok(all(ends));
                 }
             }
             let body = self.pages.body(source, page, &mut self.body)?;
-            return context.decode_plain(body, wanted, times, column);
+            return context.decode_plain(body, wanted, times, column).map(all);
         };
         let body = self.pages.body(source, page, &mut self.body)?;
-        let rows = context.decode_rows(body, wanted, &mut batch.times)?;
+        let mut rows = context.decode_rows(body, wanted, &mut batch.times)?;
         // small pages may hold many rows of equal values
         let n_cells = rows.n_rows.saturating_mul(columns.len().max(1));
         if n_cells > limits.page_cells_max {
             let what = "rows times columns of a page";
             let (found, max) = (n_cells as u64, limits.page_cells_max as u64);
             return Err(ReadError::TooLarge { offset: page.offset, what, found, max });
+        }
+        let n_rows_max = limits.batch_rows_max(columns.len());
+        let is_whole = rows.wanted.len() <= n_rows_max;
+        if !is_whole {
+            batch.times.truncate(n_rows_max);
+            rows.wanted.end = rows.wanted.start.saturating_add(n_rows_max);
         }
         let columns = columns.iter_mut().zip(value_pages).zip(&mut batch.columns);
         for ((opened, page), column) in columns {
@@ -500,7 +549,7 @@ impl ChunkRows {
                 version,
                 limits,
                 chunk: &chunk,
-                page: &page,
+                page,
                 statistics,
                 time_encoding,
                 rlbe: None,
@@ -510,15 +559,15 @@ impl ChunkRows {
                 continue;
             }
             if let Some(n_bytes) = context.n_bytes_of(&rows) {
-                let body = pages.beginning(source, &page, n_bytes, &mut self.body)?;
+                let body = pages.beginning(source, page, n_bytes, &mut self.body)?;
                 let wanted = rows.wanted.clone();
                 if context.decode_column(body, rows.n_rows, wanted, column).is_ok() {
                     continue;
                 }
             }
-            let body = pages.body(source, &page, &mut self.body)?;
+            let body = pages.body(source, page, &mut self.body)?;
             context.decode_column(body, rows.n_rows, rows.wanted.clone(), column)?;
         }
-        Ok(rows.ends)
+        Ok(Given { is_whole, ends: rows.ends })
     }
 }
