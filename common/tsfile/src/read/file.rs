@@ -33,7 +33,7 @@ use crate::check_ends;
 
 /// A TsFile, open for reading.
 ///
-/// Nothing but the metadata at its end is held in memory, and 256 KiB at most of what look-ups have met on
+/// Nothing but the metadata at its end is held in memory, and 512 KiB at most of what look-ups have met on
 /// their way through the index and over pages, since the next one most likely takes the same way. All
 /// methods take `&self`, so that several threads may read at once.
 #[derive(Debug)]
