@@ -396,12 +396,16 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         None => open_in_place(&item, mods_bytes_max)?,
     };
     let version = check_complete(&ts_file, &item, &path)?;
+    let length_bytes = item.identity.length_bytes;
+    let mut reading = Reading::new(token, ts_file, length_bytes, path, piece_bytes)?;
     if share == Share::Some {
-        let length_bytes = item.identity.length_bytes;
-        let file = TsFile::open(extract::Bytes { file: &ts_file, length_bytes });
+        let Reading { ts_file, path, identity, .. } = &reading;
+        let file = TsFile::open(extract::Bytes { file: ts_file, length_bytes });
         let is_table_model = item.place.region.is_table_model();
         let found = file.and_then(|file| wanted.share_of(&file, is_table_model));
-        share = found.map_err(|error| extract::read_stall(&path, &error))?;
+        share = found.map_err(|error| extract::read_stall(path, &error))?;
+        // What was found is of the file that was opened, unless somebody has written into it.
+        check_unchanged(ts_file, *identity, path)?;
     }
     let is_of_tables = item.place.region.is_table_model();
     let travels = |seen: ModsSeen| seen.travels_in(dialect);
@@ -410,11 +414,9 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         return Err(Stall::Blocked(format!(
             "{}: a TsFile of version 4 (IoTDB 2.x) cannot be sent in dialect {dialect}, which \
              knows version 3; set connector.tidegate.dialect=2.0 if the peer is an IoTDB 2.x",
-            path.display()
+            reading.path.display()
         )));
     }
-    let length_bytes = item.identity.length_bytes;
-    let mut reading = Reading::new(token, ts_file, length_bytes, path, piece_bytes)?;
     reading.in_mods = is_whole && mods.is_some();
     reading.mods = mods;
     Ok(match share {
