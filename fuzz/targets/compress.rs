@@ -1,4 +1,5 @@
-//! Decompressed is exactly what was declared, and what was compressed comes back.
+//! Decompressed is exactly what was declared, what was compressed comes back, and a beginning is that of
+//! the whole.
 
 #![no_main]
 
@@ -14,7 +15,19 @@ fuzz_target!(|data: &[u8]| {
     let declared = usize::from(high) << 8 | usize::from(low);
     if let Ok(found) = by.decompress(data, declared, CAP) {
         assert_eq!(found.len(), declared);
+        check_beginning(by, data, &found, usize::from(low));
+    } else if by.has_beginning() {
+        let _ = by.decompress_beginning(data, &mut vec![0; declared]);
     }
     let packed = by.compress(data).unwrap();
     assert_eq!(by.decompress(&packed, data.len(), data.len()).as_deref(), Ok(data));
+    check_beginning(by, &packed, data, usize::from(low) << 4);
 });
+
+fn check_beginning(by: PipeCompression, packed: &[u8], whole: &[u8], n_bytes: usize) {
+    if by.has_beginning() {
+        let mut found = vec![0; n_bytes.min(whole.len())];
+        by.decompress_beginning(packed, &mut found).unwrap();
+        assert!(whole.starts_with(&found));
+    }
+}
