@@ -6,6 +6,7 @@
 //! target is a store, `loader/storing.rs` gives it everything instead.
 
 mod retention;
+mod rollback;
 mod storing;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_config::ReceiverConfig;
+use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::Record;
 use tidegate_durable::Seq;
@@ -45,6 +46,7 @@ use crate::state::Opened;
 use crate::state::lost_gap;
 
 use super::retention::Retention;
+use super::rollback::Unlooked;
 
 /// Stores that are open at once; there may be more origins than descriptors.
 const STORES_OPEN_MAX: usize = 128;
@@ -79,8 +81,10 @@ pub(crate) struct Stores {
     may_merge: bool,
     /// Whether the stores of origins that send nothing were opened, as many as may be open.
     knows_all: bool,
-    /// The last record of the spool when the daemon started.
-    last_at_start: Seq,
+    /// Whether every store was looked at since the start.
+    was_looked_at: bool,
+    /// The last record of the spool when the daemon started, or before that if stores were not looked at.
+    unlooked: Unlooked<DirStorage>,
     /// Origins whose store is known to be of this spool.
     checked: BTreeSet<String>,
     /// Gaps of what is missing in stores that were told since the start.
@@ -95,11 +99,14 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    pub(crate) fn new(opened: &Opened<impl Storage>, config: &ReceiverConfig) -> Self {
+    pub(crate) fn new(
+        opened: &Opened<DirStorage>,
+        config: &ReceiverConfig,
+    ) -> Result<Self, String> {
         let given_away = opened.directory.position();
         let begin = opened.points_position.min(given_away);
         let spool = uuid::Uuid::parse_str(&opened.cluster_id).unwrap_or_default().into_bytes();
-        Self {
+        Ok(Self {
             open: BTreeMap::new(),
             next: begin.next(),
             begin,
@@ -108,7 +115,8 @@ impl Stores {
             in_memory_since: None,
             may_merge: true,
             knows_all: false,
-            last_at_start: opened.reader.durable_seq(),
+            was_looked_at: false,
+            unlooked: Unlooked::open(&opened.memory, opened.reader.durable_seq())?,
             checked: BTreeSet::new(),
             told: BTreeSet::new(),
             retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
@@ -116,7 +124,7 @@ impl Stores {
             expired: None,
             visited: String::new(),
             waiting: Vec::new(),
-        }
+        })
     }
 
     fn remember_told(&mut self, gaps: Vec<Gap>) {
@@ -215,6 +223,10 @@ impl<S: Storage> Loader<S> {
         }
         outcome?;
         if let Some(stores) = &mut self.stores {
+            if !stores.was_looked_at {
+                stores.unlooked.forget().map_err(io::Error::other)?;
+                stores.was_looked_at = true;
+            }
             stores.knows_all = true;
         }
         Ok(())
@@ -440,7 +452,7 @@ impl<S: Storage> Loader<S> {
         }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
-        let last = stores.last_at_start.get();
+        let last = stores.unlooked.first().get();
         let known = store.last_known();
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
