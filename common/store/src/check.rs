@@ -129,6 +129,12 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             let expected = layer.range;
             checked.note(&path, format!("expected times {expected:?}, but found {range:?}"));
         }
+        if LayerFile::devices_beside(layer, &loaded.dir).is_none() {
+            checked.note(
+                &path,
+                "expected its devices and times in the .resource, but found none or others",
+            );
+        }
         // what stands beside it may say more, never less
         let lacks = found.extents.iter().find(|(device, range)| {
             let beside = loaded.range_of(device);

@@ -164,7 +164,9 @@ impl<S: Storage> LayerFile<S> {
         for DeviceExtent { device, range } in &resource.devices {
             devices.insert(device, layer.database.as_deref(), version, *range);
         }
-        Some(devices)
+        // it has no checksum, and a device that it does not name would be in no answer
+        let range = devices.extents.values().copied().reduce(TimeRange::union);
+        (range == Some(layer.range)).then_some(devices)
     }
 
     /// The file, open.
@@ -203,6 +205,11 @@ impl<S: Storage> LayerFile<S> {
         Ok(found)
     }
 
+    /// How often a device must be in the file, if it is.
+    pub(crate) fn n_expected(&self, device: &Device) -> usize {
+        self.devices.aliases.get(device).map_or(1, Vec::len)
+    }
+
     /// Whether a deletion may take cells of it, by its database and times.
     pub(crate) fn feels(&self, deletion: &Tombstone) -> bool {
         self.layer.range.overlaps(deletion.times())
@@ -214,8 +221,7 @@ impl<S: Storage> LayerFile<S> {
     pub(crate) fn finds_its_devices(&self) -> Result<bool, StoreError> {
         let file = self.file()?;
         for device in self.devices.extents.keys() {
-            let expected = self.devices.aliases.get(device).map_or(1, Vec::len);
-            if self.find(&file, device)?.len() < expected {
+            if self.find(&file, device)?.len() < self.n_expected(device) {
                 return Ok(false);
             }
         }

@@ -638,7 +638,13 @@ fn series_of<S: Storage>(
     let file = layer.file()?;
     let unread = |source| layer.unread(source);
     let mut all = Vec::new();
-    for device in layer.find(&file, device)? {
+    let devices = layer.find(&file, device)?;
+    if devices.len() < layer.n_expected(device) {
+        // its rows would be missing, and nobody would know
+        let found = format!("no {device} where its index should have it");
+        return Err(StoreError::Lost { file: layer.layer.path(), found });
+    }
+    for device in devices {
         let (mut time, mut found) = (None, Vec::new());
         for series in file.series(&device).map_err(unread)? {
             let series = series.map_err(unread)?;

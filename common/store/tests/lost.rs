@@ -315,6 +315,41 @@ fn of_a_damaged_chunk_no_more_than_that_chunk_is_left_out_and_only_where_that_is
     assert!(n_damaged > 20, "{n_damaged}");
 }
 
+/// What an index did not find was not there: an answer lacked its rows, and nothing said so.
+#[test]
+fn a_device_that_the_index_of_a_file_does_not_find_is_missed() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let mut places = bytes.windows(12).enumerate().filter(|(_, it)| it == b"root.f.plain");
+    let last = places.by_ref().map(|(at, _)| at).last().unwrap();
+    bytes[last + 11] = b'm';
+    fs::write(&files[0], bytes).unwrap();
+    let all = (i64::MIN, i64::MAX);
+    let strict = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+    assert_eq!(n_rows(&strict, "root.f.aligned", all).unwrap(), 500);
+    let error = n_rows(&strict, "root.f.plain", all).unwrap_err();
+    assert!(error.is_of_damage(), "{error}");
+    assert!(
+        error.to_string().contains("no root.f.plain where its index should have it"),
+        "{error}"
+    );
+    let lenient = look(root.path(), OnDamage::LeaveOut).unwrap().snapshot;
+    assert_eq!(n_rows(&lenient, "root.f.plain", all).unwrap(), 0);
+    assert_eq!(lenient.left_out().len(), 1);
+}
+
+/// It has no checksum. Where its times are not those of the layer the index of the file counts.
+#[test]
+fn devices_are_looked_up_in_the_file_where_what_stands_beside_it_contradicts_the_catalog() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let beside = |file: &Path| PathBuf::from(format!("{}.resource", file.display()));
+    fs::copy(beside(&files[1]), beside(&files[0])).unwrap();
+    let snapshot = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+    assert_eq!(n_rows(&snapshot, "root.f.plain", (i64::MIN, i64::MAX)).unwrap(), 500);
+}
+
 #[test]
 fn whatever_is_missing_of_a_file_whoever_looks_is_told_or_answered_without_it() {
     let root = tempfile::tempdir().unwrap();
