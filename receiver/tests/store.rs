@@ -279,6 +279,22 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     daemon.wait_loaded();
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
     assert_eq!(sql(&[]).stdout, before.stdout);
+    // who knows that it does not come back says so once
+    fs::remove_file(&path).unwrap();
+    assert!(daemon.terminate().0.success());
+    let daemon = site.start();
+    daemon.wait_status(|status| status["loader"]["lost"] == 1);
+    assert_eq!(sql(&[]).status.code(), Some(1));
+    let forget = |origin: &str| {
+        let output = site.output("forget-lost", &["--origin", origin]);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (status, _, said) = forget("nobody");
+    assert!(status != Some(0) && said.contains("no store of origin nobody"), "{said}");
+    assert_eq!(forget(&origin), (Some(0), format!("{file}: given up\n"), String::new()));
+    assert_eq!(forget(&origin).1, "nothing is lost\n");
+    daemon.wait_status(|status| status["loader"]["lost"] == 0);
+    assert_eq!(sql(&[]).stdout, lenient.stdout);
     assert!(daemon.terminate().0.success());
 }
 

@@ -159,6 +159,34 @@ fn a_damaged_file_is_kept_aside_with_what_stands_beside_it_and_goes_when_its_row
     assert!(!names.iter().any(left));
 }
 
+#[test]
+fn what_is_given_up_is_in_no_answer_and_in_nobodys_way_and_its_file_stays() {
+    let volume = SimVolume::new(SimStorage::new());
+    let opened = filled(&volume);
+    let (path, gone) = (path_of(&opened, 2), path_of(&opened, 3));
+    drop(opened);
+    let name = volume.disk_name(&path);
+    let damaged = volume.disk.content(&name).unwrap()[..30].to_vec();
+    volume.disk.set_content(&name, damaged.clone());
+    let whole = volume.disk.content(&volume.disk_name(&gone)).unwrap();
+    volume.disk.delete(&volume.disk_name(&gone));
+    let mut opened = store(&volume);
+    assert_eq!(opened.lost().count(), 2);
+    // one that is there again is not given up
+    volume.disk.set_content(&volume.disk_name(&gone), whole);
+    assert_eq!(opened.forget_lost().unwrap(), [&*path]);
+    assert_eq!(opened.forget_lost().unwrap(), Vec::<String>::new());
+    for _ in ["now", "and after a start"] {
+        assert_eq!((opened.lost().count(), opened.faults()), (0, Vec::new()));
+        let found = series(&opened, "root.a.d", "s");
+        assert_eq!(found, BTreeMap::from([(1, Value::Int32(1)), (2, Value::Int32(2))]));
+        assert_eq!(series(&opened, "root.a.e", "s"), BTreeMap::from([(2, Value::Int32(7))]));
+        opened = store(&volume);
+    }
+    let aside = volume.disk_name(&format!("{path}.unread"));
+    assert_eq!(volume.disk.content(&aside), Some(damaged));
+}
+
 /// Between the record of the catalog and the other name, and at every other operation.
 #[test]
 fn a_power_cut_while_a_file_is_lost_or_found_leaves_a_store_that_opens() {

@@ -32,6 +32,7 @@ use tidegate_store::Store;
 use tidegate_store::StoreError;
 use tidegate_tsfile::ModsKind;
 
+use super::Forgotten;
 use super::Loader;
 use super::READ_BYTES;
 use super::READ_RECORDS;
@@ -96,6 +97,8 @@ pub(crate) struct Stores {
     visited: String,
     /// Whoever wants to know when what is in memory was written.
     waiting: Vec<SyncSender<Result<(), String>>>,
+    /// Origins of which what is lost is given up, and whoever wants to know.
+    forgetting: Vec<(String, SyncSender<Forgotten>)>,
 }
 
 impl Stores {
@@ -124,6 +127,7 @@ impl Stores {
             expired: None,
             visited: String::new(),
             waiting: Vec::new(),
+            forgetting: Vec::new(),
         })
     }
 
@@ -138,6 +142,13 @@ impl Stores {
     pub(super) fn wait_for_flush(&mut self, reply: SyncSender<Result<(), String>>) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push(reply);
+        }
+    }
+
+    /// Remembers to give up what is lost of an origin.
+    pub(super) fn will_forget(&mut self, origin: String, reply: SyncSender<Forgotten>) {
+        if self.forgetting.len() < WAITING_MAX {
+            self.forgetting.push((origin, reply));
         }
     }
 
@@ -189,6 +200,7 @@ impl<S: Storage> Loader<S> {
             return self.make_room(error);
         }
         self.answer_flushes()?;
+        self.forget_lost()?;
         self.keep_house()
     }
 
@@ -261,6 +273,33 @@ impl<S: Storage> Loader<S> {
             let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());
         }
         flushed
+    }
+
+    /// Gives up what is lost where somebody says so.
+    fn forget_lost(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        for (origin, reply) in core::mem::take(&mut stores.forgetting) {
+            let forgotten = self.forget_lost_of(&origin);
+            // who asked may have gone
+            let _ = reply.try_send(match &forgotten {
+                Ok(forgotten) => forgotten.clone(),
+                Err(error) => Err(error.to_string()),
+            });
+            forgotten.map(drop)?;
+        }
+        Ok(())
+    }
+
+    fn forget_lost_of(&mut self, origin: &str) -> io::Result<Forgotten> {
+        if !self.stored_origins()?.contains(origin) {
+            return Ok(Err(format!("no store of origin {origin}")));
+        }
+        let forgotten = self.store(origin)?.forget_lost().map_err(failed)?;
+        for file in &forgotten {
+            tracing::warn!(origin, file, "a lost file of the store is given up");
+        }
+        self.count_files();
+        Ok(Ok(forgotten))
     }
 
     /// Writes what is in memory, so that the next start has nothing to read again.
