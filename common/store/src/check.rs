@@ -144,6 +144,7 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             checked.note(&path, format!("expected {device} with its times in the .resource"));
         }
     }
+    let n_before = checked.findings.len();
     for kind in [ModsKind::Text, ModsKind::Binary] {
         let name = format!("{path}{}", kind.suffix());
         let bytes = match read_if_there(&loaded.dir, &layer.file_name(kind.suffix())) {
@@ -161,6 +162,11 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         if !matches!(ending, Ending::Whole) {
             checked.note(&name, format!("expected whole entries, but found {ending:?}"));
         }
+    }
+    if let Some((list, found)) = loaded.damaged_list.as_deref().and_then(|it| it.split_once(": "))
+        && checked.findings.len() == n_before
+    {
+        checked.note(list, found);
     }
     Ok(())
 }
