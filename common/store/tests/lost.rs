@@ -181,6 +181,7 @@ fn a_list_of_deletions_that_cannot_be_read_is_kept_and_missed_also_when_others_a
             true => volume.disk.delete(&names[0]),
             false => volume.disk.set_content(&names[0], damaged.clone()),
         }
+        assert_eq!(opened.faults(), [], "it is whole");
         let n_rows = |opened: &Store<SimVolume>| series(opened, "root.f.plain", "s").len();
         let mut told = None;
         for round in 1..=3 {
@@ -199,6 +200,23 @@ fn a_list_of_deletions_that_cannot_be_read_is_kept_and_missed_also_when_others_a
         opened.expire(1000).unwrap();
         assert!(names.iter().all(|name| volume.disk.content(name).is_none()));
     }
+}
+
+/// It was told under another name when it arrived, and not at all by the daemon later.
+#[test]
+fn a_list_of_deletions_that_arrives_damaged_is_told_of_at_once_and_in_the_same_words_later() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut opened = store(&volume);
+    let ts_file = volume.stage("a.tsfile", chunked());
+    let mods = volume.stage("a.tsfile.mods", b"DELETION,root.f".to_vec());
+    let mods = Some((ModsKind::Text, mods.as_path()));
+    let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
+    let applied = opened.apply_file(1, 5, &file).unwrap();
+    assert_eq!(applied, tidegate_store::Applied::default());
+    let faults = opened.faults();
+    assert!(faults.len() == 1 && faults[0].item.ends_with(".tsfile.mods"), "{faults:?}");
+    drop(opened);
+    assert_eq!(store(&volume).faults(), faults);
 }
 
 #[test]
@@ -383,6 +401,38 @@ fn of_a_damaged_chunk_no_more_than_that_chunk_is_left_out_and_only_where_that_is
         n_damaged += n_errors;
     }
     assert!(n_damaged > 20, "{n_damaged}");
+}
+
+#[test]
+fn whatever_byte_of_a_file_is_damaged_a_store_opens_and_whoever_leaves_it_out_gets_the_rest() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let whole = fs::read(&files[0]).unwrap();
+    let (all, mut n_lost) = ((i64::MIN, i64::MAX), 0);
+    for at in (0..whole.len()).step_by(17) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x41;
+        fs::write(&files[0], bytes).unwrap();
+        let strict = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+        let lenient = look(root.path(), OnDamage::LeaveOut).unwrap().snapshot;
+        for device in ["root.f.aligned", "root.f.plain"] {
+            let found = n_rows(&lenient, device, all).unwrap();
+            match n_rows(&strict, device, all) {
+                Ok(strict) => assert_eq!(found, strict, "byte {at}"),
+                Err(error) => assert!(error.is_of_damage(), "byte {at}: {error}"),
+            }
+        }
+        assert_eq!(n_rows(&strict, "root.a.d", all).unwrap(), 1, "byte {at}");
+        if at % 2 == 0 {
+            let store = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+            n_lost += store.lost().count();
+            assert_eq!(n_rows(&store.snapshot(), "root.a.d", all).unwrap(), 1, "byte {at}");
+        }
+    }
+    assert!(n_lost > 0);
+    fs::write(&files[0], &whole).unwrap();
+    let store = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+    assert_eq!(n_rows(&store.snapshot(), "root.f.plain", all).unwrap(), 500);
 }
 
 /// What an index did not find was not there: an answer lacked its rows, and nothing said so.
