@@ -5,6 +5,7 @@
 //! Rows, deletions and plans are passed over: they stay in the spool for a later consumer. Where the
 //! target is a store, `loader/storing.rs` gives it everything instead.
 
+mod lacking;
 mod retention;
 mod rollback;
 mod storing;

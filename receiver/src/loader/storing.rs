@@ -24,7 +24,6 @@ use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_store::Applied;
 use tidegate_store::DirVolume;
-use tidegate_store::Fault;
 use tidegate_store::Look;
 use tidegate_store::Options;
 use tidegate_store::ReceivedFile;
@@ -60,15 +59,13 @@ const STORES_VISITED_MAX: usize = 128;
 /// How often age and size of the stores are looked at.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// Questions that wait for memory to be written; the others are told to come again.
-const WAITING_MAX: usize = 64;
-/// Gaps that are remembered as told; beyond that they are looked up again.
-const TOLD_MAX: usize = 10_000;
+pub(super) const WAITING_MAX: usize = 64;
 /// While there is something left to merge.
 const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
 /// The stores of all origins.
 pub(crate) struct Stores {
-    open: BTreeMap<String, Store<DirVolume>>,
+    pub(super) open: BTreeMap<String, Store<DirVolume>>,
     /// The record to be read next.
     next: Seq,
     /// Where reading begins after everything was closed.
@@ -89,7 +86,7 @@ pub(crate) struct Stores {
     /// Origins whose store is known to be of this spool.
     checked: BTreeSet<String>,
     /// Gaps of what is missing in stores that were told since the start.
-    told: BTreeSet<Gap>,
+    pub(super) told: BTreeSet<Gap>,
     retention: Retention,
     started: Instant,
     expired: Option<Instant>,
@@ -98,7 +95,7 @@ pub(crate) struct Stores {
     /// Whoever wants to know when what is in memory was written.
     waiting: Vec<SyncSender<Result<(), String>>>,
     /// Origins of which what is lost is given up, and whoever wants to know.
-    forgetting: Vec<(String, SyncSender<Forgotten>)>,
+    pub(super) forgetting: Vec<(String, SyncSender<Forgotten>)>,
 }
 
 impl Stores {
@@ -131,24 +128,10 @@ impl Stores {
         })
     }
 
-    fn remember_told(&mut self, gaps: Vec<Gap>) {
-        if self.told.len() > TOLD_MAX {
-            self.told.clear();
-        }
-        self.told.extend(gaps);
-    }
-
     /// Remembers to answer once everything that was read is in files.
     pub(super) fn wait_for_flush(&mut self, reply: SyncSender<Result<(), String>>) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push(reply);
-        }
-    }
-
-    /// Remembers to give up what is lost of an origin.
-    pub(super) fn will_forget(&mut self, origin: String, reply: SyncSender<Forgotten>) {
-        if self.forgetting.len() < WAITING_MAX {
-            self.forgetting.push((origin, reply));
         }
     }
 
@@ -245,7 +228,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// The origins that have a store, whether anybody remembers them or not.
-    fn stored_origins(&self) -> io::Result<BTreeSet<String>> {
+    pub(super) fn stored_origins(&self) -> io::Result<BTreeSet<String>> {
         let directory = self.places.target.directory();
         let mut found = BTreeSet::new();
         for entry in fs::read_dir(directory)? {
@@ -273,33 +256,6 @@ impl<S: Storage> Loader<S> {
             let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());
         }
         flushed
-    }
-
-    /// Gives up what is lost where somebody says so.
-    fn forget_lost(&mut self) -> io::Result<()> {
-        let Some(stores) = &mut self.stores else { return Ok(()) };
-        for (origin, reply) in core::mem::take(&mut stores.forgetting) {
-            let forgotten = self.forget_lost_of(&origin);
-            // who asked may have gone
-            let _ = reply.try_send(match &forgotten {
-                Ok(forgotten) => forgotten.clone(),
-                Err(error) => Err(error.to_string()),
-            });
-            forgotten.map(drop)?;
-        }
-        Ok(())
-    }
-
-    fn forget_lost_of(&mut self, origin: &str) -> io::Result<Forgotten> {
-        if !self.stored_origins()?.contains(origin) {
-            return Ok(Err(format!("no store of origin {origin}")));
-        }
-        let forgotten = self.store(origin)?.forget_lost().map_err(failed)?;
-        for file in &forgotten {
-            tracing::warn!(origin, file, "a lost file of the store is given up");
-        }
-        self.count_files();
-        Ok(Ok(forgotten))
     }
 
     /// Writes what is in memory, so that the next start has nothing to read again.
@@ -454,7 +410,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// The store of an origin, open.
-    fn store(&mut self, origin: &str) -> io::Result<&mut Store<DirVolume>> {
+    pub(super) fn store(&mut self, origin: &str) -> io::Result<&mut Store<DirVolume>> {
         let Some(stores) = &self.stores else { return Err(io::Error::other("no stores")) };
         if !stores.open.contains_key(origin) {
             if stores.open.len() >= STORES_OPEN_MAX {
@@ -507,26 +463,6 @@ impl<S: Storage> Loader<S> {
         Ok(store)
     }
 
-    /// Leaves gap records of what is missing in a store or wrong with it. All of it is found again at
-    /// every start, and a record that is there is not made twice.
-    fn tell(&mut self, origin: &str, store: &Store<DirVolume>) -> io::Result<()> {
-        let gaps = self.untold(origin, store);
-        self.report_lost(gaps.clone())?;
-        if let Some(stores) = &mut self.stores {
-            stores.remember_told(gaps);
-        }
-        Ok(())
-    }
-
-    /// What is missing in a store or wrong with it, and was not told since the start.
-    fn untold(&self, origin: &str, store: &Store<DirVolume>) -> Vec<Gap> {
-        let Some(stores) = &self.stores else { return Vec::new() };
-        let gap =
-            |Fault { item, what, .. }: Fault| Gap { origin: origin.to_owned(), item, reason: what };
-        let gaps = store.faults().into_iter().map(gap);
-        gaps.filter(|gap| !stores.told.contains(gap)).collect()
-    }
-
     /// The unit of an origin's times, which its handshakes have said.
     fn precision_of(&self, origin: &str) -> Option<Precision> {
         let (reply, report) = sync_channel(1);
@@ -574,39 +510,6 @@ impl<S: Storage> Loader<S> {
             true => self.find_lost().and_then(|()| self.expire_all()),
             false => Ok(()),
         }
-    }
-
-    /// What merges could not read.
-    fn tell_of_merges(&mut self, merging: &[String]) -> io::Result<()> {
-        let Some(stores) = &self.stores else { return Ok(()) };
-        let all = merging.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
-        let gaps: Vec<Gap> = all.flat_map(|(origin, store)| self.untold(origin, store)).collect();
-        self.report_lost(gaps.clone())?;
-        if let Some(stores) = &mut self.stores {
-            stores.remember_told(gaps);
-        }
-        self.count_files();
-        Ok(())
-    }
-
-    /// Says how many files are not as they should be, in stores that are open.
-    fn count_files(&self) {
-        let Some(stores) = &self.stores else { return };
-        let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
-        let lost = stores.open.values().map(|store| store.lost().count()).sum();
-        self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
-    }
-
-    /// Looks whether lost files are there again.
-    fn find_lost(&mut self) -> io::Result<()> {
-        let Some(stores) = &mut self.stores else { return Ok(()) };
-        for (origin, store) in &mut stores.open {
-            for file in store.find_lost().map_err(failed)? {
-                tracing::info!(origin, file, "a lost file of the store is there again");
-            }
-        }
-        self.count_files();
-        Ok(())
     }
 
     /// Lets go what is too old, or too much, in stores that are open, and in some of the others.
@@ -688,7 +591,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 /// As an error of the target: one that may pass keeps its kind.
-fn failed(error: StoreError) -> io::Error {
+pub(super) fn failed(error: StoreError) -> io::Error {
     let kind = match &error {
         StoreError::Io { source, .. } => source.kind(),
         _ if error.is_full() => io::ErrorKind::StorageFull,
