@@ -216,6 +216,10 @@ impl<S: Storage> Loader<S> {
             };
             outcome = outcome.and(opened);
         }
+        if let (Err(_), Some(stores)) = (&outcome, &mut self.stores) {
+            let looked = stores.unlooked.looked_at(stores.checked.iter());
+            looked.map_err(io::Error::other)?;
+        }
         outcome?;
         if let Some(stores) = &mut self.stores {
             if !stores.was_looked_at {
@@ -447,7 +451,7 @@ impl<S: Storage> Loader<S> {
         }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
-        let last = stores.unlooked.first().get();
+        let last = stores.unlooked.last_of(origin).get();
         let known = store.last_known();
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
