@@ -70,6 +70,8 @@ enum Command {
     Plot(Plot),
     /// Read all files of the embedded store and say whether they are sound
     Verify(Verify),
+    /// Give up the files of a store that are lost: answers go on without their rows, for good
+    ForgetLost(ForgetLost),
     /// Check receiver.properties without starting
     CheckConf(Conf),
     /// Print receiver.properties with every key, its default and its meaning
@@ -187,6 +189,15 @@ struct Verify {
 }
 
 #[derive(Args)]
+struct ForgetLost {
+    #[command(flatten)]
+    question: Question,
+    /// Whose files
+    #[arg(long, value_name = "NAME")]
+    origin: String,
+}
+
+#[derive(Args)]
 struct Plot {
     #[command(flatten)]
     stored: Stored,
@@ -219,11 +230,12 @@ pub(crate) fn main() -> ExitCode {
             }
             Err(message) => fail(EXIT_CONFIG, &message),
         },
-        Command::Status(question) => ask(&question, "status", |value| {
+        Command::Status(question) => ask(&question, &control::Request::new("status"), |value| {
             serde_json::from_value::<Report>(value).map(|report| status::render(&report))
         }),
         Command::Gaps(question) => {
-            ask(&question, "gaps", |value| serde_json::from_value(value).map(render_gaps))
+            let request = control::Request::new("gaps");
+            ask(&question, &request, |value| serde_json::from_value(value).map(render_gaps))
         }
         Command::Inspect(Inspect { file, json, pages, points, with_deleted }) => {
             let what = inspect::Inspect {
@@ -249,6 +261,12 @@ pub(crate) fn main() -> ExitCode {
                 Ok((picture, place)) => complete(&place, print(&picture)),
                 Err(message) => fail(1, &message),
             }
+        }
+        Command::ForgetLost(ForgetLost { question, origin }) => {
+            let request = control::Request::new("forget-lost").with("origin", origin);
+            ask(&question, &request, |value| {
+                serde_json::from_value::<Vec<String>>(value).map(|files| render_forgotten(&files))
+            })
         }
         Command::Verify(Verify { conf, origin, json }) => verify(&conf.conf, origin, json),
         Command::PrintDefaultConf => print(&RECEIVER_TABLE.render_conf()),
@@ -338,9 +356,17 @@ fn render_gaps(gaps: Vec<status::GapReport>) -> String {
     status::render_gaps(&gaps)
 }
 
+fn render_forgotten(files: &[String]) -> String {
+    let lines = files.iter().map(|file| format!("{file}: given up\n"));
+    match files.is_empty() {
+        true => String::from("nothing is lost\n"),
+        false => lines.collect(),
+    }
+}
+
 fn ask(
     question: &Question,
-    command: &str,
+    request: &control::Request,
     render: impl Fn(serde_json::Value) -> serde_json::Result<String>,
 ) -> ExitCode {
     let socket = match &question.control_socket {
@@ -350,11 +376,11 @@ fn ask(
             Err(message) => return fail(EXIT_CONFIG, &message),
         },
     };
-    let answer = match control::ask(&socket, &control::Request::new(command), ANSWER_TIME_MAX) {
+    let answer = match control::ask(&socket, request, ANSWER_TIME_MAX) {
         Ok(answer) => answer,
         // not of one that runs: what it has in memory may not be there yet
         Err(error @ AskError::NotRunning { .. })
-            if command == "gaps" && question.control_socket.is_none() =>
+            if request.command == "gaps" && question.control_socket.is_none() =>
         {
             match gaps_on_disk(&question.conf.conf) {
                 Ok(answer) => answer,

@@ -30,8 +30,8 @@ use crate::status::Report;
 
 /// A busy thread is left out after this time.
 const ASK_TIME_MAX: Duration = Duration::from_secs(1);
-/// Stores may take so long to write what is in memory.
-const FLUSH_TIME_MAX: Duration = Duration::from_secs(20);
+/// Stores may take so long to do what they are asked to.
+const LOADER_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Whom to ask, and what never changes.
 pub(crate) struct Control {
@@ -59,8 +59,14 @@ impl Control {
                 serde_json::to_value(gaps.ok_or("the keeper is busy, try again")?)
             }
             "flush" => return self.flush().map(|()| serde_json::Value::Null),
+            "forget-lost" => {
+                let origin = request.arguments.get("origin").and_then(serde_json::Value::as_str);
+                serde_json::to_value(self.forget_lost(origin.ok_or("expected an origin")?)?)
+            }
             "status" => serde_json::to_value(self.status()),
-            other => return Err(format!("expected status, gaps or flush, found {other}")),
+            other => {
+                return Err(format!("expected status, gaps, flush or forget-lost, found {other}"));
+            }
         };
         answer.map_err(|error| error.to_string())
     }
@@ -88,9 +94,21 @@ impl Control {
 
     /// Waits until the stores have written what they had in memory.
     fn flush(&self) -> Result<(), String> {
+        self.ask_loader(LoaderOp::Flush)
+    }
+
+    /// Waits until what is lost of an origin is given up.
+    fn forget_lost(&self, origin: &str) -> Result<Vec<String>, String> {
+        self.ask_loader(|reply| LoaderOp::ForgetLost(origin.to_owned(), reply))
+    }
+
+    fn ask_loader<T>(
+        &self,
+        question: impl FnOnce(SyncSender<Result<T, String>>) -> LoaderOp,
+    ) -> Result<T, String> {
         let (reply, answer) = sync_channel(1);
-        let _ = self.loader.send(LoaderOp::Flush(reply));
-        match answer.recv_timeout(FLUSH_TIME_MAX) {
+        let _ = self.loader.send(question(reply));
+        match answer.recv_timeout(LOADER_TIME_MAX) {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Disconnected) => {
                 Err(String::from("expected receiver_target=store"))

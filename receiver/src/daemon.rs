@@ -133,8 +133,10 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
         ..LoaderReport::default()
     }));
     let common = Common { supervisor: &supervisor, tell: &tell, guard: &guard, report: &report };
-    let stores =
-        (config.target == tidegate_config::Target::Store).then(|| Stores::new(&opened, &config));
+    let stores = match config.target {
+        tidegate_config::Target::Store => Some(Stores::new(&opened, &config)?),
+        _ => None,
+    };
     let places = Places { layout, target, stores, run: run.simple().to_string() };
     let (threads, ingest) = Threads::start(&common, opened, places, config.timestamp_precision)
         .map_err(failed("threads"))?;

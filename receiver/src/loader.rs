@@ -5,7 +5,9 @@
 //! Rows, deletions and plans are passed over: they stay in the spool for a later consumer. Where the
 //! target is a store, `loader/storing.rs` gives it everything instead.
 
+mod lacking;
 mod retention;
+mod rollback;
 mod storing;
 
 use std::collections::BTreeMap;
@@ -76,10 +78,15 @@ const TARGET_POLL: Duration = Duration::from_secs(1);
 /// leave the disk to those that arrive.
 const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
+/// The files that were given up, or why none was.
+pub(crate) type Forgotten = Result<Vec<String>, String>;
+
 /// What the keeper tells the loader.
 pub(crate) enum LoaderOp {
     /// Write what stores have in memory, and say so: somebody wants to read their files.
     Flush(SyncSender<Result<(), String>>),
+    /// Give up what is lost of the store of an origin, and say which files that were.
+    ForgetLost(String, SyncSender<Forgotten>),
     /// There is something new.
     Look,
     /// The daemon ends.
@@ -223,6 +230,11 @@ impl<S: Storage> Loader<S> {
                     // without stores the reply is dropped, which says so, too
                     if let Some(stores) = &mut self.stores {
                         stores.wait_for_flush(reply);
+                    }
+                }
+                Ok(LoaderOp::ForgetLost(origin, reply)) => {
+                    if let Some(stores) = &mut self.stores {
+                        stores.will_forget(origin, reply);
                     }
                 }
                 Ok(LoaderOp::Look) => {}

@@ -148,6 +148,46 @@ fn a_state_that_was_restored_is_noticed_although_the_store_of_another_origin_can
     daemon.wait_loaded();
 }
 
+/// Until the stores could be looked at again the spool grew to where it had been, and after another start
+/// new records passed for known ones.
+#[test]
+fn a_state_that_was_restored_is_noticed_although_the_target_was_away_and_the_daemon_started_again()
+{
+    let site = Site::new(&[("receiver_target", "store")]);
+    let (state, saved) = (site.path("state"), site.path("saved"));
+    let daemon = site.start();
+    replay(&daemon, "1.2.2/airgap-log-tablet");
+    assert!(daemon.terminate().0.success());
+    copy(&state, &saved);
+    let daemon = site.start();
+    replay(&daemon, "1.2.2/airgap-log-record");
+    assert!(daemon.terminate().0.success());
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&saved, &state).unwrap();
+    fs::rename(site.path("files"), site.path("away")).unwrap();
+    for case in ["1.2.2/airgap-log-record", "1.2.2/airgap-log-sql"] {
+        let daemon = site.start();
+        daemon.log.wait("target stalled");
+        for conversation in common::capture(case) {
+            let mut peer = daemon.connect();
+            peer.send(&conversation.up);
+            let mut replies = vec![0; conversation.down.len()];
+            peer.socket.read_exact(&mut replies).unwrap();
+        }
+        daemon.kill();
+    }
+    fs::rename(site.path("away"), site.path("files")).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("the spool begins anew");
+    daemon.wait_status(|it| it["loader"]["read"] == it["keeper"]["durable_sequence"]);
+    assert!(daemon.terminate().0.success());
+    // and no more than once
+    let daemon = site.start();
+    daemon.wait_loaded();
+    let (_, log) = daemon.terminate();
+    assert!(!log.iter().any(|line| line.contains("the spool begins anew")), "{log:#?}");
+}
+
 #[test]
 fn rows_that_were_kept_for_later_are_in_the_store_once_it_is_the_target() {
     let site = Site::new(&[]);
@@ -239,6 +279,22 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     daemon.wait_loaded();
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
     assert_eq!(sql(&[]).stdout, before.stdout);
+    // who knows that it does not come back says so once
+    fs::remove_file(&path).unwrap();
+    assert!(daemon.terminate().0.success());
+    let daemon = site.start();
+    daemon.wait_status(|status| status["loader"]["lost"] == 1);
+    assert_eq!(sql(&[]).status.code(), Some(1));
+    let forget = |origin: &str| {
+        let output = site.output("forget-lost", &["--origin", origin]);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (status, _, said) = forget("nobody");
+    assert!(status != Some(0) && said.contains("no store of origin nobody"), "{said}");
+    assert_eq!(forget(&origin), (Some(0), format!("{file}: given up\n"), String::new()));
+    assert_eq!(forget(&origin).1, "nothing is lost\n");
+    daemon.wait_status(|status| status["loader"]["lost"] == 0);
+    assert_eq!(sql(&[]).stdout, lenient.stdout);
     assert!(daemon.terminate().0.success());
 }
 

@@ -19,6 +19,7 @@ use crate::StoreError;
 use crate::file::LayerFile;
 use crate::file::read_if_there;
 use crate::file::write_whole;
+use crate::rebuild::UNREAD_SUFFIX;
 use crate::store::Store;
 use crate::tombstone::Tombstone;
 use crate::volume::Volume;
@@ -73,10 +74,20 @@ impl<V: Volume> Store<V> {
             (None, _) => ModsKind::Binary,
         };
         let name = layer.layer.file_name(kind.suffix());
-        let mut bytes = read_if_there(&layer.dir, &name)?.unwrap_or_default();
+        let mut bytes = match read_if_there(&layer.dir, &name)? {
+            // it is missed, and would not be if there were another one
+            None if layer.layer.mods == Some(kind) => return Ok(()),
+            bytes => bytes.unwrap_or_default(),
+        };
         let mut found = kind.entries(&bytes, 0);
         let entries: Vec<ModEntry> = found.by_ref().collect();
         let whole_bytes = found.whole_bytes();
+        if whole_bytes < bytes.len() {
+            let aside = layer.layer.file_name(&format!("{}{UNREAD_SUFFIX}", kind.suffix()));
+            if read_if_there(&layer.dir, &aside)?.is_none() {
+                write_whole(&layer.dir, &aside, &bytes)?;
+            }
+        }
         // what nobody can read may not stand before the rest
         bytes.truncate(whole_bytes);
         let mut known = known_beside(&entries);

@@ -129,6 +129,12 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             let expected = layer.range;
             checked.note(&path, format!("expected times {expected:?}, but found {range:?}"));
         }
+        if LayerFile::devices_beside(layer, &loaded.dir).is_none() {
+            checked.note(
+                &path,
+                "expected its devices and times in the .resource, but found none or others",
+            );
+        }
         // what stands beside it may say more, never less
         let lacks = found.extents.iter().find(|(device, range)| {
             let beside = loaded.range_of(device);
@@ -138,6 +144,7 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             checked.note(&path, format!("expected {device} with its times in the .resource"));
         }
     }
+    let n_before = checked.findings.len();
     for kind in [ModsKind::Text, ModsKind::Binary] {
         let name = format!("{path}{}", kind.suffix());
         let bytes = match read_if_there(&loaded.dir, &layer.file_name(kind.suffix())) {
@@ -155,6 +162,11 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         if !matches!(ending, Ending::Whole) {
             checked.note(&name, format!("expected whole entries, but found {ending:?}"));
         }
+    }
+    if let Some((list, found)) = loaded.damaged_list.as_deref().and_then(|it| it.split_once(": "))
+        && checked.findings.len() == n_before
+    {
+        checked.note(list, found);
     }
     Ok(())
 }

@@ -208,3 +208,24 @@ impl core::error::Error for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bad sector is of one file; too few descriptors, a full disk or a mount that is gone are not.
+    #[test]
+    fn what_the_system_says_of_one_file_is_told_from_what_it_says_of_all() {
+        let of_one = [EIO, 2, 13, 21];
+        let of_all = [20, 23, 24, 28, 30, 107, 110, 116];
+        let is_of_file = |errno: i32| {
+            let source = io::Error::from_raw_os_error(errno);
+            StoreError::Io { doing: "read", what: String::new(), source }.is_of_file()
+        };
+        assert!(of_one.into_iter().all(is_of_file));
+        assert!(!of_all.into_iter().any(is_of_file));
+        let source = io::Error::from_raw_os_error(EIO);
+        let written = StoreError::Io { doing: "write", what: String::new(), source };
+        assert!(!written.is_of_file() && !written.is_of_damage());
+    }
+}

@@ -27,6 +27,7 @@ use crate::Device;
 use crate::StoreError;
 use crate::layer::Layer;
 use crate::lost::account;
+use crate::rebuild::UNREAD_SUFFIX;
 use crate::tombstone::Tombstone;
 use crate::volume::StoredFile;
 
@@ -125,6 +126,7 @@ impl<S: Storage> LayerFile<S> {
         for kind in [ModsKind::Text, ModsKind::Binary] {
             let name = layer.file_name(kind.suffix());
             let list = format!("{}{}", layer.path(), kind.suffix());
+            let aside = layer.file_name(&format!("{}{UNREAD_SUFFIX}", kind.suffix()));
             let bytes = match read_if_there(dir, &name) {
                 Ok(None) if layer.mods == Some(kind) => {
                     damaged_list =
@@ -142,8 +144,15 @@ impl<S: Storage> LayerFile<S> {
             };
             let mut found = kind.entries(&bytes, 0);
             entries.extend(found.by_ref());
-            let whole_bytes = found.whole_bytes();
-            if whole_bytes < bytes.len() {
+            let mut whole_bytes = found.whole_bytes();
+            let mut is_damaged = whole_bytes < bytes.len();
+            // as it was before others were written in the place of what cannot be read
+            if let Ok(Some(aside)) = read_if_there(dir, &aside) {
+                let mut found = kind.entries(&aside, 0);
+                found.by_ref().for_each(drop);
+                (whole_bytes, is_damaged) = (found.whole_bytes(), true);
+            }
+            if is_damaged {
                 damaged_list = Some(format!(
                     "{list}: expected whole deletions, found others behind byte {whole_bytes}"
                 ));
@@ -164,7 +173,9 @@ impl<S: Storage> LayerFile<S> {
         for DeviceExtent { device, range } in &resource.devices {
             devices.insert(device, layer.database.as_deref(), version, *range);
         }
-        Some(devices)
+        // it has no checksum, and a device that it does not name would be in no answer
+        let range = devices.extents.values().copied().reduce(TimeRange::union);
+        (range == Some(layer.range)).then_some(devices)
     }
 
     /// The file, open.
@@ -203,6 +214,11 @@ impl<S: Storage> LayerFile<S> {
         Ok(found)
     }
 
+    /// How often a device must be in the file, if it is.
+    pub(crate) fn n_expected(&self, device: &Device) -> usize {
+        self.devices.aliases.get(device).map_or(1, Vec::len)
+    }
+
     /// Whether a deletion may take cells of it, by its database and times.
     pub(crate) fn feels(&self, deletion: &Tombstone) -> bool {
         self.layer.range.overlaps(deletion.times())
@@ -214,8 +230,7 @@ impl<S: Storage> LayerFile<S> {
     pub(crate) fn finds_its_devices(&self) -> Result<bool, StoreError> {
         let file = self.file()?;
         for device in self.devices.extents.keys() {
-            let expected = self.devices.aliases.get(device).map_or(1, Vec::len);
-            if self.find(&file, device)?.len() < expected {
+            if self.find(&file, device)?.len() < self.n_expected(device) {
                 return Ok(false);
             }
         }
@@ -243,8 +258,10 @@ impl<S: Storage> LayerFile<S> {
 
 /// The names of what lies in the directory of a layer; its TsFile last.
 pub(crate) fn names_of(layer: &Layer) -> Vec<FileName> {
-    let suffixes = [ModsKind::Text.suffix(), ModsKind::Binary.suffix(), RESOURCE_SUFFIX, ""];
-    suffixes.map(|suffix| layer.file_name(suffix)).into()
+    let lists = [ModsKind::Text.suffix(), ModsKind::Binary.suffix()];
+    let asides = lists.map(|suffix| layer.file_name(&format!("{suffix}{UNREAD_SUFFIX}")));
+    let others = lists.into_iter().chain([RESOURCE_SUFFIX, ""]);
+    asides.into_iter().chain(others.map(|suffix| layer.file_name(suffix))).collect()
 }
 
 /// Each device of a file with its first and last time; reads the index and no data.

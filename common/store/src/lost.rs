@@ -15,6 +15,7 @@ use tidegate_tsfile::TimeRange;
 use crate::Device;
 use crate::StoreError;
 use crate::catalog::Catalog;
+use crate::catalog::Change;
 use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
@@ -123,6 +124,20 @@ impl<V: Volume> Store<V> {
     /// Layers whose files cannot be read.
     pub fn lost(&self) -> impl Iterator<Item = &Lost> {
         self.catalog.state().lost.values()
+    }
+
+    /// Gives up what is lost, but for files that are there again: answers go on without it, with older
+    /// rows in its places. What was kept aside stays where it is. Returns the places of the files.
+    pub fn forget_lost(&mut self) -> Result<Vec<String>, StoreError> {
+        self.find_lost()?;
+        let paths: Vec<String> = self.lost().map(|lost| lost.layer.path()).collect();
+        if paths.is_empty() {
+            return Ok(paths);
+        }
+        let removed = self.lost().map(|lost| lost.layer.id).collect();
+        self.catalog.change(&Change { position: self.position(), removed, ..Change::default() })?;
+        self.look_at_lost()?;
+        Ok(paths)
     }
 
     /// Takes layers out whose files cannot be read.

@@ -196,19 +196,20 @@ fn take_in<S: Storage>(
     (dir, name): (&S, &FileName),
 ) -> Result<(), StoreError> {
     let stored = dir.open_to_read(name).and_then(StoredFile::new);
-    let stored = stored.map_err(StoreError::io("open", layer.path()))?;
+    let stored = stored.map_err(StoreError::io("open", layer.path()));
     let database = database_of(state, &layer.folder);
-    let read = TsFile::open(stored).and_then(|file| {
-        let devices = devices_of(&file, Some(database.as_ref().map_or(&*layer.folder, |it| it)))?;
-        Ok((file.source().length(), file.tables().to_vec(), devices))
+    let read = stored.and_then(|stored| {
+        let read = TsFile::open(stored).and_then(|file| {
+            let own = database.as_ref().map_or(&*layer.folder, |it| it);
+            let devices = devices_of(&file, Some(own))?;
+            Ok((file.source().length(), file.tables().to_vec(), devices))
+        });
+        read.map_err(|source| StoreError::Read { file: layer.path(), source })
     });
     let (length_bytes, tables, devices) = match read {
         Ok(read) => read,
-        Err(source) => {
-            let error = StoreError::Read { file: layer.path(), source };
-            if !error.is_of_content() {
-                return Err(error);
-            }
+        Err(error) if !error.is_of_file() => return Err(error),
+        Err(_) => {
             let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
             dir.rename(name, &aside).map_err(StoreError::io("rename", layer.path()))?;
             dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use tidegate_durable::Storage;
 use tidegate_model::path;
+use tidegate_tsfile::Device as FileDevice;
+use tidegate_tsfile::ReadAt;
+use tidegate_tsfile::ReadError;
 use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::SeriesMetadata;
+use tidegate_tsfile::TsFile;
 
 use crate::Device;
 use crate::Pattern;
@@ -21,7 +25,7 @@ pub(crate) struct Wanted<'s> {
     device: &'s Device,
     /// Of the device of the tree model, as IoTDB keeps them.
     nodes: &'s [&'s str],
-    /// What files may call those that are wanted, if a few are wanted by name.
+    /// Their names, if a few are wanted by name.
     names: Option<Vec<String>>,
 }
 
@@ -50,38 +54,79 @@ impl<'s> Wanted<'s> {
         layer: &LayerFile<S>,
     ) -> Result<Vec<Found<S>>, StoreError> {
         let file = layer.file()?;
-        let unread = |source| layer.unread(source);
-        let mut all = Vec::new();
-        for device in layer.find(&file, self.device)? {
-            let (mut time, mut found) = (None, Vec::new());
-            let mut take = |series: Arc<SeriesMetadata>| match series.kind {
-                SeriesKind::Time => time = Some(series),
-                _ if series.statistics.count > 0 && self.is(&series.measurement) => {
-                    found.push(series);
-                }
-                _ => (),
-            };
-            match &self.names {
-                Some(names) => {
-                    for name in [""].into_iter().chain(names.iter().map(String::as_str)) {
-                        if name.is_empty() || file.may_contain(device.id(), name) {
-                            file.find_series(&device, name).map_err(unread)?.map(&mut take);
-                        }
-                    }
-                }
-                None => {
-                    for series in file.series(&device).map_err(unread)? {
-                        take(Arc::new(series.map_err(unread)?));
-                    }
+        let devices = layer.find(&file, self.device)?;
+        if devices.len() < layer.n_expected(self.device) {
+            // its rows would be missing, and nobody would know
+            let found = format!("no {} where its index should have it", self.device);
+            return Err(StoreError::Lost { file: layer.layer.path(), found });
+        }
+        let find = |device| {
+            let by_name = self.names.as_ref().map(|names| self.by_name(&file, device, names));
+            match by_name.transpose()?.flatten() {
+                Some(found) => Ok(found),
+                None => self.walk(&file, device),
+            }
+        };
+        let found = devices.iter().map(|device| {
+            let (time, series) = find(device).map_err(|source| layer.unread(source))?;
+            Ok((Arc::clone(&file), time, series))
+        });
+        found.collect()
+    }
+
+    /// Those that a few look-ups find; `None` if one finds nothing. Then it is not there, or the index is
+    /// damaged, which shall hide nothing that a walk would meet.
+    fn by_name<R: ReadAt>(
+        &self,
+        file: &TsFile<R>,
+        device: &FileDevice,
+        names: &[String],
+    ) -> Result<Option<OfDevice>, ReadError> {
+        let mut found = OfDevice::default();
+        for name in names {
+            // Some writers leave backticks where they are not needed.
+            let mut is_there = false;
+            for name in [name, &*format!("`{name}`")] {
+                if let Some(series) = file.find_series(device, name)? {
+                    is_there = true;
+                    self.take(series, &mut found);
                 }
             }
-            all.push((Arc::clone(&file), time, found));
+            if !is_there {
+                return Ok(None);
+            }
         }
-        Ok(all)
+        if let Some(time) = file.find_series(device, "")? {
+            self.take(time, &mut found);
+        }
+        Ok(Some(found))
+    }
+
+    fn walk<R: ReadAt>(
+        &self,
+        file: &TsFile<R>,
+        device: &FileDevice,
+    ) -> Result<OfDevice, ReadError> {
+        let mut found = OfDevice::default();
+        for series in file.series(device)? {
+            self.take(Arc::new(series?), &mut found);
+        }
+        Ok(found)
+    }
+
+    fn take(&self, series: Arc<SeriesMetadata>, (time, found): &mut OfDevice) {
+        match series.kind {
+            SeriesKind::Time => *time = Some(series),
+            _ if series.statistics.count > 0 && self.is(&series.measurement) => found.push(series),
+            _ => (),
+        }
     }
 }
 
-/// The names that measurements may have if all patterns for this device say one.
+/// The time column if the device is aligned, and the wanted series with points.
+type OfDevice = (Option<Arc<SeriesMetadata>>, Vec<Arc<SeriesMetadata>>);
+
+/// The measurements, without backticks, if all patterns for this device name one.
 fn names(scan: &Scan, nodes: &[&str]) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for pattern in &scan.patterns {
@@ -91,10 +136,9 @@ fn names(scan: &Scan, nodes: &[&str]) -> Option<Vec<String>> {
         if !path::is_plain_text(wanted) {
             return None;
         }
-        // Some writers leave backticks where they are not needed.
-        names.extend([wanted.to_owned(), format!("`{wanted}`")]);
+        names.push(wanted.to_owned());
     }
     names.sort_unstable();
     names.dedup();
-    (names.len() <= 2 * NAMES_MAX).then_some(names)
+    (names.len() <= NAMES_MAX).then_some(names)
 }

@@ -82,6 +82,11 @@ fn every_kind_of_damage_to_a_store_is_found_and_names_its_file() {
     assert!(resource[0].1.contains("in the .resource"), "{resource:?}");
     let mods = found(|files| fs::write(beside(&files[1], ".mods"), "DELETION,root").unwrap());
     assert!(mods[0].0.ends_with(".mods"), "{mods:?}");
+    // others were written in its place meanwhile
+    let aside = found(|files| {
+        fs::write(beside(&files[1], ".mods.unread"), "DELETION,root").unwrap();
+    });
+    assert!(aside[0].0.ends_with(".mods") && aside[0].1.contains("behind byte 0"), "{aside:?}");
     for (file, _) in [gone, short, page, resource].concat() {
         assert!(file.contains("-2-0-0.tsfile"), "{file}");
     }

@@ -237,3 +237,58 @@ fn a_newer_cell_never_goes_before_an_older_one_however_the_clocks_went() {
         assert_eq!(found, newest, "{n_left}");
     }
 }
+
+/// What goes by age or size must not bring back what it had overwritten, whatever was merged, flushed,
+/// given again or lost in between.
+#[test]
+fn whatever_goes_no_cell_that_is_left_is_an_older_one() {
+    for seed in 0..150 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut volume = SimVolume::new(SimStorage::new());
+        let mut store = store(&volume);
+        let mut newest: BTreeMap<(usize, i64), i32> = BTreeMap::new();
+        let mut requests = Vec::new();
+        let devices = ["root.a.d", "root.a.e", "root.b.f"];
+        for number in 1..=60 {
+            let (device, n_rows) = (rng.usize(..devices.len()), rng.i64(1..4));
+            let start = rng.i64(0..40);
+            let times: Vec<i64> = (start..start + n_rows).collect();
+            newest.extend(times.iter().map(|time| ((device, *time), number)));
+            let values = vec![number; times.len()];
+            requests.push(rows(devices[device], times, vec![ints("s", &values)]));
+            // ages that clocks have told
+            let give = |store: &mut Store<SimVolume>, number: usize| {
+                let arrival_ms = [30, 5, 50, 1000][number % 4];
+                let _ =
+                    store.apply_request(number as u64, arrival_ms, &requests[number - 1]).unwrap();
+            };
+            give(&mut store, number as usize);
+            match rng.u8(..10) {
+                0..3 => store.flush().unwrap(),
+                3 => while store.merge_once().unwrap() {},
+                4 => store.expire(rng.i64(0..30)).unwrap(),
+                5 => {
+                    let bytes: u64 = store.layers().map(|it| it.length_bytes).sum();
+                    let (most_bytes, before) = (rng.u64(0..=bytes), store.layers().count());
+                    let left_bytes = store.shrink(most_bytes).unwrap();
+                    let after = store.layers().count();
+                    assert!(left_bytes <= most_bytes || after == 1, "seed {seed}, {number}");
+                    assert!(after >= before.min(1), "seed {seed}, {number}");
+                }
+                6 => {
+                    volume = volume.on(volume.disk.restarted());
+                    store = support::store(&volume);
+                    (store.position() as usize + 1..=number as usize)
+                        .for_each(|again| give(&mut store, again));
+                }
+                _ => (),
+            }
+            for (at, device) in devices.iter().enumerate() {
+                for (time, value) in series(&store, device, "s") {
+                    let expected = Value::Int32(newest[&(at, time)]);
+                    assert_eq!(value, expected, "seed {seed}, record {number}: {device} {time}");
+                }
+            }
+        }
+    }
+}

@@ -25,6 +25,7 @@ use tidegate_store::Store;
 use tidegate_store::StoreError;
 use tidegate_store::check;
 use tidegate_tsfile::Batch;
+use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
@@ -157,6 +158,93 @@ fn a_damaged_file_is_kept_aside_with_what_stands_beside_it_and_goes_when_its_row
     drop(store(&volume));
     let left = |name| volume.disk.content(name).is_some();
     assert!(!names.iter().any(left));
+}
+
+/// The next deletion was written in the place of what nobody could read, which was gone then, and the
+/// list was whole.
+#[test]
+fn a_list_of_deletions_that_cannot_be_read_is_kept_and_missed_also_when_others_are_written() {
+    for is_gone in [false, true] {
+        let volume = SimVolume::new(SimStorage::new());
+        let mut opened = store(&volume);
+        let ts_file = volume.stage("a.tsfile", chunked());
+        let mods = volume
+            .stage("a.tsfile.mods", b"DELETION,root.f.plain.s,9223372036854775807,0,9\n".to_vec());
+        let mods = Some((ModsKind::Text, mods.as_path()));
+        let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
+        let _ = opened.apply_file(1, 5, &file).unwrap();
+        let path = path_of(&opened, 1);
+        let names = [".mods", ".mods.unread"].map(|end| volume.disk_name(&format!("{path}{end}")));
+        let mut damaged = volume.disk.content(&names[0]).unwrap();
+        damaged.extend_from_slice(b"DELETION,root");
+        match is_gone {
+            true => volume.disk.delete(&names[0]),
+            false => volume.disk.set_content(&names[0], damaged.clone()),
+        }
+        assert_eq!(opened.faults(), [], "it is whole");
+        let n_rows = |opened: &Store<SimVolume>| series(opened, "root.f.plain", "s").len();
+        let mut told = None;
+        for round in 1..=3 {
+            opened = store(&volume);
+            assert_eq!(n_rows(&opened), if is_gone { 500 } else { 490 } - (round - 1) * 10);
+            let faults = opened.faults();
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert_eq!(faults[0].item, format!("{path}.mods"));
+            assert_eq!(told.get_or_insert_with(|| faults.clone()), &faults, "once");
+            let (first, sequence) = (round as i64 * 10, round as u64 + 1);
+            give(&mut opened, sequence, &delete_request("root.f.plain.s", first, first + 9));
+            while opened.write_mods().unwrap() {}
+        }
+        let aside = volume.disk.content(&names[1]);
+        assert_eq!(aside, (!is_gone).then_some(damaged));
+        opened.expire(1000).unwrap();
+        assert!(names.iter().all(|name| volume.disk.content(name).is_none()));
+    }
+}
+
+/// It was told under another name when it arrived, and not at all by the daemon later.
+#[test]
+fn a_list_of_deletions_that_arrives_damaged_is_told_of_at_once_and_in_the_same_words_later() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut opened = store(&volume);
+    let ts_file = volume.stage("a.tsfile", chunked());
+    let mods = volume.stage("a.tsfile.mods", b"DELETION,root.f".to_vec());
+    let mods = Some((ModsKind::Text, mods.as_path()));
+    let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
+    let applied = opened.apply_file(1, 5, &file).unwrap();
+    assert_eq!(applied, tidegate_store::Applied::default());
+    let faults = opened.faults();
+    assert!(faults.len() == 1 && faults[0].item.ends_with(".tsfile.mods"), "{faults:?}");
+    drop(opened);
+    assert_eq!(store(&volume).faults(), faults);
+}
+
+#[test]
+fn what_is_given_up_is_in_no_answer_and_in_nobodys_way_and_its_file_stays() {
+    let volume = SimVolume::new(SimStorage::new());
+    let opened = filled(&volume);
+    let (path, gone) = (path_of(&opened, 2), path_of(&opened, 3));
+    drop(opened);
+    let name = volume.disk_name(&path);
+    let damaged = volume.disk.content(&name).unwrap()[..30].to_vec();
+    volume.disk.set_content(&name, damaged.clone());
+    let whole = volume.disk.content(&volume.disk_name(&gone)).unwrap();
+    volume.disk.delete(&volume.disk_name(&gone));
+    let mut opened = store(&volume);
+    assert_eq!(opened.lost().count(), 2);
+    // one that is there again is not given up
+    volume.disk.set_content(&volume.disk_name(&gone), whole);
+    assert_eq!(opened.forget_lost().unwrap(), [&*path]);
+    assert_eq!(opened.forget_lost().unwrap(), Vec::<String>::new());
+    for _ in ["now", "and after a start"] {
+        assert_eq!((opened.lost().count(), opened.faults()), (0, Vec::new()));
+        let found = series(&opened, "root.a.d", "s");
+        assert_eq!(found, BTreeMap::from([(1, Value::Int32(1)), (2, Value::Int32(2))]));
+        assert_eq!(series(&opened, "root.a.e", "s"), BTreeMap::from([(2, Value::Int32(7))]));
+        opened = store(&volume);
+    }
+    let aside = volume.disk_name(&format!("{path}.unread"));
+    assert_eq!(volume.disk.content(&aside), Some(damaged));
 }
 
 /// Between the record of the catalog and the other name, and at every other operation.
@@ -313,6 +401,73 @@ fn of_a_damaged_chunk_no_more_than_that_chunk_is_left_out_and_only_where_that_is
         n_damaged += n_errors;
     }
     assert!(n_damaged > 20, "{n_damaged}");
+}
+
+#[test]
+fn whatever_byte_of_a_file_is_damaged_a_store_opens_and_whoever_leaves_it_out_gets_the_rest() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let whole = fs::read(&files[0]).unwrap();
+    let (all, mut n_lost) = ((i64::MIN, i64::MAX), 0);
+    for at in (0..whole.len()).step_by(17) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x41;
+        fs::write(&files[0], bytes).unwrap();
+        let strict = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+        let lenient = look(root.path(), OnDamage::LeaveOut).unwrap().snapshot;
+        for device in ["root.f.aligned", "root.f.plain"] {
+            let found = n_rows(&lenient, device, all).unwrap();
+            match n_rows(&strict, device, all) {
+                Ok(strict) => assert_eq!(found, strict, "byte {at}"),
+                Err(error) => assert!(error.is_of_damage(), "byte {at}: {error}"),
+            }
+        }
+        assert_eq!(n_rows(&strict, "root.a.d", all).unwrap(), 1, "byte {at}");
+        if at % 2 == 0 {
+            let store = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+            n_lost += store.lost().count();
+            assert_eq!(n_rows(&store.snapshot(), "root.a.d", all).unwrap(), 1, "byte {at}");
+        }
+    }
+    assert!(n_lost > 0);
+    fs::write(&files[0], &whole).unwrap();
+    let store = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+    assert_eq!(n_rows(&store.snapshot(), "root.f.plain", all).unwrap(), 500);
+}
+
+/// What an index did not find was not there: an answer lacked its rows, and nothing said so.
+#[test]
+fn a_device_that_the_index_of_a_file_does_not_find_is_missed() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let mut places = bytes.windows(12).enumerate().filter(|(_, it)| it == b"root.f.plain");
+    let last = places.by_ref().map(|(at, _)| at).last().unwrap();
+    bytes[last + 11] = b'm';
+    fs::write(&files[0], bytes).unwrap();
+    let all = (i64::MIN, i64::MAX);
+    let strict = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+    assert_eq!(n_rows(&strict, "root.f.aligned", all).unwrap(), 500);
+    let error = n_rows(&strict, "root.f.plain", all).unwrap_err();
+    assert!(error.is_of_damage(), "{error}");
+    assert!(
+        error.to_string().contains("no root.f.plain where its index should have it"),
+        "{error}"
+    );
+    let lenient = look(root.path(), OnDamage::LeaveOut).unwrap().snapshot;
+    assert_eq!(n_rows(&lenient, "root.f.plain", all).unwrap(), 0);
+    assert_eq!(lenient.left_out().len(), 1);
+}
+
+/// It has no checksum. Where its times are not those of the layer the index of the file counts.
+#[test]
+fn devices_are_looked_up_in_the_file_where_what_stands_beside_it_contradicts_the_catalog() {
+    let root = tempfile::tempdir().unwrap();
+    let files = on_disk(root.path());
+    let beside = |file: &Path| PathBuf::from(format!("{}.resource", file.display()));
+    fs::copy(beside(&files[1]), beside(&files[0])).unwrap();
+    let snapshot = look(root.path(), OnDamage::Fail).unwrap().snapshot;
+    assert_eq!(n_rows(&snapshot, "root.f.plain", (i64::MIN, i64::MAX)).unwrap(), 500);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_config::ReceiverConfig;
+use tidegate_durable::DirStorage;
 use tidegate_durable::Entry;
 use tidegate_durable::Record;
 use tidegate_durable::Seq;
@@ -23,7 +24,6 @@ use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_store::Applied;
 use tidegate_store::DirVolume;
-use tidegate_store::Fault;
 use tidegate_store::Look;
 use tidegate_store::Options;
 use tidegate_store::ReceivedFile;
@@ -31,6 +31,7 @@ use tidegate_store::Store;
 use tidegate_store::StoreError;
 use tidegate_tsfile::ModsKind;
 
+use super::Forgotten;
 use super::Loader;
 use super::READ_BYTES;
 use super::READ_RECORDS;
@@ -45,6 +46,7 @@ use crate::state::Opened;
 use crate::state::lost_gap;
 
 use super::retention::Retention;
+use super::rollback::Unlooked;
 
 /// Stores that are open at once; there may be more origins than descriptors.
 const STORES_OPEN_MAX: usize = 128;
@@ -57,15 +59,13 @@ const STORES_VISITED_MAX: usize = 128;
 /// How often age and size of the stores are looked at.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 /// Questions that wait for memory to be written; the others are told to come again.
-const WAITING_MAX: usize = 64;
-/// Gaps that are remembered as told; beyond that they are looked up again.
-const TOLD_MAX: usize = 10_000;
+pub(super) const WAITING_MAX: usize = 64;
 /// While there is something left to merge.
 const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
 /// The stores of all origins.
 pub(crate) struct Stores {
-    open: BTreeMap<String, Store<DirVolume>>,
+    pub(super) open: BTreeMap<String, Store<DirVolume>>,
     /// The record to be read next.
     next: Seq,
     /// Where reading begins after everything was closed.
@@ -79,12 +79,14 @@ pub(crate) struct Stores {
     may_merge: bool,
     /// Whether the stores of origins that send nothing were opened, as many as may be open.
     knows_all: bool,
-    /// The last record of the spool when the daemon started.
-    last_at_start: Seq,
+    /// Whether every store was looked at since the start.
+    was_looked_at: bool,
+    /// The last record of the spool when the daemon started, or before that if stores were not looked at.
+    unlooked: Unlooked<DirStorage>,
     /// Origins whose store is known to be of this spool.
     checked: BTreeSet<String>,
     /// Gaps of what is missing in stores that were told since the start.
-    told: BTreeSet<Gap>,
+    pub(super) told: BTreeSet<Gap>,
     retention: Retention,
     started: Instant,
     expired: Option<Instant>,
@@ -92,14 +94,19 @@ pub(crate) struct Stores {
     visited: String,
     /// Whoever wants to know when what is in memory was written.
     waiting: Vec<SyncSender<Result<(), String>>>,
+    /// Origins of which what is lost is given up, and whoever wants to know.
+    pub(super) forgetting: Vec<(String, SyncSender<Forgotten>)>,
 }
 
 impl Stores {
-    pub(crate) fn new(opened: &Opened<impl Storage>, config: &ReceiverConfig) -> Self {
+    pub(crate) fn new(
+        opened: &Opened<DirStorage>,
+        config: &ReceiverConfig,
+    ) -> Result<Self, String> {
         let given_away = opened.directory.position();
         let begin = opened.points_position.min(given_away);
         let spool = uuid::Uuid::parse_str(&opened.cluster_id).unwrap_or_default().into_bytes();
-        Self {
+        Ok(Self {
             open: BTreeMap::new(),
             next: begin.next(),
             begin,
@@ -108,7 +115,8 @@ impl Stores {
             in_memory_since: None,
             may_merge: true,
             knows_all: false,
-            last_at_start: opened.reader.durable_seq(),
+            was_looked_at: false,
+            unlooked: Unlooked::open(&opened.memory, opened.reader.durable_seq())?,
             checked: BTreeSet::new(),
             told: BTreeSet::new(),
             retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
@@ -116,14 +124,8 @@ impl Stores {
             expired: None,
             visited: String::new(),
             waiting: Vec::new(),
-        }
-    }
-
-    fn remember_told(&mut self, gaps: Vec<Gap>) {
-        if self.told.len() > TOLD_MAX {
-            self.told.clear();
-        }
-        self.told.extend(gaps);
+            forgetting: Vec::new(),
+        })
     }
 
     /// Remembers to answer once everything that was read is in files.
@@ -181,6 +183,7 @@ impl<S: Storage> Loader<S> {
             return self.make_room(error);
         }
         self.answer_flushes()?;
+        self.forget_lost()?;
         self.keep_house()
     }
 
@@ -213,15 +216,23 @@ impl<S: Storage> Loader<S> {
             };
             outcome = outcome.and(opened);
         }
+        if let (Err(_), Some(stores)) = (&outcome, &mut self.stores) {
+            let looked = stores.unlooked.looked_at(stores.checked.iter());
+            looked.map_err(io::Error::other)?;
+        }
         outcome?;
         if let Some(stores) = &mut self.stores {
+            if !stores.was_looked_at {
+                stores.unlooked.forget().map_err(io::Error::other)?;
+                stores.was_looked_at = true;
+            }
             stores.knows_all = true;
         }
         Ok(())
     }
 
     /// The origins that have a store, whether anybody remembers them or not.
-    fn stored_origins(&self) -> io::Result<BTreeSet<String>> {
+    pub(super) fn stored_origins(&self) -> io::Result<BTreeSet<String>> {
         let directory = self.places.target.directory();
         let mut found = BTreeSet::new();
         for entry in fs::read_dir(directory)? {
@@ -403,7 +414,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// The store of an origin, open.
-    fn store(&mut self, origin: &str) -> io::Result<&mut Store<DirVolume>> {
+    pub(super) fn store(&mut self, origin: &str) -> io::Result<&mut Store<DirVolume>> {
         let Some(stores) = &self.stores else { return Err(io::Error::other("no stores")) };
         if !stores.open.contains_key(origin) {
             if stores.open.len() >= STORES_OPEN_MAX {
@@ -440,7 +451,7 @@ impl<S: Storage> Loader<S> {
         }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
         store.begin_spool(stores.spool).map_err(failed)?;
-        let last = stores.last_at_start.get();
+        let last = stores.unlooked.last_of(origin).get();
         let known = store.last_known();
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
@@ -454,26 +465,6 @@ impl<S: Storage> Loader<S> {
             store.set_precision(precision).map_err(failed)?;
         }
         Ok(store)
-    }
-
-    /// Leaves gap records of what is missing in a store or wrong with it. All of it is found again at
-    /// every start, and a record that is there is not made twice.
-    fn tell(&mut self, origin: &str, store: &Store<DirVolume>) -> io::Result<()> {
-        let gaps = self.untold(origin, store);
-        self.report_lost(gaps.clone())?;
-        if let Some(stores) = &mut self.stores {
-            stores.remember_told(gaps);
-        }
-        Ok(())
-    }
-
-    /// What is missing in a store or wrong with it, and was not told since the start.
-    fn untold(&self, origin: &str, store: &Store<DirVolume>) -> Vec<Gap> {
-        let Some(stores) = &self.stores else { return Vec::new() };
-        let gap =
-            |Fault { item, what, .. }: Fault| Gap { origin: origin.to_owned(), item, reason: what };
-        let gaps = store.faults().into_iter().map(gap);
-        gaps.filter(|gap| !stores.told.contains(gap)).collect()
     }
 
     /// The unit of an origin's times, which its handshakes have said.
@@ -523,39 +514,6 @@ impl<S: Storage> Loader<S> {
             true => self.find_lost().and_then(|()| self.expire_all()),
             false => Ok(()),
         }
-    }
-
-    /// What merges could not read.
-    fn tell_of_merges(&mut self, merging: &[String]) -> io::Result<()> {
-        let Some(stores) = &self.stores else { return Ok(()) };
-        let all = merging.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
-        let gaps: Vec<Gap> = all.flat_map(|(origin, store)| self.untold(origin, store)).collect();
-        self.report_lost(gaps.clone())?;
-        if let Some(stores) = &mut self.stores {
-            stores.remember_told(gaps);
-        }
-        self.count_files();
-        Ok(())
-    }
-
-    /// Says how many files are not as they should be, in stores that are open.
-    fn count_files(&self) {
-        let Some(stores) = &self.stores else { return };
-        let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
-        let lost = stores.open.values().map(|store| store.lost().count()).sum();
-        self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
-    }
-
-    /// Looks whether lost files are there again.
-    fn find_lost(&mut self) -> io::Result<()> {
-        let Some(stores) = &mut self.stores else { return Ok(()) };
-        for (origin, store) in &mut stores.open {
-            for file in store.find_lost().map_err(failed)? {
-                tracing::info!(origin, file, "a lost file of the store is there again");
-            }
-        }
-        self.count_files();
-        Ok(())
     }
 
     /// Lets go what is too old, or too much, in stores that are open, and in some of the others.
@@ -637,7 +595,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 /// As an error of the target: one that may pass keeps its kind.
-fn failed(error: StoreError) -> io::Error {
+pub(super) fn failed(error: StoreError) -> io::Error {
     let kind = match &error {
         StoreError::Io { source, .. } => source.kind(),
         _ if error.is_full() => io::ErrorKind::StorageFull,
