@@ -93,7 +93,8 @@ impl Printer<'_> {
         }
         for table in file.tables() {
             let columns = table.columns.iter().map(|column| {
-                format!("{} {} {:?}", plain(&column.name), column.data_type, column.category)
+                let (name, category) = (plain(&column.name), column.category.as_str());
+                format!("{name} {} {category}", column.data_type)
             });
             let columns: Vec<String> = columns.collect();
             self.fact("table", &format!("{} ({})", plain(&table.name), columns.join(", ")))?;
@@ -186,7 +187,7 @@ impl Printer<'_> {
                         json!({
                             "name": column.name,
                             "type": column.data_type.as_str(),
-                            "category": format!("{:?}", column.category),
+                            "category": column.category.as_str(),
                         })
                     })
                     .collect();
@@ -296,8 +297,11 @@ fn chunk_text(header: &ChunkHeader) -> String {
 }
 
 fn page_text(page: &PageHeader) -> String {
-    let statistics =
-        page.statistics.as_ref().map(|it| format!(", {}", statistics_text(it))).unwrap_or_default();
+    let statistics = page
+        .statistics
+        .as_ref()
+        .map(|it| format!(", {}", plain(&it.to_string())))
+        .unwrap_or_default();
     match page.uncompressed_bytes {
         0 => format!("{:>12}  page   empty", page.offset),
         length => {
@@ -312,47 +316,9 @@ fn page_text(page: &PageHeader) -> String {
 fn series_text(series: &SeriesMetadata) -> String {
     let name = name_of(series.kind, &series.measurement);
     let data_type = series.data_type.map_or("VECTOR", DataType::as_str);
-    let (n_chunks, statistics) = (series.chunks.len(), statistics_text(&series.statistics));
+    let (n_chunks, statistics) = (series.chunks.len(), plain(&series.statistics.to_string()));
     let chunks = if n_chunks == 1 { "chunk" } else { "chunks" };
     format!("  {name} {data_type}, {n_chunks} {chunks}, {statistics}")
-}
-
-fn statistics_text(statistics: &Statistics) -> String {
-    if statistics.count == 0 {
-        return "no points".to_owned();
-    }
-    let range = format!(
-        "{} points from {} to {}",
-        statistics.count, statistics.start_time, statistics.end_time
-    );
-    fn numbers<T: std::fmt::Debug, S: std::fmt::Debug>(of: &Extremes<T, S>) -> String {
-        format!(
-            ", least {:?}, greatest {:?}, first {:?}, last {:?}, sum {:?}",
-            of.min, of.max, of.first, of.last, of.sum
-        )
-    }
-    let text = |bytes: &[u8]| plain(&format!("{:?}", String::from_utf8_lossy(bytes)));
-    let values = match &statistics.values {
-        ValueStatistics::None => String::new(),
-        ValueStatistics::Boolean { first, last, n_true } => {
-            format!(", first {first}, last {last}, {n_true} true")
-        }
-        ValueStatistics::Int32(of) => numbers(of),
-        ValueStatistics::Int64(of) => numbers(of),
-        ValueStatistics::Float(of) => numbers(of),
-        ValueStatistics::Double(of) => numbers(of),
-        ValueStatistics::Text { first, last } => {
-            format!(", first {}, last {}", text(first), text(last))
-        }
-        ValueStatistics::String { first, last, min, max } => format!(
-            ", least {}, greatest {}, first {}, last {}",
-            text(min),
-            text(max),
-            text(first),
-            text(last)
-        ),
-    };
-    range + &values
 }
 
 fn statistics_json(statistics: &Statistics) -> Value {
