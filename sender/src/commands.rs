@@ -16,7 +16,9 @@ use tidegate_daemon::control;
 use tidegate_daemon::text::rfc3339;
 use tidegate_durable::OpenError;
 
+use crate::edge::wall_clock_ms;
 use crate::ledger;
+use crate::pipe;
 use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipes;
 use crate::settings;
@@ -99,26 +101,27 @@ fn concerned(gap: &Value) -> String {
     if both.is_empty() { "-".to_owned() } else { both.join(", ") }
 }
 
-/// `tidegate-sender check-conf`.
+/// `tidegate-sender check-conf`: all that `run` refuses before it opens its state or calls anybody, by
+/// the same functions.
 pub(crate) fn check_conf(conf: &Path) -> Result<()> {
     let loaded = settings::load(conf)?;
-    for notice in &loaded.notices {
-        print(&format!("{notice}\n"))?;
-    }
     let facts = settings::survey(&loaded.config)?;
     let definitions = pipes::read_definitions(&loaded.config.pipe_dir())?;
-    for exposed in &definitions.exposed {
-        print(&format!("{exposed}\n"))?;
-    }
-    if !definitions.faults.is_empty() {
-        bail!("{}", definitions.faults.join("\n"));
-    }
+    let mut faults = definitions.faults;
+    let mut notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
+    notices.extend(facts.notices.iter().cloned());
+    notices.extend(definitions.exposed);
     for (name, definition) in &definitions.sound {
-        if definition.connector.dialect.is_none() && facts.dialect.is_none() {
-            bail!(
-                "pipe {name}: connector.tidegate.dialect is needed: the source's version is not known"
-            );
+        notices.extend(definition.notes.iter().map(|note| format!("pipe {name}: {note}")));
+        if let Err(reason) = pipe::meant(definition, &facts, wall_clock_ms()) {
+            faults.push(format!("pipe {name} cannot run: {reason}"));
         }
+    }
+    for notice in &notices {
+        print(&format!("{notice}\n"))?;
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
     }
     print(&format!("{}: no fault, {} pipes\n", conf.display(), definitions.sound.len()))
 }
