@@ -101,7 +101,7 @@ struct Inspect {
     #[arg(long)]
     json: bool,
     /// Of a TsFile: print every page, too
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     pages: bool,
     /// Of a TsFile: print its points as csv, and nothing else
     #[arg(long, conflicts_with_all = ["json", "pages"])]

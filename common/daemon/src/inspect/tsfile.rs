@@ -198,7 +198,7 @@ impl Printer<'_> {
         write!(
             self.out,
             "{{\"kind\":\"tsfile\",\"version\":{},\"length_bytes\":{},\"data_end\":{},\
-             \"properties\":{},\"tables\":{},\"devices\":[",
+             \"properties\":{},\"tables\":{},\"data\":[",
             file.version().byte(),
             file.source().length_bytes(),
             file.data_end(),
@@ -206,6 +206,11 @@ impl Printer<'_> {
             Value::Array(tables),
         )
         .context(WRITING)?;
+        let data_damage = self.json_data()?;
+        if damage.is_empty() {
+            damage.extend(data_damage);
+        }
+        write!(self.out, "],\"devices\":[").context(WRITING)?;
         if let Err(error) = self.json_devices() {
             damage.push(format!("{error:#}"));
         }
@@ -224,6 +229,76 @@ impl Printer<'_> {
         writeln!(self.out, "],\"health\":{health},\"damage\":{}}}", json!(damage.first()))
             .context(WRITING)?;
         Ok((!damage.is_empty()).then(|| plain(&damage.join("; "))))
+    }
+
+    /// The data section, as it stands in the file; returns what ends it too early.
+    fn json_data(&mut self) -> Result<Option<String>> {
+        let entries = match DataEntries::new(self.file.source()) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        for (at, entry) in entries.enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            let value = match entry {
+                Ok(DataEntry::Group { offset, device }) => {
+                    json!({"entry": "group", "offset": offset, "device": device.path})
+                }
+                Ok(DataEntry::Chunk(header)) => {
+                    if let Some(damage) = self.json_chunk(&header, comma)? {
+                        return Ok(Some(damage));
+                    }
+                    continue;
+                }
+                Ok(DataEntry::PlanIndexes { offset, min, max }) => {
+                    json!({"entry": "plans", "offset": offset, "min": min, "max": max})
+                }
+                Ok(DataEntry::Separator { offset }) => json!({"entry": "end", "offset": offset}),
+                Err(error) => return Ok(Some(error.to_string())),
+            };
+            write!(self.out, "{comma}{value}").context(WRITING)?;
+        }
+        Ok(None)
+    }
+
+    /// One chunk, with its pages if they are wanted; returns what ends them too early.
+    fn json_chunk(&mut self, header: &ChunkHeader, comma: &str) -> Result<Option<String>> {
+        let chunk = json!({
+            "entry": "chunk",
+            "offset": header.offset,
+            "measurement": header.measurement,
+            "kind": kind_word(header.kind),
+            "type": header.data_type.map(DataType::as_str),
+            "encoding": header.encoding.to_string(),
+            "compression": header.compression.to_string(),
+            "is_single_page": header.is_single_page,
+            "bytes": header.data_bytes,
+        });
+        if !self.what.with_pages {
+            write!(self.out, "{comma}{chunk}").context(WRITING)?;
+            return Ok(None);
+        }
+        let chunk = chunk.to_string();
+        let head = chunk.strip_suffix('}').unwrap_or_default();
+        write!(self.out, "{comma}{head},\"pages\":[").context(WRITING)?;
+        let mut damage = None;
+        for (at, page) in pages_of(self.file.source(), header).enumerate() {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    damage = Some(error.to_string());
+                    break;
+                }
+            };
+            let value = json!({
+                "offset": page.offset,
+                "compressed_bytes": page.compressed_bytes,
+                "uncompressed_bytes": page.uncompressed_bytes,
+                "statistics": page.statistics.as_ref().map(statistics_json),
+            });
+            write!(self.out, "{}{value}", if at > 0 { "," } else { "" }).context(WRITING)?;
+        }
+        write!(self.out, "]}}").context(WRITING)?;
+        Ok(damage)
     }
 
     fn json_devices(&mut self) -> Result<()> {
