@@ -47,7 +47,7 @@ enum Command {
     /// Say what each pipe has sent, what waits, and what is wrong
     Status(Ask),
     /// List what could not be delivered, with the reason
-    Gaps(Ask),
+    Gaps(Gaps),
     /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
     /// configuration
     Inspect(Inspect),
@@ -71,6 +71,15 @@ struct Ask {
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Gaps {
+    #[command(flatten)]
+    ask: Ask,
+    /// Print each gap on one line, however long
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +116,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(conf) => daemon::run(&conf.conf),
         Command::Status(ask) => commands::status(&ask.conf.conf, ask.json),
-        Command::Gaps(ask) => commands::gaps(&ask.conf.conf, ask.json),
+        Command::Gaps(Gaps { ask, wide }) => commands::gaps(&ask.conf.conf, ask.json, wide),
         Command::Inspect(inspect) => inspect.run(),
         Command::CheckConf(conf) => commands::check_conf(&conf.conf),
         Command::PrintDefaultConf => commands::print_default_conf(),

@@ -27,10 +27,10 @@ use tidegate_tsfile::pages_of;
 use super::Inspect;
 use super::WRITING;
 use super::companions;
-use super::plain;
 use super::points;
 use super::shown;
 use crate::files::PositionedFile;
+use crate::text::plain;
 
 /// Prints what is in a file; returns what is wrong with it.
 pub(super) fn inspect(path: &Path, what: Inspect, out: &mut dyn Write) -> Result<Option<String>> {
