@@ -19,6 +19,7 @@ mod pins;
 mod pipe;
 mod pipes;
 mod reader;
+mod refusals;
 mod resolver;
 mod scanner;
 mod settings;
