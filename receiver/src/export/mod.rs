@@ -138,7 +138,8 @@ pub(crate) fn pattern(
             Ok(path)
         }
         Ok(_) => Err(format!("{what} {text:?}: expected a path such as root.plant.**")),
-        Err(error) => Err(format!("{what} {text:?}: {error}")),
+        // its place is that in a statement which nobody has written
+        Err(error) => Err(format!("{what} {text:?}: {}", error.reason())),
     }
 }
 
