@@ -17,6 +17,7 @@ use tidegate_daemon::control;
 use tidegate_daemon::control::AskError;
 use tidegate_daemon::files;
 use tidegate_daemon::inspect;
+use tidegate_daemon::text;
 use tidegate_durable::DirStorage;
 use tidegate_sql::time::UtcOffset;
 
@@ -58,7 +59,7 @@ enum Command {
     /// Say what is connected, what was taken, what waits, and what is wrong
     Status(Question),
     /// List what is known to be missing: refused for good, or lost in a damaged spool
-    Gaps(Question),
+    Gaps(Gaps),
     /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
     /// configuration
     Inspect(Inspect),
@@ -98,6 +99,15 @@ struct Question {
 }
 
 #[derive(Args)]
+struct Gaps {
+    #[command(flatten)]
+    question: Question,
+    /// Print each gap on one line, however long
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
+}
+
+#[derive(Args)]
 struct Inspect {
     /// The file; its name tells of which kind it is
     file: PathBuf,
@@ -105,7 +115,7 @@ struct Inspect {
     #[arg(long)]
     json: bool,
     /// Of a TsFile: print every page, too
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     pages: bool,
     /// Of a TsFile: print its points as csv, and nothing else
     #[arg(long, conflicts_with_all = ["json", "pages"])]
@@ -233,9 +243,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Status(question) => ask(&question, &control::Request::new("status"), |value| {
             serde_json::from_value::<Report>(value).map(|report| status::render(&report))
         }),
-        Command::Gaps(question) => {
-            let request = control::Request::new("gaps");
-            ask(&question, &request, |value| serde_json::from_value(value).map(render_gaps))
+        Command::Gaps(Gaps { question, wide }) => {
+            ask(&question, &control::Request::new("gaps"), |value| {
+                let columns = (!wide).then(text::columns);
+                let gaps = serde_json::from_value::<Vec<status::GapReport>>(value)?;
+                Ok(status::render_gaps(&gaps, columns))
+            })
         }
         Command::Inspect(Inspect { file, json, pages, points, with_deleted }) => {
             let what = inspect::Inspect {
@@ -350,10 +363,6 @@ pub(crate) fn load(path: &Path) -> Result<Loaded<ReceiverConfig>, String> {
         files::read_at_most(path, CONFIG_TEXT_BYTES_MAX).map_err(|error| error.to_string())?;
     let name = path.display().to_string();
     ReceiverConfig::load(&name, &bytes).map_err(|errors| errors.to_string())
-}
-
-fn render_gaps(gaps: Vec<status::GapReport>) -> String {
-    status::render_gaps(&gaps)
 }
 
 fn render_forgotten(files: &[String]) -> String {

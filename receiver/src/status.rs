@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::Serialize;
 use tidegate_daemon::text;
+use tidegate_daemon::text::plain;
 use tidegate_daemon::text::rfc3339;
 
 use crate::gaps::Gap;
 use crate::gaps::Times;
 use crate::records::RecordKind;
+use crate::state::CONSUMER_DIRECTORY;
 
 /// How many.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -261,8 +263,13 @@ fn render_keeper(keeper: &KeeperReport, is_store: bool, out: &mut Lines) {
         keeper.unproven,
         keeper.waiting
     ));
+    let name = |name: &str| match (name, is_store) {
+        // it stands so on the disk, whatever the target is
+        (CONSUMER_DIRECTORY, true) => String::from("store"),
+        _ => name.to_owned(),
+    };
     let consumers: Vec<String> =
-        keeper.consumers.iter().map(|(name, at)| format!("{name} {at}")).collect();
+        keeper.consumers.iter().map(|(consumer, at)| format!("{} {at}", name(consumer))).collect();
     out.line(format!("consumers:   {}", consumers.join(", ")));
     let accepted: Vec<String> =
         keeper.accepted.iter().map(|(kind, tally)| format!("{kind} {}", tally.items)).collect();
@@ -299,18 +306,39 @@ fn render_keeper(keeper: &KeeperReport, is_store: bool, out: &mut Lines) {
 }
 
 /// The gaps for people.
-pub(crate) fn render_gaps(gaps: &[GapReport]) -> String {
+///
+/// # Arguments
+///
+/// - `columns`: no line is longer; `None` is one line for each gap, however long
+pub(crate) fn render_gaps(gaps: &[GapReport], columns: Option<u16>) -> String {
+    if gaps.is_empty() {
+        return String::from("no gaps\n");
+    }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
-    table.set_header(["origin", "item", "times", "first", "last", "reason"]);
-    for gap in gaps {
-        let GapReport { origin, item, reason, count, first, last } = gap;
-        table.add_row([origin, item, &count.to_string(), first, last, reason]);
+    match columns {
+        None => table.set_header(["origin", "item", "times", "first", "last", "reason"]),
+        Some(_) => table.set_header(["origin", "item", "when", "reason"]),
+    };
+    for GapReport { origin, item, reason, count, first, last } in gaps {
+        let [origin, item, reason] = [origin, item, reason].map(|it| plain(it));
+        match columns {
+            None => table.add_row([&origin, &item, &count.to_string(), first, last, &reason]),
+            Some(_) if *count <= 1 => table.add_row([&origin, &item, first, &reason]),
+            Some(_) => {
+                let when = format!("{count} times\n{first}\n{last}");
+                table.add_row([&origin, &item, &when, &reason])
+            }
+        };
     }
-    match gaps.is_empty() {
-        true => String::from("no gaps\n"),
-        false => format!("{table}\n"),
+    if let Some(columns) = columns {
+        table.set_width(columns).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+        if let Some(when) = table.column_mut(2) {
+            // a time that is cut in two is hard to read
+            when.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+        }
     }
+    format!("{table}\n")
 }
 
 #[derive(Default)]
@@ -336,5 +364,52 @@ mod tests {
         assert!(!render(&report).contains("gone"));
         report.loader.lost = 2;
         assert!(render(&report).contains("2 files of the store are gone or damaged: "));
+    }
+    #[test]
+    fn the_consumer_of_a_store_is_called_so() {
+        let consumers = BTreeMap::from([("directory".to_owned(), 7), ("points".to_owned(), 5)]);
+        let keeper = KeeperReport { consumers, ..KeeperReport::default() };
+        let mut report = Report { keeper: Some(keeper), ..Report::default() };
+        assert!(render(&report).contains("consumers:   directory 7, points 5\n"));
+        report.loader.is_store = true;
+        assert!(render(&report).contains("consumers:   store 7, points 5\n"));
+    }
+
+    /// A line of them had 180 columns and more.
+    #[test]
+    fn gaps_fit_the_columns_that_there_are_and_nothing_of_them_is_lost() {
+        let gap = |number: u64| GapReport {
+            origin: format!("plant-{number}-5f0c1d5e-9f07-4b1e-8e7a-0d3f6b1c2a4d"),
+            item: format!("sequence-root.plant.line{number}-21-0-1700000000000-1-0-0.tsfile"),
+            reason: "expected a TsFile, found no magic at its end: refused for good".to_owned(),
+            count: number,
+            first: "2026-11-27T17:27:43.001Z".to_owned(),
+            last: "2026-11-28T17:27:43.002Z".to_owned(),
+        };
+        let gaps: Vec<GapReport> = (1..=3).map(gap).collect();
+        for columns in [80, 100] {
+            let table = render_gaps(&gaps, Some(columns));
+            let longest = table.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(columns.into()), "{table}");
+            assert!(table.contains(" 2026-11-27T17:27:43.001Z "), "{table}");
+            assert_eq!(table.matches("2026-11-28T17:27:43.002Z").count(), 2, "{table}");
+            assert!(table.contains("3 times"), "{table}");
+            // words are wrapped, not cut
+            let letters = |text: &str| text.chars().filter(|it| it.is_ascii_alphanumeric()).count();
+            let all: usize = gaps.iter().map(|gap| letters(&gap.item) + letters(&gap.origin)).sum();
+            assert!(letters(&table) > all, "{table}");
+        }
+        let wide = render_gaps(&gaps, None);
+        assert!(gaps.iter().all(|gap| wide.lines().any(|line| {
+            [&gap.origin, &gap.item, &gap.reason, &gap.last].iter().all(|it| line.contains(*it))
+        })));
+        assert_eq!(render_gaps(&[], Some(100)), "no gaps\n");
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_gap() {
+        let item = "\u{1b}[2J.tsfile".to_owned();
+        let table = render_gaps(&[GapReport { item, ..GapReport::default() }], Some(100));
+        assert!(table.contains("\\u{1b}[2J.tsfile") && !table.contains('\u{1b}'), "{table}");
     }
 }

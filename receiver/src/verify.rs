@@ -4,6 +4,7 @@
 use core::fmt::Write;
 
 use serde::Serialize;
+use tidegate_daemon::text::plain;
 use tidegate_store::Checked;
 use tidegate_store::Look;
 
@@ -101,11 +102,6 @@ fn render(all: &[Verified]) -> String {
         }
     }
     out
-}
-
-/// A name or text from outside, without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]

@@ -165,6 +165,7 @@ fn what_cannot_be_asked_says_why() {
     for pattern in ["plant.**", "root..x", "", "root.** LIMIT 1"] {
         let found = export(&["--pattern", pattern]);
         assert!(found.contains(&format!("--pattern {pattern:?}: ")), "{found}");
+        assert!(!found.contains("SHOW"), "a statement that nobody has written: {found}");
     }
     let found = export(&["--start", "10", "--end", "7"]);
     assert!(found.contains("expected --start at or before --end, found 10 behind 7"), "{found}");
@@ -330,6 +331,8 @@ fn a_plot_says_what_there_is_where_there_is_nothing_to_draw() {
         "root.p.d.t: expected a series of the store, found none: SHOW TIMESERIES lists all"
     );
     assert_eq!(failed(&["root.p.**"]), "root.p.**: expected one series, found a pattern");
+    let found = failed(&["root.p-1.d"]);
+    assert!(found.starts_with("the series \"root.p-1.d\": ") && !found.contains("SHOW"), "{found}");
     let found = failed(&["root.p.d.s", "--start", "garbage"]);
     let expected = "--start: expected a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d, \
                     found \"garbage\"";

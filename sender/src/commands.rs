@@ -13,10 +13,14 @@ use tidegate_config::PipeName;
 use tidegate_config::SENDER_TABLE;
 use tidegate_config::SenderConfig;
 use tidegate_daemon::control;
+use tidegate_daemon::text;
+use tidegate_daemon::text::plain;
 use tidegate_daemon::text::rfc3339;
 use tidegate_durable::OpenError;
 
+use crate::edge::wall_clock_ms;
 use crate::ledger;
+use crate::pipe;
 use crate::pipe::GAPS_LISTED_MAX;
 use crate::pipes;
 use crate::settings;
@@ -33,7 +37,7 @@ pub(crate) fn status(conf: &Path, json: bool) -> Result<()> {
 }
 
 /// `tidegate-sender gaps`: reads the journals; asks the daemon where its state may not be read.
-pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
+pub(crate) fn gaps(conf: &Path, json: bool, wide: bool) -> Result<()> {
     let config = settings::load(conf)?.config;
     let Listed { gaps, warnings } = match gaps_on_disk(&config) {
         Err(reading) if is_of(&reading, std::io::ErrorKind::PermissionDenied) => {
@@ -47,7 +51,11 @@ pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
     if json {
         print(&pretty(&Value::Array(gaps))?)?;
     } else {
-        print_gaps(&gaps, warnings.is_empty())?;
+        let columns = (!wide).then(text::columns);
+        match gaps.is_empty() && warnings.is_empty() {
+            true => print("no gaps: everything that left arrived, or is still waiting\n")?,
+            false => print(&render_gaps(&gaps, columns))?,
+        }
     }
     match warnings.is_empty() {
         true => Ok(()),
@@ -55,35 +63,59 @@ pub(crate) fn gaps(conf: &Path, json: bool) -> Result<()> {
     }
 }
 
-fn print_gaps(gaps: &[Value], is_whole: bool) -> Result<()> {
-    if gaps.is_empty() && is_whole {
-        return print("no gaps: everything that left arrived, or is still waiting\n");
-    }
+/// The gaps for people.
+///
+/// # Arguments
+///
+/// - `columns`: no line of the table is longer; `None` is one line for each gap, however long
+fn render_gaps(gaps: &[Value], columns: Option<u16>) -> String {
     let mut table = comfy_table::Table::new();
-    table.set_header(["pipe", "recorded", "region", "partition", "file", "concerned", "reason"]);
+    match columns {
+        None => table.set_header([
+            "pipe",
+            "recorded",
+            "region",
+            "partition",
+            "file",
+            "concerned",
+            "reason",
+        ]),
+        Some(_) => table.set_header(["pipe", "where", "what", "reason, recorded"]),
+    };
     let mut explanations = BTreeMap::new();
     for gap in gaps {
-        let word = |key: &str| gap[key].as_str().unwrap_or("-").to_owned();
-        table.add_row([
-            word("pipe"),
-            rfc3339(gap["recorded_ms"].as_i64().unwrap_or_default()),
-            word("region"),
-            format!("{} {}", gap["partition"], word("space")),
-            match gap["files"].as_u64() {
-                Some(n_files) if n_files > 1 => {
-                    format!("{} and {} more", word("file"), n_files - 1)
-                }
-                _ => word("file"),
-            },
-            concerned(gap),
-            word("reason"),
-        ]);
+        let word = |key: &str| plain(gap[key].as_str().unwrap_or("-"));
+        let recorded = rfc3339(gap["recorded_ms"].as_i64().unwrap_or_default());
+        let partition = format!("{} {}", gap["partition"], word("space"));
+        let file = match gap["files"].as_u64() {
+            Some(n_files) if n_files > 1 => format!("{} and {} more", word("file"), n_files - 1),
+            _ => word("file"),
+        };
+        let (region, concerned, reason) = (word("region"), concerned(gap), word("reason"));
+        match columns {
+            None => {
+                table.add_row([word("pipe"), recorded, region, partition, file, concerned, reason])
+            }
+            Some(_) => table.add_row([
+                word("pipe"),
+                format!("{region}\n{partition}"),
+                format!("{file}\n{concerned}"),
+                format!("{reason}\n{recorded}"),
+            ]),
+        };
         explanations.insert(word("reason"), word("explanation"));
+    }
+    if let Some(columns) = columns {
+        table.set_width(columns).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+        // times and reasons that are cut in two are hard to read, and to look for
+        if let Some(column) = table.column_mut(3) {
+            column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+        }
     }
     let explanations: String =
         explanations.iter().map(|(reason, told)| format!("{reason}: {told}\n")).collect();
     let gaps = if gaps.len() == 1 { "1 gap".to_owned() } else { format!("{} gaps", gaps.len()) };
-    print(&format!("{table}\n{gaps}\n{explanations}"))
+    format!("{table}\n{gaps}\n{explanations}")
 }
 
 /// Times and bytes that a gap names, if any.
@@ -99,26 +131,27 @@ fn concerned(gap: &Value) -> String {
     if both.is_empty() { "-".to_owned() } else { both.join(", ") }
 }
 
-/// `tidegate-sender check-conf`.
+/// `tidegate-sender check-conf`: all that `run` refuses before it opens its state or calls anybody, by
+/// the same functions.
 pub(crate) fn check_conf(conf: &Path) -> Result<()> {
     let loaded = settings::load(conf)?;
-    for notice in &loaded.notices {
-        print(&format!("{notice}\n"))?;
-    }
     let facts = settings::survey(&loaded.config)?;
     let definitions = pipes::read_definitions(&loaded.config.pipe_dir())?;
-    for exposed in &definitions.exposed {
-        print(&format!("{exposed}\n"))?;
-    }
-    if !definitions.faults.is_empty() {
-        bail!("{}", definitions.faults.join("\n"));
-    }
+    let mut faults = definitions.faults;
+    let mut notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
+    notices.extend(facts.notices.iter().cloned());
+    notices.extend(definitions.exposed);
     for (name, definition) in &definitions.sound {
-        if definition.connector.dialect.is_none() && facts.dialect.is_none() {
-            bail!(
-                "pipe {name}: connector.tidegate.dialect is needed: the source's version is not known"
-            );
+        notices.extend(definition.notes.iter().map(|note| format!("pipe {name}: {note}")));
+        if let Err(reason) = pipe::meant(definition, &facts, wall_clock_ms()) {
+            faults.push(format!("pipe {name} cannot run: {reason}"));
         }
+    }
+    for notice in &notices {
+        print(&format!("{notice}\n"))?;
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
     }
     print(&format!("{}: no fault, {} pipes\n", conf.display(), definitions.sound.len()))
 }
@@ -205,5 +238,40 @@ fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A line of them had 200 columns and more.
+    #[test]
+    fn gaps_fit_the_columns_that_there_are_and_nothing_of_them_is_lost() {
+        let gap = json!({
+            "pipe": "to-the-other-side", "recorded_ms": 1_764_264_463_001i64,
+            "reason": "deletions-unseen", "explanation": "rows may have been deleted",
+            "region": "root.plant.with.a.long.name[17]", "partition": 2810, "space": "unsequence",
+            "file": "1700000000000-1234-0-0.tsfile", "files": 4, "from_byte": 0, "to_byte": 0,
+            "from_time": 1_700_000_000_053i64, "to_time": 1_700_000_008_094i64,
+        });
+        for columns in [80, 100] {
+            let shown = render_gaps(std::slice::from_ref(&gap), Some(columns));
+            let (table, rest) = shown.split_once("1 gap\n").expect("a count");
+            let longest = table.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(columns.into()), "{table}");
+            for whole in [" 2025-11-27T17:27:43.001Z ", " deletions-unseen ", "1234"] {
+                assert!(table.contains(whole), "{whole} in {table}");
+            }
+            for part in ["2810", "and 3", "17]", "1700000", "08094"] {
+                assert!(table.contains(part), "{part} in {table}");
+            }
+            assert_eq!(rest, "deletions-unseen: rows may have been deleted\n");
+        }
+        let wide = render_gaps(std::slice::from_ref(&gap), None);
+        let words = ["to-the-other-side", "name[17]", "tsfile and 3 more", "to 1700000008094"];
+        assert!(wide.lines().any(|line| words.iter().all(|it| line.contains(it))), "{wide}");
     }
 }

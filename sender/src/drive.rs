@@ -236,6 +236,7 @@ impl Edge {
             Command::Close => self.close_line(at),
             Command::Connect { peer } => self.call(at, peer),
             Command::Outcome { token, verdict, message } => {
+                self.note_answer(at, verdict);
                 self.settle(at, token, verdict, message);
             }
             Command::Send(Frame::Whole(payload)) => {
@@ -561,6 +562,27 @@ impl Edge {
             self.warn(&format!("{name} {verdict}"), &text);
         }
         self.persist(id);
+    }
+
+    /// Counts what a peer says to requests, and says once that it may be the dialect.
+    fn note_answer(&mut self, at: usize, verdict: Verdict) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        if !slot.cargo.as_ref().is_some_and(Cargo::is_requests) {
+            return;
+        }
+        let dialect = slot.lane.agreed().map(|(_, dialect)| dialect);
+        let dialect = dialect.unwrap_or_else(|| pipe.wanted_dialect());
+        if slot.refusals.note(verdict, Some(dialect))
+            && let Some(hint) = slot.refusals.hint(pipe.dialect)
+        {
+            let (name, number) = (pipe.definition.name.to_string(), slot.number);
+            self.warn(
+                &format!("{name} {number} dialect"),
+                &format!("pipe {name} lane {number}: {hint}"),
+            );
+        }
     }
 
     /// A file was compared with one that has left already.

@@ -55,6 +55,7 @@ use crate::pipes::PIPES_MAX;
 use crate::pipes::PipeSetup;
 use crate::reader;
 use crate::reader::ReadRequest;
+use crate::refusals::Refusals;
 use crate::resolver::CallIds;
 use crate::resolver::Resolver;
 use crate::scanner::ScannerHandle;
@@ -602,6 +603,7 @@ impl Edge {
             points_wait: None,
             next_port: 0,
             bytes_sent: 0,
+            refusals: Refusals::default(),
         };
         match self.state.lanes.get_mut(at) {
             Some(place) => *place = Some(slot),

@@ -10,12 +10,14 @@ use tidegate_link::sending::PieceFrame;
 use tidegate_model::Dialect;
 use tidegate_source::Departed;
 use tidegate_source::FileItem;
+use tidegate_source::Form;
 use tidegate_source::Token;
 
 use crate::line::Line;
 use crate::line::Outgoing;
 use crate::reader::PieceData;
 use crate::reader::ReadRequest;
+use crate::refusals::Refusals;
 use crate::resolver::CallId;
 
 /// A lane and everything that belongs to it.
@@ -40,6 +42,7 @@ pub(crate) struct LaneSlot {
     /// Next of the allowed source ports to try.
     pub(crate) next_port: usize,
     pub(crate) bytes_sent: u64,
+    pub(crate) refusals: Refusals,
 }
 
 /// Points that wait for a connection in the dialect that they were made for.
@@ -85,6 +88,13 @@ pub(crate) struct Cargo {
 pub(crate) enum Load {
     File(FileItem),
     Deletion,
+}
+
+impl Cargo {
+    /// Whether it leaves as requests and not as a file.
+    pub(crate) fn is_requests(&self) -> bool {
+        matches!(self.load, Load::Deletion) || self.departed.form == Form::Tablets
+    }
 }
 
 impl LaneSlot {

@@ -19,6 +19,7 @@ mod pins;
 mod pipe;
 mod pipes;
 mod reader;
+mod refusals;
 mod resolver;
 mod scanner;
 mod settings;
@@ -47,7 +48,7 @@ enum Command {
     /// Say what each pipe has sent, what waits, and what is wrong
     Status(Ask),
     /// List what could not be delivered, with the reason
-    Gaps(Ask),
+    Gaps(Gaps),
     /// Print what a TsFile, .resource, .mods or .mods2 file says; needs no daemon and no
     /// configuration
     Inspect(Inspect),
@@ -74,6 +75,15 @@ struct Ask {
 }
 
 #[derive(Debug, clap::Args)]
+struct Gaps {
+    #[command(flatten)]
+    ask: Ask,
+    /// Print each gap on one line, however long
+    #[arg(long, conflicts_with = "json")]
+    wide: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct Inspect {
     /// The file; its name tells of which kind it is
     file: PathBuf,
@@ -81,7 +91,7 @@ struct Inspect {
     #[arg(long)]
     json: bool,
     /// Of a TsFile: print every page, too
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     pages: bool,
     /// Of a TsFile: print its points as csv, and nothing else
     #[arg(long, conflicts_with_all = ["json", "pages"])]
@@ -107,7 +117,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(conf) => daemon::run(&conf.conf),
         Command::Status(ask) => commands::status(&ask.conf.conf, ask.json),
-        Command::Gaps(ask) => commands::gaps(&ask.conf.conf, ask.json),
+        Command::Gaps(Gaps { ask, wide }) => commands::gaps(&ask.conf.conf, ask.json, wide),
         Command::Inspect(inspect) => inspect.run(),
         Command::CheckConf(conf) => commands::check_conf(&conf.conf),
         Command::PrintDefaultConf => commands::print_default_conf(),

@@ -62,24 +62,8 @@ impl Pipe {
         facts: &SourceFacts,
         reconnect_interval_min: Duration,
     ) -> Result<(Self, Box<Journals>), String> {
+        let (dialect, filter) = meant(&setup.definition, facts, setup.created_ms)?;
         let connector = &setup.definition.connector;
-        let dialect = match (connector.dialect, facts.dialect) {
-            (Some(dialect), _) => DialectRule::Fixed(dialect),
-            (None, Some(dialect)) => DialectRule::Auto(dialect),
-            (None, None) => {
-                return Err("the version of the source is not known, and one reply byte cannot \
-                            tell the peer's: set connector.tidegate.dialect to 1.2, 1.3 or 2.0, \
-                            or dn_system_dir or sender_iotdb_version in sender.properties"
-                    .to_owned());
-            }
-        };
-        let (DialectRule::Auto(wanted) | DialectRule::Fixed(wanted)) = dialect;
-        let filter = Filter::new(
-            &setup.definition.extractor,
-            facts.dialect.unwrap_or(wanted),
-            facts.precision,
-            setup.created_ms,
-        )?;
         let wrap = if connector.wraps_in_e_language() { Wrap::ELanguage } else { Wrap::None };
         let n_gaps = setup.gaps.len() as u64;
         let mut gaps = setup.gaps;
@@ -120,6 +104,33 @@ impl Pipe {
         let (DialectRule::Auto(dialect) | DialectRule::Fixed(dialect)) = self.dialect;
         dialect
     }
+}
+
+/// In which dialect a pipe speaks and what it takes, or why it cannot run at this source: what
+/// `check-conf` asks before, too.
+///
+/// # Arguments
+///
+/// - `created_ms`: when the pipe was created; `now` in its times stands for that
+pub(crate) fn meant(
+    definition: &PipeDefinition,
+    facts: &SourceFacts,
+    created_ms: u64,
+) -> Result<(DialectRule, Filter), String> {
+    let dialect = match (definition.connector.dialect, facts.dialect) {
+        (Some(dialect), _) => DialectRule::Fixed(dialect),
+        (None, Some(dialect)) => DialectRule::Auto(dialect),
+        (None, None) => {
+            return Err("the version of the source is not known, and one reply byte cannot tell \
+                        the peer's: set connector.tidegate.dialect to 1.2, 1.3 or 2.0, or \
+                        dn_system_dir or sender_iotdb_version in sender.properties"
+                .to_owned());
+        }
+    };
+    let (DialectRule::Auto(wanted) | DialectRule::Fixed(wanted)) = dialect;
+    let generation = facts.dialect.unwrap_or(wanted);
+    let filter = Filter::new(&definition.extractor, generation, facts.precision, created_ms)?;
+    Ok((dialect, filter))
 }
 
 /// The lane that a region belongs to for good.

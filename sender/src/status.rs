@@ -90,6 +90,8 @@ struct LaneReport {
     replies: RepliesReport,
     item: Option<String>,
     last_trouble: Option<String>,
+    /// What may help where the peer refuses again and again.
+    hint: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -329,6 +331,7 @@ fn lane_report(slot: &LaneSlot, pipe: &Pipe) -> LaneReport {
         },
         item: slot.cargo.as_ref().map(|cargo| cargo.name.clone()),
         last_trouble: lane.last_trouble().map(str::to_owned),
+        hint: slot.refusals.hint(pipe.dialect),
     }
 }
 
@@ -431,10 +434,9 @@ pub(crate) fn render(report: &Value) -> String {
                 unanswered.iter().sum::<u64>(),
                 number(&replies["illegal"]),
             ));
-            if let Some(trouble) = lane["last_trouble"].as_str() {
-                let (pipe, lane) = (word(&pipe["name"]), number(&lane["number"]));
-                troubles.push(format!("pipe {pipe} lane {lane}: {trouble}"));
-            }
+            let told = [&lane["last_trouble"], &lane["hint"]].into_iter().filter_map(Value::as_str);
+            let (pipe, lane) = (word(&pipe["name"]), number(&lane["number"]));
+            troubles.extend(told.map(|told| format!("pipe {pipe} lane {lane}: {told}")));
         }
         for region in list(&pipe["regions"]) {
             out.push_str(&format!(

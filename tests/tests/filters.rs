@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -278,4 +281,52 @@ fn a_range_of_history_limits_history_alone_also_after_a_restart() {
     let status = site.wait(&mut sender, "the new file", |it| sum_of(it, "sent_files") == 1);
     assert_eq!((sum_of(&status, "outside_files"), sum_of(&status, "tablet_files")), (2, 0));
     assert_eq!(site.gaps(), Vec::<Value>::new());
+}
+
+/// A peer that takes handshakes and refuses all else, as an IoTDB does with tablets in the forms of
+/// another generation.
+fn answer_as_another_generation(mut peer: TcpStream) {
+    let mut head = [0; 8];
+    while peer.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes(head[..4].try_into().expect("4 bytes"));
+        let mut body = vec![0; length as usize];
+        if peer.read_exact(&mut body).is_err() {
+            return;
+        }
+        // behind the checksum and a byte for the version of the form
+        let is_handshake = matches!(i16::from_be_bytes([body[9], body[10]]), 0 | 1 | 50 | 51);
+        if peer.write_all(&[if is_handshake { 0x00 } else { 0xff }]).is_err() {
+            return;
+        }
+    }
+}
+
+/// Tablets got ff for ever, files went through, and nothing said that it was the dialect.
+#[test]
+fn points_that_a_peer_refuses_again_and_again_have_status_speak_of_the_dialect() {
+    let fixture = Fixture::new("pattern = \"root.mix.d1.s_int32\"", "");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for peer in listener.incoming().flatten() {
+            std::thread::spawn(move || answer_as_another_generation(peer));
+        }
+    });
+    let pipe = fixture.setup.conf().with_file_name("pipes").join("p.toml");
+    let text = fs::read_to_string(&pipe).expect("a pipe");
+    let text = text.replace(&fixture.receiver_setup.address().to_string(), &address.to_string());
+    fs::write(&pipe, text).expect("a pipe");
+    let mut sender = fixture.setup.start().expect("the sender starts");
+    let hinted = harness::poll(WITHIN, "a hint", || {
+        sender.ensure_running()?;
+        let status = fixture.setup.status()?;
+        let hint = status["pipes"][0]["lanes"][0]["hint"].as_str().map(str::to_owned);
+        Ok(hint)
+    });
+    let hint = hinted.unwrap_or_else(|error| panic!("{:#}", sender.with_log(&error)));
+    let expected = " times in a row in the forms of dialect 1.3, which auto took from the source";
+    assert!(hint.contains(expected), "{hint}");
+    // and the log once, as soon as it is no accident
+    let log = sender.log().expect("a log");
+    assert_eq!(log.matches(&format!("refused 3{expected}")).count(), 1, "{log}");
 }

@@ -113,6 +113,32 @@ fn what_this_release_does_not_have_is_refused_by_name() {
     }
 }
 
+/// It found no fault in pipes that `run` then did not start.
+#[test]
+fn check_conf_refuses_a_pipe_that_cannot_run_and_says_why_of_each() {
+    let site = Site::new(&[]);
+    let definition = |lines: &str| {
+        format!(
+            "[extractor]\n{lines}[connector]\n\"connector\" = \"iotdb-air-gap-connector\"\n\
+             \"connector.node-urls\" = \"h:1\"\n\"connector.tidegate.dialect\" = \"1.2\"\n"
+        )
+    };
+    let write = |name: &str, lines: &str| {
+        fs::write(site.pipe_path(name), definition(lines)).expect("a pipe");
+    };
+    // only whoever knows the unit and the present time can tell
+    let end = "\"extractor.end-time\" = \"2001-01-01\"\n";
+    write("one", &format!("\"extractor.start-time\" = \"now\"\n{end}"));
+    write("other", &format!("\"extractor.start-time\" = \"now() - 1d\"\n{end}"));
+    write("good", "");
+    let said = site.refusal("check-conf");
+    for name in ["one", "other"] {
+        let expected = format!("pipe {name} cannot run: the first time, ");
+        assert!(said.contains(&expected), "{said}");
+    }
+    assert!(!said.contains("good"), "{said}");
+}
+
 #[test]
 fn only_allowed_source_ports_are_called_from() {
     let port = || harness::free_port().expect("a port").to_string();

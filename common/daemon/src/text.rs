@@ -1,5 +1,8 @@
 //! Sizes, rates and durations for people. Machines read the plain numbers of `--json`.
 
+/// Columns of what no terminal is behind.
+const COLUMNS: u16 = 100;
+
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// `0 B`, `1023 B`, `1.0 KiB`, `96.5 MiB`.
@@ -41,6 +44,21 @@ pub fn duration_ms(ms: u64) -> String {
         () if hours < 24 => format!("{hours} h {} min", minutes % 60),
         () => format!("{days} d {} h", hours % 24),
     }
+}
+
+/// How many columns the terminal has, or 100.
+pub fn columns() -> u16 {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    size.map_or(COLUMNS, |size| if size.ws_col == 0 { COLUMNS } else { size.ws_col })
+}
+
+/// Names come from outside, and a terminal obeys control characters.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 /// A time in milliseconds since 1970, as `2026-11-22T21:04:44.123Z`.

@@ -13,6 +13,7 @@ use tidegate_daemon::inspect::inspect;
 const TEXT: Inspect =
     Inspect { as_json: false, with_pages: false, as_points: false, with_deleted: false };
 const PAGES: Inspect = Inspect { with_pages: true, ..TEXT };
+const JSON_PAGES: Inspect = Inspect { as_json: true, ..PAGES };
 const JSON: Inspect = Inspect { as_json: true, ..TEXT };
 const POINTS: Inspect = Inspect { as_points: true, ..TEXT };
 const ALL_POINTS: Inspect = Inspect { with_deleted: true, ..POINTS };
@@ -119,6 +120,68 @@ fn json_is_one_object_that_says_what_the_text_says() {
     is_golden("missing-columns-v3.json", &sound(&corpus("v3new/missing-columns.tsfile"), JSON));
 }
 
+/// Neither encodings nor pages were in it.
+#[test]
+fn json_has_each_chunk_and_page_that_the_text_has_with_its_encoding() {
+    let has = |line: &str, value: &Value| line.contains(value.as_str().unwrap());
+    for file in ["v3new/missing-columns.tsfile", "v4/table-model.tsfile", "v4/no-groups.tsfile"] {
+        let (text, json) = (sound(&corpus(file), PAGES), sound(&corpus(file), JSON_PAGES));
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        let mut found = Vec::new();
+        for entry in json["data"].as_array().expect("entries") {
+            found.push((entry["offset"].clone(), entry["entry"].clone(), entry.clone()));
+            for page in entry["pages"].as_array().into_iter().flatten() {
+                found.push((page["offset"].clone(), "page".into(), page.clone()));
+            }
+        }
+        let words = ["group", "chunk", "page", "plans", "end"];
+        let is_entry = |line: &&str| {
+            let mut parts = line.split_whitespace();
+            let is_number = parts.next().is_some_and(|it| it.parse::<u64>().is_ok());
+            is_number
+                && line.starts_with("  ")
+                && parts.next().is_some_and(|it| words.contains(&it))
+        };
+        let lines: Vec<&str> = text.lines().filter(is_entry).collect();
+        assert_eq!(lines.len(), found.len(), "{file}");
+        for (line, (offset, word, entry)) in lines.into_iter().zip(found) {
+            let start = format!("{:>12}  {}", offset.as_u64().unwrap(), word.as_str().unwrap());
+            assert!(line.starts_with(&start), "{file}: {line}, not {start}");
+            match word.as_str().unwrap() {
+                "group" => assert!(has(line, &entry["device"]), "{line}"),
+                "chunk" => {
+                    assert!(has(line, &entry["encoding"]) && has(line, &entry["compression"]));
+                    assert!(line.ends_with(&format!(", {} bytes", entry["bytes"])), "{line}");
+                }
+                "page" if entry["uncompressed_bytes"] != 0 => {
+                    let bytes = &entry["compressed_bytes"];
+                    assert!(
+                        line.contains(&format!(
+                            " {bytes} of {} bytes",
+                            entry["uncompressed_bytes"]
+                        ))
+                    );
+                    let count = &entry["statistics"]["count"];
+                    assert!(
+                        count.is_null() || line.contains(&format!(", {count} points")),
+                        "{line}"
+                    );
+                }
+                _ => (),
+            }
+        }
+        // without them nothing else changes
+        let mut json = json;
+        for entry in json["data"].as_array_mut().expect("entries") {
+            entry.as_object_mut().unwrap().remove("pages");
+        }
+        let without: Value = serde_json::from_str(&sound(&corpus(file), JSON)).expect("JSON");
+        assert_eq!(json, without, "{file}");
+    }
+    let path = corpus("v3new/missing-columns.tsfile");
+    is_golden("missing-columns-v3-pages.json", &sound(&path, JSON_PAGES));
+}
+
 #[test]
 fn a_file_that_was_not_finished_is_printed_as_far_as_it_is_whole_and_says_so() {
     for (file, golden) in
@@ -129,9 +192,11 @@ fn a_file_that_was_not_finished_is_printed_as_far_as_it_is_whole_and_says_so() {
         let (points, damage) = printed(&corpus(file), POINTS);
         assert!(damage.expect("it is torn").contains("readable up to byte"), "{file}");
         assert!(points.starts_with("device,measurement,time,type,value\n"), "{file}");
-        let (json, _) = printed(&corpus(file), JSON);
-        let json: Value = serde_json::from_str(&json).expect("JSON, torn or not");
-        assert!(json["damage"].is_string(), "{file}");
+        for what in [JSON, JSON_PAGES] {
+            let (json, _) = printed(&corpus(file), what);
+            let json: Value = serde_json::from_str(&json).expect("JSON, torn or not");
+            assert!(json["damage"].is_string(), "{file}");
+        }
     }
 }
 
@@ -147,7 +212,7 @@ fn cuts_and_flips_of_a_file_are_printed_or_refused_and_never_panic() {
         flipped[at] ^= 0xff;
         for (damaged, is_cut) in [(&bytes[..at], true), (&flipped[..], false)] {
             fs::write(&path, damaged).expect("a file");
-            for what in [PAGES, JSON, POINTS] {
+            for what in [PAGES, JSON, JSON_PAGES, POINTS] {
                 let mut out = Vec::new();
                 let told = inspect(&path, what, &mut out);
                 let is_told = !matches!(told, Ok(None));

@@ -25,6 +25,14 @@ pub fn nodes(path: &str) -> Vec<&str> {
     nodes
 }
 
+/// What is taken for the database of a device, since no sender says which it is: its first two nodes,
+/// as IoTDB does where it makes one by itself.
+pub fn assumed_database(device: &str) -> String {
+    let nodes = nodes(device);
+    let n_nodes = nodes.len().saturating_sub(1).clamp(1, 2);
+    nodes.get(..n_nodes).unwrap_or(&nodes).join(".")
+}
+
 /// A path with every node as [IoTDB keeps it](kept_node).
 ///
 /// Other writers of files name nodes as they like; so do senders that go around IoTDB's checks.
@@ -175,6 +183,19 @@ mod tests {
         assert_eq!(nodes("root.`a``.b`"), ["root", "`a``.b`"]);
         check("root.`a*`.c", "root.`ab`.c", false);
         check("root.*.c", "root.`a.b`.c", true);
+    }
+
+    #[test]
+    fn the_first_two_nodes_before_the_last_are_taken_for_the_database() {
+        for (device, expected) in [
+            ("root.a.b.c", "root.a"),
+            ("root.a.b", "root.a"),
+            ("root.a", "root"),
+            ("root", "root"),
+            ("root.`a.b`.c", "root.`a.b`"),
+        ] {
+            assert_eq!(assumed_database(device), expected, "{device}");
+        }
     }
 
     #[test]

@@ -51,6 +51,18 @@ pub enum Category {
     Time,
 }
 
+impl Category {
+    /// IoTDB's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attribute => "ATTRIBUTE",
+            Self::Field => "FIELD",
+            Self::Tag => "TAG",
+            Self::Time => "TIME",
+        }
+    }
+}
+
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums)] // one per width, not per type

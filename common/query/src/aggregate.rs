@@ -26,6 +26,7 @@ use crate::accumulate::type_of;
 use crate::answer::Column;
 use crate::answer::Head;
 use crate::answer::Pages;
+use crate::by_device::ByDevice;
 use crate::query::Outcome;
 use crate::rows::nulls;
 use crate::rows::push;
@@ -35,7 +36,6 @@ use crate::select::When;
 use crate::select::prefixes;
 use crate::select::selected;
 use crate::select::sites;
-use crate::select::split_by_device;
 use crate::site::Cell;
 use crate::site::Sites;
 use crate::windows::Windows;
@@ -88,33 +88,26 @@ pub(crate) fn by_device<S: Storage>(
     pages: &mut Pages<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), QueryError> {
-    let (sites, columns) = sites(query, select, outcome)?;
-    let found = split_by_device(&sites, select, &columns)?;
-    let mut head = vec![Column::new("Device", DataType::Text)];
-    let mut functions = Vec::new();
+    let found = ByDevice::find(query, select, outcome)?;
+    let (mut head, mut functions) = (Vec::new(), Vec::new());
     for column in &found.columns {
         let Some(function) = column.function else { continue };
         let data_type = checked_type(function, column.data_type, &column.name)?;
         head.push(Column::new(column.name.clone(), data_type));
         functions.push((function, data_type));
     }
-    pages.head(&Head { has_time: select.group_by.is_some(), columns: head })?;
-    let when = When::of(select.filter.as_ref());
-    for (site, cells) in &found.devices {
-        if pages.is_full() {
-            break;
-        }
+    found.head(pages, select.group_by.is_some(), head)?;
+    found.each(pages, |pages, device| {
         let item = |((function, data_type), cell): (&(Function, DataType), &Option<Cell>)| Item {
             function: *function,
             cell: *cell,
             data_type: *data_type,
         };
-        let items: Vec<Item> = functions.iter().zip(cells).map(item).collect();
-        let (name, from) = (sites.device_name(*site), [sites.device_nodes(*site)]);
-        let run = Run { query, sites: &sites, items: &items, when: &when, from: &from };
-        run.all(select, Some(&name), pages)?;
-    }
-    Ok(())
+        let items: Vec<Item> = functions.iter().zip(device.cells).map(item).collect();
+        let (sites, when, from) = (&found.sites, &found.when, &device.from[..]);
+        let run = Run { query, sites, items: &items, when, from };
+        run.all(select, Some(&device.name), pages)
+    })
 }
 
 fn checked_type(function: Function, own: DataType, item: &str) -> Result<DataType, QueryError> {

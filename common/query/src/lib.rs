@@ -20,6 +20,7 @@ mod accumulate;
 mod aggregate;
 mod answer;
 mod backward;
+mod by_device;
 mod condition;
 mod error;
 mod join;

@@ -1,10 +1,8 @@
 //! `SELECT` of series: rows joined by time, or device by device.
 
 use core::ops::RangeInclusive;
-use std::collections::BTreeMap;
 
 use tidegate_durable::Storage;
-use tidegate_model::DataType;
 use tidegate_sql::Filter;
 use tidegate_sql::Order;
 use tidegate_sql::Select;
@@ -19,6 +17,7 @@ use crate::answer::Pages;
 use crate::backward::Backward;
 use crate::backward::Stream;
 use crate::backward::place_of;
+use crate::by_device::ByDevice;
 use crate::condition;
 use crate::condition::Bound;
 use crate::join::Plan;
@@ -199,75 +198,6 @@ pub(crate) fn by_time<S: Storage>(
     Ok(())
 }
 
-/// What a selection that is aligned by device has of each.
-pub(crate) struct ByDevice {
-    /// The names of the columns, their functions and types.
-    pub(crate) columns: Vec<DeviceColumn>,
-    /// The sites, each with its series for these columns.
-    pub(crate) devices: Vec<(usize, Vec<Option<Cell>>)>,
-}
-
-/// One column of an answer that is aligned by device.
-pub(crate) struct DeviceColumn {
-    pub(crate) name: String,
-    pub(crate) measurement: String,
-    pub(crate) function: Option<tidegate_sql::Function>,
-    pub(crate) data_type: DataType,
-}
-
-/// Sorts the series of a selection by their devices.
-pub(crate) fn split_by_device<S: Storage>(
-    sites: &Sites<'_, S>,
-    select: &Select,
-    columns: &[tidegate_sql::Column],
-) -> Result<ByDevice, QueryError> {
-    // item by item: the measurements that it means anywhere, with their types
-    let mut found = ByDevice { columns: Vec::new(), devices: Vec::new() };
-    let mut devices: BTreeMap<usize, Vec<Cell>> = BTreeMap::new();
-    let n_from = select.from.len().max(1);
-    for own in columns.chunks(n_from) {
-        let Some(first) = own.first() else { continue };
-        let n_prefix = select.from.first().map_or(0, |path| path.nodes().len());
-        if let [_, _, ..] = first.path.nodes().get(n_prefix..).unwrap_or_default() {
-            let path = first.path.nodes().get(n_prefix..).unwrap_or_default().join(".");
-            return Err(QueryError::AlignedPath { path });
-        }
-        let mut measurements: BTreeMap<&str, DataType> = BTreeMap::new();
-        for cell in own.iter().flat_map(|column| sites.cells(column.path.nodes())) {
-            let Some(series) = sites.series(cell) else { continue };
-            devices.entry(cell.site).or_default().push(cell);
-            let known = measurements.entry(&series.measurement).or_insert(series.data_type);
-            if *known != series.data_type {
-                let measurement = series.measurement.to_string();
-                let (one, other) = (*known, series.data_type);
-                return Err(QueryError::AlignedTypes { measurement, one, other });
-            }
-        }
-        if let Some(alias) = first.alias.as_ref().filter(|_| measurements.len() > 1) {
-            let n_series = measurements.len();
-            return Err(QueryError::Alias { alias: alias.clone(), n_series });
-        }
-        for (measurement, data_type) in measurements {
-            let name = match (&first.alias, first.function) {
-                (Some(alias), _) => alias.clone(),
-                (None, None) => measurement.to_owned(),
-                (None, Some(function)) => {
-                    format!("{}({measurement})", function.as_str().to_lowercase())
-                }
-            };
-            let (measurement, function) = (measurement.to_owned(), first.function);
-            found.columns.push(DeviceColumn { name, measurement, function, data_type });
-        }
-    }
-    for (site, meant) in devices {
-        let cell = |column: &DeviceColumn| {
-            sites.cell(site, &column.measurement).filter(|cell| meant.contains(cell))
-        };
-        found.devices.push((site, found.columns.iter().map(cell).collect()));
-    }
-    Ok(found)
-}
-
 /// `ALIGN BY DEVICE`.
 pub(crate) fn by_device<S: Storage>(
     query: &Query<'_, S>,
@@ -275,32 +205,25 @@ pub(crate) fn by_device<S: Storage>(
     pages: &mut Pages<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), QueryError> {
-    let (sites, columns) = sites(query, select, outcome)?;
-    let found = split_by_device(&sites, select, &columns)?;
-    let mut head = vec![Column::new("Device", DataType::Text)];
-    head.extend(found.columns.iter().map(|it| Column::new(it.name.clone(), it.data_type)));
-    pages.head(&Head { has_time: true, columns: head })?;
-    let when = When::of(select.filter.as_ref());
-    for (site, cells) in &found.devices {
-        if pages.is_full() {
-            break;
-        }
-        let name = sites.device_name(*site);
-        let present: Vec<Cell> = cells.iter().flatten().copied().collect();
-        let reading = Reading::new(&sites, &present, &when, &[sites.device_nodes(*site)])?;
+    let found = ByDevice::find(query, select, outcome)?;
+    let columns = found.columns.iter().map(|it| Column::new(it.name.clone(), it.data_type));
+    found.head(pages, true, columns.collect())?;
+    found.each(pages, |pages, device| {
+        let present: Vec<Cell> = device.cells.iter().flatten().copied().collect();
+        let reading = Reading::new(&found.sites, &present, &found.when, &device.from)?;
         let mut rows = reading.stream(&crate::site::ALL_TIMES, select.order)?;
         let mut batch = Batch::default();
         while !pages.is_full() && rows.next_into(&mut batch)? {
             reading.choose(&mut batch);
             let n_rows = batch.len();
             let mut own = core::mem::take(&mut batch.columns).into_iter();
-            batch.columns.push(repeated(&name, n_rows));
-            for (cell, column) in cells.iter().zip(&found.columns) {
+            batch.columns.push(repeated(&device.name, n_rows));
+            for (cell, column) in device.cells.iter().zip(&found.columns) {
                 let there = cell.and_then(|_| own.next());
                 batch.columns.push(there.unwrap_or_else(|| nulls(column.data_type, n_rows)));
             }
             pages.push(&mut batch)?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -77,7 +77,7 @@ pub(crate) fn show<S: Storage>(
             for series in scan.columns() {
                 let measurement = path::kept_node(&series.measurement);
                 let series_name = shown_path(&format!("{name}.{measurement}"));
-                let database = shown_path(&database_of(name));
+                let database = shown_path(&path::assumed_database(name));
                 if !row(pages, &[&series_name, &database, series.data_type.as_str()], origin)? {
                     return Ok(false);
                 }
@@ -180,7 +180,7 @@ fn databases<'q, S: Storage>(
     };
     let mut found = BTreeSet::new();
     for (device, source) in devices(query, &scan) {
-        let database = (database_of(&path_of(&device)), source.name);
+        let database = (path::assumed_database(&path_of(&device)), source.name);
         let is_meant = pattern.is_none_or(|pattern| {
             let pattern: Vec<&str> = pattern.nodes().iter().map(String::as_str).collect();
             path::matches(&pattern, &path::nodes(&database.0))
@@ -193,12 +193,4 @@ fn databases<'q, S: Storage>(
         }
     }
     Ok(found)
-}
-
-/// What is taken for the database of a device: its first two nodes, as IoTDB does where it makes one
-/// by itself. No sender says which it is.
-fn database_of(device: &str) -> String {
-    let nodes = path::nodes(device);
-    let n_nodes = nodes.len().saturating_sub(1).clamp(1, 2);
-    nodes.get(..n_nodes).unwrap_or(&nodes).join(".")
 }

@@ -327,8 +327,8 @@ impl<'a> Decoder<'_, 'a, '_> {
             let first = *types.entry(measurement).or_insert(*data_type);
             if first != *data_type {
                 left_out.push(format!(
-                    "{} points of {}.{measurement:.100}: expected {first:?} as in the same request, \
-                     but found {data_type:?}",
+                    "{} points of {}.{measurement:.100}: expected {first} as in the same request, \
+                     but found {data_type}",
                     cells.len(),
                     points.device
                 ));

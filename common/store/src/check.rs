@@ -127,7 +127,8 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         let range = found.extents.values().copied().reduce(TimeRange::union);
         if range != Some(layer.range) {
             let expected = layer.range;
-            checked.note(&path, format!("expected times {expected:?}, but found {range:?}"));
+            let found = range.map_or_else(|| String::from("no rows"), |range| range.to_string());
+            checked.note(&path, format!("expected times from {expected}, but found {found}"));
         }
         if LayerFile::devices_beside(layer, &loaded.dir).is_none() {
             checked.note(
@@ -160,7 +161,7 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
         }
         let ending = kind.entries(&bytes.unwrap_or_default(), 0).into_ending();
         if !matches!(ending, Ending::Whole) {
-            checked.note(&name, format!("expected whole entries, but found {ending:?}"));
+            checked.note(&name, format!("expected whole entries, but found {ending}"));
         }
     }
     if let Some((list, found)) = loaded.damaged_list.as_deref().and_then(|it| it.split_once(": "))

@@ -579,11 +579,7 @@ const INFLATED_BYTES_MAX: usize = 64 << 20;
 pub(crate) fn folder_of(device: &Device) -> String {
     let name = match device {
         Device::Table { database, .. } => database.to_string(),
-        Device::Tree { path } => {
-            let nodes = path::nodes(path);
-            let n_nodes = nodes.len().saturating_sub(1).clamp(1, 2);
-            nodes.get(..n_nodes).unwrap_or(&nodes).join(".")
-        }
+        Device::Tree { path } => path::assumed_database(path),
     };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let first_is_plain = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());

@@ -82,6 +82,32 @@ fn every_kind_of_damage_to_a_store_is_found_and_names_its_file() {
     assert!(resource[0].1.contains("in the .resource"), "{resource:?}");
     let mods = found(|files| fs::write(beside(&files[1], ".mods"), "DELETION,root").unwrap());
     assert!(mods[0].0.ends_with(".mods"), "{mods:?}");
+    let expected = "expected whole entries, but found one of which only 13 bytes are there";
+    assert_eq!(mods[0].1, expected);
+    let mods = found(|files| fs::write(beside(&files[1], ".mods"), "what\n").unwrap());
+    assert!(
+        mods[0].1.starts_with("expected whole entries, but found damage: expected "),
+        "{mods:?}"
+    );
+    let other = found(|files| {
+        fs::copy(&files[2], &files[1]).unwrap();
+        let mut store = Store::open(
+            DirVolume::new(files[0].ancestors().nth(6).unwrap()),
+            Options::default(),
+            1,
+        )
+        .unwrap();
+        let request = rows("root.a.d", vec![1000], vec![ints("s", &[1])]);
+        store.begin_spool([1; 16]).unwrap();
+        let _ = store.apply_request(5, 5, &request).unwrap();
+        store.flush().unwrap();
+        let newest =
+            files[0].ancestors().nth(6).unwrap().join(store.layers().last().unwrap().path());
+        fs::copy(&files[2], newest).unwrap();
+    });
+    let is_of_times = |what: &&String| what.starts_with("expected times from ");
+    let what = other.iter().map(|(_, what)| what).find(is_of_times);
+    assert_eq!(what.unwrap(), "expected times from 1000 to 1000, but found 0 to 99");
     // others were written in its place meanwhile
     let aside = found(|files| {
         fs::write(beside(&files[1], ".mods.unread"), "DELETION,root").unwrap();

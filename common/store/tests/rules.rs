@@ -515,7 +515,7 @@ fn a_column_that_comes_twice_with_two_types_is_left_out_the_second_time_and_said
     let columns = vec![ints("s", &[1, 2]), doubles, ints("s", &[3, 4]), ints("t", &[5, 6])];
     let applied = store.apply_request(1, 5, &rows("root.a.d", vec![1, 2], columns)).unwrap();
     assert_eq!(applied.left_out.len(), 1, "{applied:?}");
-    assert!(applied.left_out[0].contains("2 points of root.a.d.s: expected Int32"), "{applied:?}");
+    assert!(applied.left_out[0].contains("2 points of root.a.d.s: expected INT32"), "{applied:?}");
     let expected = BTreeMap::from([(1, Value::Int32(3)), (2, Value::Int32(4))]);
     assert_eq!(series(&store, "root.a.d", "s"), expected);
     store.flush().unwrap();

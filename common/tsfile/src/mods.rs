@@ -139,6 +139,19 @@ pub enum Ending {
     Damaged(ModsError),
 }
 
+/// What was found instead of a whole entry.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("all of them whole"),
+            Self::Torn { left_bytes } => {
+                write!(f, "one of which only {left_bytes} bytes are there")
+            }
+            Self::Damaged(error) => write!(f, "damage: {error}"),
+        }
+    }
+}
+
 /// Why bytes are no entry of a mods file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! Statistics: what a file says of the points of a page, a chunk or a series.
 
 use core::cmp::Ordering;
+use core::fmt;
 
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
@@ -9,6 +10,9 @@ use tidegate_model::DataType;
 
 use crate::ByteValues;
 use crate::Values;
+
+/// Bytes of a text that are shown to people.
+const SHOWN_BYTES_MAX: usize = 100;
 
 /// Longest text in a statistics block.
 const TEXT_BYTES_MAX: usize = 256 << 20;
@@ -89,6 +93,54 @@ pub struct Extremes<T, S> {
     pub last: T,
     /// All together; of INT32 wrapping.
     pub sum: S,
+}
+
+/// Texts are cut: one of them may be as long as a value.
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.count == 0 {
+            return f.write_str("no points");
+        }
+        write!(f, "{} points from {} to {}", self.count, self.start_time, self.end_time)?;
+        match &self.values {
+            ValueStatistics::None => Ok(()),
+            ValueStatistics::Boolean { first, last, n_true } => {
+                write!(f, ", first {first}, last {last}, {n_true} true")
+            }
+            ValueStatistics::Int32(of) => of.fmt(f),
+            ValueStatistics::Int64(of) => of.fmt(f),
+            ValueStatistics::Float(of) => of.fmt(f),
+            ValueStatistics::Double(of) => of.fmt(f),
+            ValueStatistics::Text { first, last } => {
+                write!(f, ", first {}, last {}", Shown(first), Shown(last))
+            }
+            ValueStatistics::String { first, last, min, max } => {
+                let (min, max, first, last) = (Shown(min), Shown(max), Shown(first), Shown(last));
+                write!(f, ", least {min}, greatest {max}, first {first}, last {last}")
+            }
+        }
+    }
+}
+
+/// With the point that tells floating numbers from whole ones.
+impl<T: fmt::Debug, S: fmt::Debug> fmt::Display for Extremes<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { min, max, first, last, sum } = self;
+        write!(f, ", least {min:?}, greatest {max:?}, first {first:?}, last {last:?}, sum {sum:?}")
+    }
+}
+
+/// A text in quotes, of which no more is shown than tells it.
+struct Shown<'t>(&'t [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, is_cut) = match self.0.get(..SHOWN_BYTES_MAX) {
+            Some(shown) => (shown, self.0.len() > SHOWN_BYTES_MAX),
+            None => (self.0, false),
+        };
+        write!(f, "{:?}{}", String::from_utf8_lossy(shown), if is_cut { "..." } else { "" })
+    }
 }
 
 impl Statistics {

@@ -216,7 +216,7 @@ impl<R: ReadAt> Verifier<'_, R> {
             && header.measurement == series.measurement;
         if !is_same {
             let expected = "the chunk that the index says";
-            let found = format!("{:?} of {:?}", header.kind, header.measurement);
+            let found = format!("{} called {:?}", header.kind, header.measurement);
             return Err(ReadError::unsound(place.offset, expected, found));
         }
         let lossy = is_lossy(&header, file.version());
@@ -328,7 +328,7 @@ impl<R: ReadAt> Verifier<'_, R> {
     ) {
         if !agree(said, found, lossy) {
             let expected = "statistics of the points that are there";
-            let found = format!("{said:?} instead of {found:?}");
+            let found = format!("{said}, instead of {found}");
             self.found.note(name, ReadError::unsound(offset, expected, found));
         }
     }

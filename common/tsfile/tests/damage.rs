@@ -83,13 +83,29 @@ impl Tally {
         }
         let found = TsFile::open_with(bytes, limits()).and_then(|file| {
             let found = points::digest(&file)?;
-            Ok((found, file.verify().is_sound()))
+            let verified = file.verify();
+            verified
+                .findings
+                .iter()
+                .for_each(|finding| assert_in_words(&finding.error.to_string()));
+            Ok((found, verified.is_sound()))
         });
+        if let Err(error) = &found {
+            assert_in_words(&error.to_string());
+        }
         match found {
             Ok((found, true)) if found == sound => self.harmless += 1,
             Ok((_, true)) => self.unnoticed += 1,
             Ok((_, false)) | Err(_) => self.noticed += 1,
         }
+    }
+}
+
+/// Messages had values in the form that is meant for whoever debugs the program.
+fn assert_in_words(message: &str) {
+    let (words, _) = message.split_once('"').unwrap_or((message, ""));
+    for mark in ["{", "Some(", "None", "::", "(("] {
+        assert!(!words.contains(mark), "{mark} in {message}");
     }
 }
 

@@ -23,6 +23,7 @@ use indicatif::ProgressStyle;
 use tidegate_columnar as columnar;
 use tidegate_daemon::signals::Signals;
 use tidegate_durable::DirStorage;
+use tidegate_durable::Storage;
 use tidegate_model::Precision;
 use tidegate_query::QueryError;
 use tidegate_query::text::Text;
@@ -38,8 +39,10 @@ use tidegate_store::Device;
 use tidegate_store::DeviceScan;
 use tidegate_store::Look;
 use tidegate_store::Pattern;
+use tidegate_store::Rows;
 use tidegate_store::Scan;
 use tidegate_store::table_schemas;
+use tidegate_tsfile::Batch;
 use tidegate_tsfile::TsFileVersion;
 
 use crate::data::Place;
@@ -135,12 +138,29 @@ pub(crate) fn pattern(
             Ok(path)
         }
         Ok(_) => Err(format!("{what} {text:?}: expected a path such as root.plant.**")),
-        Err(error) => Err(format!("{what} {text:?}: {error}")),
+        // its place is that in a statement which nobody has written
+        Err(error) => Err(format!("{what} {text:?}: {}", error.reason())),
     }
 }
 
 /// Takes the last time of a batch and its points; an error ends the export.
 type Step<'s> = dyn FnMut(i64, usize) -> Result<(), Tried<Stopped>> + 's;
+
+/// Gives rows to `take`, batch by batch, and tells `step` of each.
+fn each_batch<'d>(
+    opened: &'d DeviceScan<DirStorage>,
+    mut rows: Rows<'d, <DirStorage as Storage>::File>,
+    step: &mut Step<'_>,
+    mut take: impl FnMut(&Batch) -> Result<(), String>,
+) -> Result<(), Tried<Stopped>> {
+    let mut batch = Batch::default();
+    while opened.next_into(&mut rows, &mut batch)? {
+        let (time, n_points) = (batch.times.last().copied(), batch.n_points());
+        take(&batch)?;
+        step(time.unwrap_or_default(), n_points)?;
+    }
+    Ok(())
+}
 
 /// A device, and what its store holds.
 type Found<'s> = (Device, &'s str, &'s Look);

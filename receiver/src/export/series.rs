@@ -25,6 +25,7 @@ use tidegate_tsfile::WriteOptions;
 
 use super::Step;
 use super::Stopped;
+use super::each_batch;
 use crate::data::Tried;
 
 /// Writes points of devices to a file.
@@ -80,12 +81,8 @@ impl SeriesWriter {
             let series: Vec<&Series> =
                 columns.iter().filter_map(|column| opened.columns().get(*column)).collect();
             self.begin(device, &series, is_aligned)?;
-            let mut rows = opened.rows_between(&columns, &super::ALL_TIMES)?;
-            let mut batch = Batch::default();
-            while opened.next_into(&mut rows, &mut batch)? {
-                self.write(device, &series, &batch)?;
-                step(batch.times.last().copied().unwrap_or_default(), batch.n_points())?;
-            }
+            let rows = opened.rows_between(&columns, &super::ALL_TIMES)?;
+            each_batch(opened, rows, step, |batch| self.write(device, &series, batch))?;
         }
         Ok(())
     }

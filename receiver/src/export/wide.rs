@@ -26,6 +26,7 @@ use tidegate_tsfile::BatchColumn;
 
 use super::Step;
 use super::Stopped;
+use super::each_batch;
 use super::series::label;
 use crate::data::Tried;
 
@@ -164,22 +165,16 @@ impl WideWriter {
         if let Out::Columnar(writer) = &mut self.out {
             writer.begin(labels.clone(), places.clone());
         }
-        let mut rows = opened.rows()?;
-        let mut batch = Batch::default();
-        while opened.next_into(&mut rows, &mut batch)? {
-            let (time, n_points) = (batch.times.last().copied(), batch.n_points());
-            match &mut self.out {
-                Out::Columnar(writer) => {
-                    writer.write(&batch).map_err(|error| format!("{device}: {error}"))?;
-                }
-                Out::Csv(csv) => {
-                    let wide = widened(&batch, &self.columns, &labels, &places);
-                    csv.rows(&wide).map_err(|error| error.to_string())?;
-                }
+        let (columns, out) = (&self.columns, &mut self.out);
+        each_batch(opened, opened.rows()?, step, |batch| match out {
+            Out::Columnar(writer) => {
+                writer.write(batch).map_err(|error| format!("{device}: {error}"))
             }
-            step(time.unwrap_or_default(), n_points)?;
-        }
-        Ok(())
+            Out::Csv(csv) => {
+                let wide = widened(batch, columns, &labels, &places);
+                csv.rows(&wide).map_err(|error| error.to_string())
+            }
+        })
     }
 
     /// How many texts were not UTF-8 and had to be mended.

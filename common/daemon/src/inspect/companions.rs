@@ -25,9 +25,9 @@ use tidegate_tsfile::SimpleProgress;
 use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeIndex;
 
-use super::plain;
 use super::shown;
 use crate::files::open_regular;
+use crate::text::plain;
 
 /// Larger mods files are cut here: IoTDB compacts them long before.
 const MODS_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -16,6 +16,8 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
 
+use crate::text::plain;
+
 /// What is to be printed.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::exhaustive_structs)] // the options of the command
@@ -85,13 +87,4 @@ const WRITING: &str = "writing to standard output";
 
 fn shown(path: &Path) -> String {
     plain(&path.display().to_string())
-}
-
-/// Names come from outside, and a terminal obeys control characters.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }

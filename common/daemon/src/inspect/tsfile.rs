@@ -27,10 +27,10 @@ use tidegate_tsfile::pages_of;
 use super::Inspect;
 use super::WRITING;
 use super::companions;
-use super::plain;
 use super::points;
 use super::shown;
 use crate::files::PositionedFile;
+use crate::text::plain;
 
 /// Prints what is in a file; returns what is wrong with it.
 pub(super) fn inspect(path: &Path, what: Inspect, out: &mut dyn Write) -> Result<Option<String>> {
@@ -93,7 +93,8 @@ impl Printer<'_> {
         }
         for table in file.tables() {
             let columns = table.columns.iter().map(|column| {
-                format!("{} {} {:?}", plain(&column.name), column.data_type, column.category)
+                let (name, category) = (plain(&column.name), column.category.as_str());
+                format!("{name} {} {category}", column.data_type)
             });
             let columns: Vec<String> = columns.collect();
             self.fact("table", &format!("{} ({})", plain(&table.name), columns.join(", ")))?;
@@ -186,7 +187,7 @@ impl Printer<'_> {
                         json!({
                             "name": column.name,
                             "type": column.data_type.as_str(),
-                            "category": format!("{:?}", column.category),
+                            "category": column.category.as_str(),
                         })
                     })
                     .collect();
@@ -197,7 +198,7 @@ impl Printer<'_> {
         write!(
             self.out,
             "{{\"kind\":\"tsfile\",\"version\":{},\"length_bytes\":{},\"data_end\":{},\
-             \"properties\":{},\"tables\":{},\"devices\":[",
+             \"properties\":{},\"tables\":{},\"data\":[",
             file.version().byte(),
             file.source().length_bytes(),
             file.data_end(),
@@ -205,6 +206,11 @@ impl Printer<'_> {
             Value::Array(tables),
         )
         .context(WRITING)?;
+        let data_damage = self.json_data()?;
+        if damage.is_empty() {
+            damage.extend(data_damage);
+        }
+        write!(self.out, "],\"devices\":[").context(WRITING)?;
         if let Err(error) = self.json_devices() {
             damage.push(format!("{error:#}"));
         }
@@ -223,6 +229,76 @@ impl Printer<'_> {
         writeln!(self.out, "],\"health\":{health},\"damage\":{}}}", json!(damage.first()))
             .context(WRITING)?;
         Ok((!damage.is_empty()).then(|| plain(&damage.join("; "))))
+    }
+
+    /// The data section, as it stands in the file; returns what ends it too early.
+    fn json_data(&mut self) -> Result<Option<String>> {
+        let entries = match DataEntries::new(self.file.source()) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        for (at, entry) in entries.enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            let value = match entry {
+                Ok(DataEntry::Group { offset, device }) => {
+                    json!({"entry": "group", "offset": offset, "device": device.path})
+                }
+                Ok(DataEntry::Chunk(header)) => {
+                    if let Some(damage) = self.json_chunk(&header, comma)? {
+                        return Ok(Some(damage));
+                    }
+                    continue;
+                }
+                Ok(DataEntry::PlanIndexes { offset, min, max }) => {
+                    json!({"entry": "plans", "offset": offset, "min": min, "max": max})
+                }
+                Ok(DataEntry::Separator { offset }) => json!({"entry": "end", "offset": offset}),
+                Err(error) => return Ok(Some(error.to_string())),
+            };
+            write!(self.out, "{comma}{value}").context(WRITING)?;
+        }
+        Ok(None)
+    }
+
+    /// One chunk, with its pages if they are wanted; returns what ends them too early.
+    fn json_chunk(&mut self, header: &ChunkHeader, comma: &str) -> Result<Option<String>> {
+        let chunk = json!({
+            "entry": "chunk",
+            "offset": header.offset,
+            "measurement": header.measurement,
+            "kind": kind_word(header.kind),
+            "type": header.data_type.map(DataType::as_str),
+            "encoding": header.encoding.to_string(),
+            "compression": header.compression.to_string(),
+            "is_single_page": header.is_single_page,
+            "bytes": header.data_bytes,
+        });
+        if !self.what.with_pages {
+            write!(self.out, "{comma}{chunk}").context(WRITING)?;
+            return Ok(None);
+        }
+        let chunk = chunk.to_string();
+        let head = chunk.strip_suffix('}').unwrap_or_default();
+        write!(self.out, "{comma}{head},\"pages\":[").context(WRITING)?;
+        let mut damage = None;
+        for (at, page) in pages_of(self.file.source(), header).enumerate() {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    damage = Some(error.to_string());
+                    break;
+                }
+            };
+            let value = json!({
+                "offset": page.offset,
+                "compressed_bytes": page.compressed_bytes,
+                "uncompressed_bytes": page.uncompressed_bytes,
+                "statistics": page.statistics.as_ref().map(statistics_json),
+            });
+            write!(self.out, "{}{value}", if at > 0 { "," } else { "" }).context(WRITING)?;
+        }
+        write!(self.out, "]}}").context(WRITING)?;
+        Ok(damage)
     }
 
     fn json_devices(&mut self) -> Result<()> {
@@ -296,8 +372,11 @@ fn chunk_text(header: &ChunkHeader) -> String {
 }
 
 fn page_text(page: &PageHeader) -> String {
-    let statistics =
-        page.statistics.as_ref().map(|it| format!(", {}", statistics_text(it))).unwrap_or_default();
+    let statistics = page
+        .statistics
+        .as_ref()
+        .map(|it| format!(", {}", plain(&it.to_string())))
+        .unwrap_or_default();
     match page.uncompressed_bytes {
         0 => format!("{:>12}  page   empty", page.offset),
         length => {
@@ -312,47 +391,9 @@ fn page_text(page: &PageHeader) -> String {
 fn series_text(series: &SeriesMetadata) -> String {
     let name = name_of(series.kind, &series.measurement);
     let data_type = series.data_type.map_or("VECTOR", DataType::as_str);
-    let (n_chunks, statistics) = (series.chunks.len(), statistics_text(&series.statistics));
+    let (n_chunks, statistics) = (series.chunks.len(), plain(&series.statistics.to_string()));
     let chunks = if n_chunks == 1 { "chunk" } else { "chunks" };
     format!("  {name} {data_type}, {n_chunks} {chunks}, {statistics}")
-}
-
-fn statistics_text(statistics: &Statistics) -> String {
-    if statistics.count == 0 {
-        return "no points".to_owned();
-    }
-    let range = format!(
-        "{} points from {} to {}",
-        statistics.count, statistics.start_time, statistics.end_time
-    );
-    fn numbers<T: std::fmt::Debug, S: std::fmt::Debug>(of: &Extremes<T, S>) -> String {
-        format!(
-            ", least {:?}, greatest {:?}, first {:?}, last {:?}, sum {:?}",
-            of.min, of.max, of.first, of.last, of.sum
-        )
-    }
-    let text = |bytes: &[u8]| plain(&format!("{:?}", String::from_utf8_lossy(bytes)));
-    let values = match &statistics.values {
-        ValueStatistics::None => String::new(),
-        ValueStatistics::Boolean { first, last, n_true } => {
-            format!(", first {first}, last {last}, {n_true} true")
-        }
-        ValueStatistics::Int32(of) => numbers(of),
-        ValueStatistics::Int64(of) => numbers(of),
-        ValueStatistics::Float(of) => numbers(of),
-        ValueStatistics::Double(of) => numbers(of),
-        ValueStatistics::Text { first, last } => {
-            format!(", first {}, last {}", text(first), text(last))
-        }
-        ValueStatistics::String { first, last, min, max } => format!(
-            ", least {}, greatest {}, first {}, last {}",
-            text(min),
-            text(max),
-            text(first),
-            text(last)
-        ),
-    };
-    range + &values
 }
 
 fn statistics_json(statistics: &Statistics) -> Value {

@@ -1,6 +1,7 @@
 //! The metadata section: index nodes, the metadata of series and chunks, and that of the file.
 
 use core::cmp::Ordering;
+use core::fmt;
 use std::sync::Arc;
 
 use tidegate_codec::Error;
@@ -203,6 +204,16 @@ pub enum SeriesKind {
     Time,
     /// A column of an aligned device.
     Value,
+}
+
+impl fmt::Display for SeriesKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "a series",
+            Self::Time => "a time column",
+            Self::Value => "a column of an aligned device",
+        })
+    }
 }
 
 impl SeriesKind {

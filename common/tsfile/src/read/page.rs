@@ -241,7 +241,11 @@ impl PageContext<'_> {
         let expected = (count, Some((statistics.start_time, statistics.end_time)));
         if found != expected && (count, n_rows) != (0, 0) {
             let what = "number, first and last time of its statistics";
-            let found = format!("{found:?} instead of {expected:?}");
+            let shown = |(n_rows, ends): (usize, Option<(i64, i64)>)| match ends {
+                Some((first, last)) => format!("{n_rows} points from {first} to {last}"),
+                None => format!("{n_rows} points"),
+            };
+            let found = format!("{}, instead of {}", shown(found), shown(expected));
             return Err(ReadError::unsound(self.page.offset, what, found));
         }
         Ok(())

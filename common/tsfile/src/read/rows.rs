@@ -333,7 +333,7 @@ impl ChunkRows {
                 != (kind, measurement, data_type)
             {
                 let expected = "the chunk that the index says";
-                let found = format!("{:?} of {:?}", header.kind, header.measurement);
+                let found = format!("{} called {:?}", header.kind, header.measurement);
                 return Err(ReadError::unsound(offset, expected, found));
             }
             Ok(pages)
