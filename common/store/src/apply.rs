@@ -98,7 +98,7 @@ struct Decoder<'l, 'a, 'k> {
     known: KnownType<'k>,
 }
 
-/// A row without a cell is none here: neither in memory nor where files are merged.
+/// In memory a row is its cells; only a file keeps one that has none.
 fn tags_alone(table: &str) -> String {
     format!("rows of table {table:.100} that have tags alone")
 }
