@@ -29,9 +29,20 @@ use tidegate_model::Precision;
 use tidegate_model::Tablet;
 use tidegate_model::Value;
 use tidegate_query::text::Text;
+use tidegate_store::Device;
 use tidegate_store::DirVolume;
 use tidegate_store::Options;
+use tidegate_store::ReceivedFile;
 use tidegate_store::Store;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::Compression;
+use tidegate_tsfile::Encoding;
+use tidegate_tsfile::SeriesSpec;
+use tidegate_tsfile::TableColumn;
+use tidegate_tsfile::TableSchema;
+use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::TsFileWriter;
+use tidegate_tsfile::WriteOptions;
 
 const ORIGIN: &str = "plant";
 
@@ -303,17 +314,97 @@ fn a_table_is_exported_with_its_tags_as_columns() {
     assert_eq!(told, "");
     let other = Site::new(&[("receiver_target", "store")]);
     let mut store = open(&other);
-    let file = tidegate_store::ReceivedFile {
-        ts_file: &site.path("works.tsfile"),
-        mods: None,
-        database: Some("works"),
-    };
+    let file =
+        ReceivedFile { ts_file: &site.path("works.tsfile"), mods: None, database: Some("works") };
     let applied = store.apply_file(1, 1, &file).unwrap();
     assert!(!applied.is_refused, "{applied:?}");
     drop(store);
     assert_eq!(exported(&other, "csv", &with("csv")).0, csv.as_bytes());
     let valves = ["--format", "csv", "--time", "epoch", "--database", "works", "--table", "valves"];
     assert_eq!(exported(&other, "valves", &valves).0, b"Time,open\n1,true\n");
+}
+
+/// A file of the table `works.pumps`: for each tag rows, of which some have no field.
+fn pumps_file(rows: &[(&str, i64, Option<i32>)]) -> Vec<u8> {
+    let column = |name: &str, data_type, category| TableColumn {
+        name: name.into(),
+        data_type,
+        encoding: Encoding::Plain,
+        compression: Compression::Uncompressed,
+        category,
+    };
+    let columns = vec![
+        column("line", DataType::String, Category::Tag),
+        column("n", DataType::Int32, Category::Field),
+    ];
+    let options = WriteOptions::of_version(TsFileVersion::V4);
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    writer.declare_table(TableSchema { name: "pumps".into(), columns }).unwrap();
+    for own in rows.chunk_by(|one, other| one.0 == other.0) {
+        let tags = vec![Some("pumps".into()), Some(own[0].0.into())];
+        let id = Device::table("works", tags).id(TsFileVersion::V4);
+        writer.begin_aligned(&id, &[SeriesSpec::new("n", DataType::Int32)]).unwrap();
+        let mut batch = Batch::new([DataType::Int32]);
+        for (_, time, value) in own {
+            batch.times.push(*time);
+            let column = &mut batch.columns[0];
+            column.presence.push(value.is_some());
+            assert!(value.is_none_or(|value| column.values.push(&Value::Int32(value))));
+        }
+        writer.write(&batch).unwrap();
+    }
+    writer.finish().unwrap().out
+}
+
+/// In a table a row may have tags alone. Such rows were not exported, and gone once files were merged.
+#[test]
+fn rows_of_files_that_have_tags_alone_are_exported_and_stay_when_files_are_merged() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let mut options = Options::default();
+    options.merge_files_min = 2;
+    let volume = DirVolume::new(site.path("files").join(ORIGIN));
+    let mut store = Store::open(volume, options, 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    store.set_precision(Precision::Ms).unwrap();
+    let files = [
+        pumps_file(&[("a", 1, Some(5)), ("a", 2, None), ("a", 4, None), ("b", 7, None)]),
+        // a row of tags takes no field from an earlier one
+        pumps_file(&[("a", 1, None), ("a", 2, Some(6)), ("a", 9, None)]),
+    ];
+    for (sequence, bytes) in (1..).zip(files) {
+        let path = site.path(&format!("staged{sequence}.tsfile"));
+        fs::write(&path, bytes).unwrap();
+        let file = ReceivedFile { ts_file: &path, mods: None, database: Some("works") };
+        let applied = store.apply_file(sequence, 1, &file).unwrap();
+        assert!(!applied.is_refused && applied.left_out.is_empty(), "{applied:?}");
+    }
+    let csv = |site: &Site, name: &str, more: &[&str]| {
+        let what =
+            ["--format", "csv", "--time", "epoch", "--database", "works", "--table", "pumps"];
+        String::from_utf8(exported(site, name, &[&what, more].concat()).0).unwrap()
+    };
+    let all = "Time,line,n\n1,a,5\n2,a,6\n4,a,\n9,a,\n7,b,\n";
+    assert_eq!(csv(&site, "two", &[]), all);
+    assert_eq!(csv(&site, "part", &["--start", "3", "--end", "7"]), "Time,line,n\n4,a,\n7,b,\n");
+    let (parquet, _) = exported(&site, "parquet", &["--format", "parquet", "--database", "works"]);
+    assert_eq!(columnar::read_parquet(parquet).rows.len(), 5);
+    // as a TsFile, from which another store has the same
+    let (ts_file, _) =
+        exported(&site, "all.tsfile", &["--format", "tsfile", "--database", "works"]);
+    let other = Site::new(&[("receiver_target", "store")]);
+    let path = other.path("staged.tsfile");
+    fs::write(&path, ts_file).unwrap();
+    let mut second = open(&other);
+    second.set_precision(Precision::Ms).unwrap();
+    let file = ReceivedFile { ts_file: &path, mods: None, database: Some("works") };
+    let _ = second.apply_file(1, 1, &file).unwrap();
+    assert_eq!(csv(&other, "csv", &[]), all);
+    // and after a merge
+    while store.merge_once().unwrap() {}
+    assert_eq!(store.layers().count(), 1);
+    assert_eq!(csv(&site, "one", &[]), all);
+    let (told, _) = run(&site, "verify", &[]);
+    assert!(told.contains(": sound"), "{told}");
 }
 
 #[test]

@@ -98,6 +98,11 @@ struct Decoder<'l, 'a, 'k> {
     known: KnownType<'k>,
 }
 
+/// In memory a row is its cells; only a file keeps one that has none.
+fn tags_alone(table: &str) -> String {
+    format!("rows of table {table:.100} that have tags alone")
+}
+
 /// What a column of a table is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Category {
@@ -227,6 +232,11 @@ impl<'a> Decoder<'_, 'a, '_> {
                 Some((name, data_type, column.cells().collect::<Vec<_>>()))
             })
             .collect();
+        let has_cell =
+            |row: usize| fields.iter().any(|(.., cells)| matches!(cells.get(row), Some(Some(_))));
+        if !(0..times.len()).all(has_cell) {
+            self.leave_out(tags_alone(table));
+        }
         for (segments, rows) in rows_of {
             let columns = fields.iter().map(|(measurement, data_type, cells)| {
                 let cell = |row: &usize| Some((*times.get(*row)?, cells.get(*row).copied()??));
@@ -285,6 +295,9 @@ impl<'a> Decoder<'_, 'a, '_> {
                 },
             };
             columns.push(PointsColumn { measurement, data_type, points: vec![(row.time, value)] });
+        }
+        if database.is_some() && columns.is_empty() {
+            self.leave_out(tags_alone(row.device));
         }
         let is_aligned = row.aligned || database.is_some();
         self.insert(Points { device, is_aligned, columns });

@@ -17,6 +17,7 @@ use tidegate_tsfile::TsFileVersion;
 use crate::Device;
 use crate::DeviceScan;
 use crate::Pattern;
+use crate::Rows;
 use crate::Scan;
 use crate::Series;
 use crate::Snapshot;
@@ -326,8 +327,7 @@ fn write_device<V: Volume>(
 ) -> Result<(), StoreError> {
     let all = device.columns();
     let mut batch = Batch::default();
-    let mut write = |columns: &[usize], series: &[Series]| {
-        let mut rows = device.rows_of(columns, device.times)?;
+    let mut write = |mut rows: Rows<'_, _>, series: &[Series]| {
         let mut is_begun = false;
         while device.next_into(&mut rows, &mut batch)? {
             if !is_begun {
@@ -338,13 +338,13 @@ fn write_device<V: Volume>(
         }
         Ok::<_, StoreError>(())
     };
-    if all.iter().any(|series| series.is_aligned) {
-        let columns: Vec<usize> = (0..all.len()).collect();
+    // those of tables are, also where a device has no column
+    if device.device.database().is_some() || all.iter().any(|series| series.is_aligned) {
         let aligned = |it: &Series| Series { is_aligned: true, ..it.clone() };
-        return write(&columns, &all.iter().map(aligned).collect::<Vec<_>>());
+        return write(device.rows()?, &all.iter().map(aligned).collect::<Vec<_>>());
     }
     for (at, series) in all.iter().enumerate() {
-        write(&[at], core::slice::from_ref(series))?;
+        write(device.rows_of(&[at], device.times)?, core::slice::from_ref(series))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Rows of a device out of several layers: in the order of time, of each cell the one with the
-//! greatest precedence, and no row without a cell.
+//! greatest precedence, and no row without a cell. Only in tables of files a time is a row by itself.
 //!
 //! Layers are merged per group of columns: all columns of an aligned device are one group, each
 //! other series is one. Groups are then joined by time. A layer is read from the time on at which
@@ -265,15 +265,17 @@ impl<F: tidegate_durable::StorageFile> Joined<'_, F> {
 pub struct Rows<'s, F> {
     groups: Vec<Joined<'s, F>>,
     types: Vec<DataType>,
+    /// Whether a time is a row also without a cell.
+    keeps_times: bool,
 }
 
 impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
-    pub(crate) fn new(groups: Vec<Group<'s, F>>, types: Vec<DataType>) -> Self {
+    pub(crate) fn new(groups: Vec<Group<'s, F>>, types: Vec<DataType>, keeps_times: bool) -> Self {
         let joined = |group| {
             let (batch, values) = (Batch::default(), Vec::new());
             Joined { group, batch, row: 0, values, is_over: false }
         };
-        Self { groups: groups.into_iter().map(joined).collect(), types }
+        Self { groups: groups.into_iter().map(joined).collect(), types, keeps_times }
     }
 
     /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
@@ -289,8 +291,10 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
             if !is_there {
                 return Ok(false);
             }
-            // rows of which nothing is left are no rows
-            batch.drop_empty_rows();
+            if !self.keeps_times {
+                // rows of which nothing is left are no rows
+                batch.drop_empty_rows();
+            }
             if !batch.is_empty() {
                 return Ok(true);
             }

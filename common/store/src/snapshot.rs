@@ -400,7 +400,7 @@ impl<S: Storage> DeviceScan<S> {
                 n_points: series.statistics.count.into(),
             });
         }
-        if !kept.is_empty() {
+        if !kept.is_empty() || time.is_some() && self.keeps_times() {
             self.parts.push(Part { file, path, time, series: kept, cuts: kept_cuts });
         }
     }
@@ -408,6 +408,11 @@ impl<S: Storage> DeviceScan<S> {
     /// The columns of the rows, sorted by measurement.
     pub fn columns(&self) -> &[Series] {
         &self.columns
+    }
+
+    /// Whether a time is a row also without a cell: in a table its tags are values, too.
+    fn keeps_times(&self) -> bool {
+        self.device.database().is_some()
     }
 
     /// Points within the times that cannot be shown, since their series has another type now.
@@ -425,10 +430,11 @@ impl<S: Storage> DeviceScan<S> {
             })
     }
 
-    /// Its rows, to be fetched by [`next_into`](Self::next_into).
+    /// Its rows with all columns, to be fetched by [`next_into`](Self::next_into). In a table those of
+    /// files may have no cell: their tags are all that they say.
     pub fn rows(&self) -> Result<Rows<'_, S::File>, StoreError> {
         let all: Vec<usize> = (0..self.columns.len()).collect();
-        self.rows_of(&all, self.times)
+        self.read(&all, self.times, self.keeps_times())
     }
 
     /// Rows of some columns, by their places in [`columns`](Self::columns), within some of the times.
@@ -474,11 +480,20 @@ impl<S: Storage> DeviceScan<S> {
         rows.advance(batch)
     }
 
-    /// Rows of some columns within some of the times.
+    /// Rows of some columns within some of the times, none without a cell of them.
     pub(crate) fn rows_of(
         &self,
         wanted: &[usize],
         times: TimeRange,
+    ) -> Result<Rows<'_, S::File>, StoreError> {
+        self.read(wanted, times, false)
+    }
+
+    fn read(
+        &self,
+        wanted: &[usize],
+        times: TimeRange,
+        keeps_times: bool,
     ) -> Result<Rows<'_, S::File>, StoreError> {
         let data_type = |at: &usize| self.columns.get(*at).map(|column| column.data_type);
         let types: Vec<DataType> = wanted.iter().filter_map(data_type).collect();
@@ -496,13 +511,13 @@ impl<S: Storage> DeviceScan<S> {
             let types = wanted.iter().filter_map(data_type).collect();
             let mut sources = Vec::new();
             for part in &self.parts {
-                let own = part.sources(&wanted, times, &self.damage, &mut sources);
+                let own = part.sources(&wanted, times, keeps_times, &self.damage, &mut sources);
                 own.or_else(|error| self.damage.pass(&part.path, error))?;
             }
             sources.extend(self.memory_source(&wanted, times));
             groups.push(Group { columns, types, sources });
         }
-        Ok(Rows::new(groups, types))
+        Ok(Rows::new(groups, types, keeps_times))
     }
 
     fn memory_source<'s>(&self, wanted: &[usize], times: TimeRange) -> Option<Source<'s, S::File>> {
@@ -527,6 +542,7 @@ impl<S: Storage> Part<S> {
         &'s self,
         wanted: &[usize],
         times: TimeRange,
+        keeps_times: bool,
         damage: &'s Damage,
         sources: &mut Vec<Source<'s, S::File>>,
     ) -> Result<(), StoreError> {
@@ -546,7 +562,7 @@ impl<S: Storage> Part<S> {
             Origin::File(FromFile { rows, file, damage })
         };
         let series = |own: &usize| self.series.get(*own).map(|(_, series)| series);
-        if let Some(time) = self.time.as_ref().filter(|_| !chosen.is_empty()) {
+        if let Some(time) = self.time.as_ref().filter(|_| keeps_times || !chosen.is_empty()) {
             let columns = chosen.iter().filter_map(series).map(|it| Cow::Borrowed(&**it)).collect();
             let mut next = 0usize..;
             let places: Vec<_> = found.iter().map(|own| own.and_then(|_| next.next())).collect();

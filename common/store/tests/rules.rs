@@ -563,3 +563,27 @@ fn what_is_durable_behind_the_position_is_known_to_be_of_a_spool_that_reached_as
     let store = support::store(&volume);
     assert!(store.position() < 4 && store.last_known() == 4, "{}", store.position());
 }
+
+/// They were gone, and nothing told of it.
+#[test]
+fn rows_of_tables_that_have_tags_alone_are_told_of() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let mut left_out = |values: Vec<Option<Value>>| {
+        let mut tag = column("line", DataType::String, vec![Some(Value::Bytes(b"a".to_vec())); 2]);
+        tag.category = Category::Tag;
+        let tablet = Tablet {
+            database: Some("works".to_owned()),
+            device: "pumps".to_owned(),
+            aligned: true,
+            times: vec![1, 2],
+            columns: vec![tag, column("n", DataType::Int32, values)],
+        };
+        store.apply_request(1, 5, &tablet_request(&tablet)).unwrap().left_out
+    };
+    let one = Some(Value::Int32(1));
+    assert_eq!(left_out(vec![one.clone(), one.clone()]), Vec::<String>::new());
+    let told = ["rows of table pumps that have tags alone"];
+    assert_eq!(left_out(vec![one, None]), told);
+    assert_eq!(left_out(vec![None, None]), told);
+}

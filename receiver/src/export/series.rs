@@ -70,19 +70,29 @@ impl SeriesWriter {
         opened: &DeviceScan<DirStorage>,
         step: &mut Step<'_>,
     ) -> Result<(), Tried<Stopped>> {
-        let is_aligned = opened.columns().iter().any(|series| series.is_aligned);
+        // in tables a time is a row also without a field
+        let is_of_table = device.database().is_some();
+        let is_aligned = is_of_table || opened.columns().iter().any(|series| series.is_aligned);
         let all: Vec<usize> = (0..opened.columns().len()).collect();
         let groups: Vec<Vec<usize>> = match is_aligned {
-            _ if all.is_empty() => return Ok(()),
+            _ if all.is_empty() && !is_of_table => return Ok(()),
             true => vec![all],
             false => all.into_iter().map(|column| vec![column]).collect(),
         };
         for columns in groups {
             let series: Vec<&Series> =
                 columns.iter().filter_map(|column| opened.columns().get(*column)).collect();
-            self.begin(device, &series, is_aligned)?;
-            let rows = opened.rows_between(&columns, &super::ALL_TIMES)?;
-            each_batch(opened, rows, step, |batch| self.write(device, &series, batch))?;
+            let rows = match is_of_table {
+                true => opened.rows()?,
+                false => opened.rows_between(&columns, &super::ALL_TIMES)?,
+            };
+            let mut is_begun = false;
+            each_batch(opened, rows, step, |batch| {
+                if !core::mem::replace(&mut is_begun, true) {
+                    self.begin(device, &series, is_aligned)?;
+                }
+                self.write(device, &series, batch)
+            })?;
         }
         Ok(())
     }
