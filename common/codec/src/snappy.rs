@@ -9,25 +9,23 @@
 // index is a byte, into a table that has an entry for each.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
-use crate::Reader;
 use crate::copies::copy_literals;
 use crate::copies::copy_match;
 
 /// Fills `output` with the first bytes that `input` stands for; `None` if these are fewer or if what stands
 /// for them is damaged. What follows is not looked at.
 pub(crate) fn fill(input: &[u8], output: &mut [u8]) -> Option<()> {
-    let mut reader = Reader::new(input);
-    let declared_bytes = reader.uvar("length of a snappy block").ok()?;
-    if (declared_bytes as usize) < output.len() {
+    if snap::raw::decompress_len(input).ok()? < output.len() {
         return None;
     }
-    let input = reader.take_rest();
+    let length_bytes = input.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    let input = input.get(length_bytes..)?;
     let (mut from, mut to) = (0usize, 0usize);
     while to < output.len() {
         let tag = *input.get(from)?;
         from += 1;
         if tag & 3 == 0 {
-            let n = 1 + literals(input, &mut from, tag >> 2)?;
+            let n = literals(input, &mut from, tag >> 2)?.checked_add(1)?;
             copy_literals(input, from, output, &mut to, n)?;
             from = from.checked_add(n)?;
             continue;
@@ -168,6 +166,30 @@ mod tests {
             }
             assert_eq!(fill(&block, &mut vec![0; whole.len() + 1]), None);
         }
+    }
+
+    /// It was read as lengths of our own formats are, which have one form only.
+    #[test]
+    fn a_length_that_is_said_at_length_is_read_as_the_library_reads_it() {
+        let block = |length: &[u8]| [length, &[3 << 2], b"abcd"].concat();
+        for length in [&[4][..], &[0x84, 0], &[0x84, 0x80, 0x80, 0x80, 0]] {
+            let block = block(length);
+            let whole = snap::raw::Decoder::new().decompress_vec(&block);
+            assert_eq!(whole.as_deref(), Ok(&b"abcd"[..]), "{length:?}");
+            for n_bytes in 0..=4 {
+                let mut output = vec![0; n_bytes];
+                assert_eq!(fill(&block, &mut output), Some(()), "{length:?}");
+                assert!(b"abcd".starts_with(&output));
+            }
+            assert_eq!(fill(&block, &mut [0; 5]), None);
+        }
+        for length in [&[0x84, 0x80, 0x80, 0x80, 0x80, 0][..], &[0xff; 12]] {
+            let block = block(length);
+            assert!(snap::raw::Decoder::new().decompress_vec(&block).is_err(), "{length:?}");
+            assert_eq!(fill(&block, &mut [0; 4]), None, "{length:?}");
+        }
+        assert_eq!(fill(&[], &mut []), None);
+        assert_eq!(fill(&[0x84], &mut []), None);
     }
 
     #[test]

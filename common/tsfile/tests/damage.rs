@@ -15,11 +15,23 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use tidegate_model::DataType;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::DataEntries;
+use tidegate_tsfile::DataEntry;
+use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::Limits;
 use tidegate_tsfile::ReadAt;
 use tidegate_tsfile::ReadError;
+use tidegate_tsfile::Selection;
+use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFile;
+use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::Unfinished;
+use tidegate_tsfile::Values;
+use tidegate_tsfile::WriteOptions;
+use tidegate_tsfile::pages_of;
 
 /// The most that reading a file of the corpus may take: a page of rows as lines, xz's dictionary.
 const PEAK_BYTES_MAX: isize = 64 << 20;
@@ -246,6 +258,76 @@ fn what_is_held_of_a_damaged_file_changes_no_answer() {
         }
     }
     assert!(n_refused > 100 && n_asked > 2 * n_refused, "{n_refused} of {n_asked}");
+}
+
+/// Rows of the only series of a file, in parts, or why there are none.
+fn rows_between(file: &TsFile<&[u8]>, times: RangeInclusive<i64>) -> String {
+    let device = file.devices().next().unwrap().unwrap();
+    let series = file.series(&device).unwrap().next().unwrap().unwrap();
+    let mut rows = file.rows(&series, Selection::of_times(times)).unwrap();
+    let (mut batch, mut found) = (Batch::default(), Vec::new());
+    loop {
+        match rows.next_into(&mut batch) {
+            Ok(true) => found.extend(batch.times.iter().map(i64::to_string)),
+            Ok(false) => break,
+            Err(error) => {
+                found.push(format!("{error:?}"));
+                break;
+            }
+        }
+    }
+    drop(rows.into_memory());
+    found.join(" ")
+}
+
+/// Rows were passed over behind a page without points, or whose times do not say where they are.
+#[test]
+fn what_is_held_of_pages_whose_statistics_are_no_order_changes_no_answer() {
+    let mut options = WriteOptions::of_version(TsFileVersion::V3);
+    options.page_rows_max = 10;
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    let id = DeviceId { path: "root.a.d".into(), segments: None };
+    writer.begin_series(&id, &SeriesSpec::new("s", DataType::Boolean)).unwrap();
+    let mut batch = Batch::new([DataType::Boolean]);
+    batch.times.extend(0..60);
+    batch.columns[0].presence.push_many(true, 60);
+    batch.columns[0].values = Values::Boolean(vec![true; 60]);
+    writer.write(&batch).unwrap();
+    let sound = writer.finish().unwrap().out;
+    let mut entries = DataEntries::new(&sound).unwrap();
+    let header = entries.find_map(|entry| match entry.unwrap() {
+        DataEntry::Chunk(header) => Some(header),
+        _ => None,
+    });
+    let pages: Vec<_> = pages_of(&sound, &header.unwrap()).map(Result::unwrap).collect();
+    assert_eq!(pages.len(), 6);
+    let wide = [25..=i64::MAX, i64::MIN..=34, 35..=1 << 50, 1..=58];
+    let (mut n_asked, mut n_other) = (0, 0);
+    for (page, count, start, end) in pages.iter().flat_map(|page| {
+        let ends = [(i64::MAX, i64::MIN), (1 << 40, 39), (30, 5), (30, i64::MAX), (0, 59)];
+        let all = ends.into_iter().flat_map(|ends| [0, 10].map(|count| (count, ends)));
+        all.map(move |(count, (start, end))| (page, count, start, end))
+    }) {
+        let mut bytes = sound.clone();
+        // First and last value and a number come behind the times.
+        let at = page.body_offset as usize - 10 - 2 * size_of::<i64>();
+        bytes[at - 1] = count;
+        bytes[at..at + 8].copy_from_slice(&start.to_be_bytes());
+        bytes[at + 8..at + 16].copy_from_slice(&end.to_be_bytes());
+        for first in wide.clone() {
+            let file = TsFile::open(&*bytes).unwrap();
+            rows_between(&file, first.clone());
+            for times in (0..60).step_by(5).map(|time| time..=time + 2).chain(wide.clone()) {
+                let fresh = rows_between(&TsFile::open(&*bytes).unwrap(), times.clone());
+                let what =
+                    format!("{count} from {start} to {end} at {at}: {times:?} after {first:?}");
+                assert_eq!(rows_between(&file, times.clone()), fresh, "{what}");
+                n_asked += 1;
+                n_other += u32::from(fresh != rows_between(&TsFile::open(&*sound).unwrap(), times));
+            }
+        }
+    }
+    assert!(n_asked > 3000 && n_other > n_asked / 10, "{n_other} of {n_asked}");
 }
 
 /// A file that its owner cuts in half after some reads.

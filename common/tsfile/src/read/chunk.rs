@@ -129,7 +129,7 @@ pub(crate) struct Pages {
     n_known: usize,
     /// The least time that the next page may have, by those before it.
     least_time: i64,
-    /// Whether none has a lesser one.
+    /// Whether all of them have points, and none has a lesser time.
     is_ordered: bool,
     limits: Limits,
 }
@@ -236,22 +236,27 @@ impl Pages {
     /// Takes note of where the next page begins, and what is its least time.
     fn note(&mut self, statistics: Option<&Statistics>) {
         let n_known = self.places.starts.len();
+        let is_last = self.next >= self.header.end();
+        let has_times = self.header.kind != SeriesKind::Value;
         let start = u32::try_from(self.next.saturating_sub(self.header.data_offset));
         if let Ok(start) = start
             && self.n_passed == n_known
             && n_known < PLACES_MAX
         {
             self.places.starts.push(start);
-            let is_last = self.next >= self.header.end();
-            if self.header.kind != SeriesKind::Value && !is_last {
+            if has_times && !is_last {
                 let least = statistics.map_or(self.least_time, |known| known.start_time);
                 self.places.least_times.push(least.max(self.least_time));
             }
         }
-        if let Some(known) = statistics {
-            self.is_ordered &= known.start_time >= self.least_time;
-            self.least_time = self.least_time.max(known.end_time.saturating_add(1));
-        }
+        let Some(&Statistics { count, start_time, end_time, .. }) = statistics else {
+            self.is_ordered &= is_last || !has_times;
+            return;
+        };
+        let is_next = count > 0 && (self.least_time..=end_time).contains(&start_time);
+        // Behind the greatest of all times no page can begin.
+        self.is_ordered &= is_next && end_time < i64::MAX;
+        self.least_time = self.least_time.max(end_time.saturating_add(1));
     }
 
     /// Gives back memory above the share of its window.

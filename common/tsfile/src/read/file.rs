@@ -17,6 +17,7 @@ use super::index::SeriesMetadata;
 use super::index::TableSchema;
 use super::index::device_order;
 use super::index::java_order;
+use super::recent::Block;
 use super::recent::Found;
 use super::recent::Recent;
 use super::source::fetch;
@@ -277,33 +278,32 @@ impl<R: ReadAt> TsFile<R> {
         is_aligned: bool,
         measurement: &str,
     ) -> Result<Option<Arc<SeriesMetadata>>, ReadError> {
-        let length_bytes = end.saturating_sub(start);
-        let known = self.recent.get(start, |found| {
-            let Found::Block(block, known) = found else { return None };
-            let is_same = block.len() as u64 == length_bytes;
-            let found = known.iter().find(|series| &*series.measurement == measurement);
-            is_same.then(|| match found {
-                Some(found) => Ok(Arc::clone(found)),
-                None => Err((Arc::clone(block), known.clone())),
-            })
+        let held = self.recent.get(start..end, |found| match found {
+            Found::Block(block) if block.is_aligned == is_aligned => {
+                let mut known = block.known.iter();
+                let found = known.find(|series| &*series.measurement == measurement);
+                Some(found.map(Arc::clone).ok_or_else(|| block.clone()))
+            }
+            _ => None,
         });
-        let (block, mut known) = match known {
+        let mut block = match held {
             Some(Ok(found)) => return Ok(Some(found)),
-            Some(Err(held)) => held,
+            Some(Err(block)) => block,
             None => {
-                let mut block = Vec::new();
-                checked_fetch(&self.source, start, length_bytes, self.limits, &mut block)?;
-                (block.into(), Vec::new())
+                let (mut bytes, length_bytes) = (Vec::new(), end.saturating_sub(start));
+                checked_fetch(&self.source, start, length_bytes, self.limits, &mut bytes)?;
+                Block { bytes: bytes.into(), is_aligned, known: Vec::new() }
             }
         };
-        let mut reader = Reader::at(&block, usize::try_from(start).unwrap_or(usize::MAX));
+        let position = usize::try_from(start).unwrap_or(usize::MAX);
+        let mut reader = Reader::at(&block.bytes, position);
         let mut found = None;
         while found.is_none() && !reader.is_empty() {
             let series = SeriesMetadata::decode_if(&mut reader, is_aligned, measurement);
             found = series.map_err(malformed_series)?.map(Arc::new);
         }
-        known.extend(found.clone());
-        self.recent.put(start, Found::Block(block, known));
+        block.known.extend(found.clone());
+        self.recent.put(start..end, Found::Block(block));
         Ok(found)
     }
 
@@ -328,11 +328,11 @@ impl<R: ReadAt> TsFile<R> {
 
     /// As [`node`](Self::node), on the way of a look-up.
     fn node_on_way<K: Key>(&self, start: u64, end: u64) -> Result<Arc<Node<K>>, ReadError> {
-        if let Some(node) = self.recent.get(start, K::node_of) {
+        if let Some(node) = self.recent.get(start..end, K::node_of) {
             return Ok(node);
         }
         let node = Arc::new(self.node(start, end)?);
-        self.recent.put(start, K::found(&node));
+        self.recent.put(start..end, K::found(&node));
         Ok(node)
     }
 
@@ -541,6 +541,7 @@ mod tests {
     use super::*;
     use crate::Batch;
     use crate::MAGIC;
+    use crate::SeriesKind;
     use crate::SeriesSpec;
     use crate::TsFileWriter;
     use crate::WriteOptions;
@@ -562,32 +563,56 @@ mod tests {
         writer.finish().unwrap().out
     }
 
-    /// The same file with a thousand devices, each of which has a node of its own that leads to the
-    /// series of the only one.
-    fn thousand_devices() -> Vec<u8> {
-        let sound = one_device();
-        let file = TsFile::open(sound.clone()).unwrap();
-        let Index::InFile(metadata) = &file.index else { unreachable!() };
-        let only = &metadata.roots[0].node.children[0];
-        let node = sound[only.start as usize..only.end as usize].to_vec();
+    /// The same file with other devices, and bytes in front of its root where their nodes begin at `starts`.
+    fn with_nodes(sound: &[u8], nodes: &[u8], starts: impl IntoIterator<Item = usize>) -> Vec<u8> {
+        let file = TsFile::open(sound).unwrap();
         let tail = sound.len() - TAIL_BYTES;
         let length = u32::from_be_bytes(*sound[tail..].first_chunk().unwrap());
         let mut out = sound[..tail - length as usize].to_vec();
-        let first = out.len();
-        (0..1000).for_each(|_| out.extend_from_slice(&node));
+        let (first, starts) = (out.len(), Vec::from_iter(starts));
+        out.extend_from_slice(nodes);
         let (start, mut writer) = (out.len(), Writer::new(&mut out));
-        writer.uvar(1000);
-        for at in 0..1000 {
+        writer.uvar(starts.len() as u32);
+        for (at, node) in starts.into_iter().enumerate() {
             writer.vstr(Some(&format!("root.a.d{at:04}")));
-            writer.i64((first + at * node.len()) as i64);
+            writer.i64((first + node) as i64);
         }
         writer.i64(start as i64);
         writer.u8(NodeKind::LeafDevice.code());
-        writer.i64(metadata.separator as i64);
+        writer.i64(file.data_end() as i64);
         let length = (out.len() - start) as u32;
         out.extend_from_slice(&length.to_be_bytes());
         out.extend_from_slice(MAGIC);
         out
+    }
+
+    /// The node of the only device of a file.
+    fn only_node(sound: &[u8]) -> Node<Box<str>> {
+        let file = TsFile::open(sound).unwrap();
+        let device = file.devices().next().unwrap().unwrap();
+        let Place::Node { start, end } = device.place else { unreachable!() };
+        file.node(start, end).unwrap()
+    }
+
+    fn bytes_of(kind: NodeKind, key: &str, start: u64, end: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        writer.uvar(1);
+        writer.vstr(Some(key));
+        writer.i64(start as i64);
+        writer.i64(end as i64);
+        writer.u8(kind.code());
+        out
+    }
+
+    /// The same file with a thousand devices, each of which has a node of its own that leads to the
+    /// series of the only one.
+    fn thousand_devices() -> Vec<u8> {
+        let sound = one_device();
+        let node = only_node(&sound);
+        let (first, last) = (&node.children[0], node.children.last().unwrap());
+        let node = bytes_of(node.kind, &first.key, first.start, last.end);
+        with_nodes(&sound, &node.repeat(1000), (0..1000).map(|at| at * node.len()))
     }
 
     /// Each device had a budget of its own, and blocks of series had none.
@@ -608,6 +633,35 @@ mod tests {
         let device = file.devices().next().unwrap().unwrap();
         for _ in 0..5 {
             assert_eq!(file.series(&device).unwrap().map(Result::unwrap).count(), 300);
+        }
+    }
+    /// A node was known by where it begins, and a series by its block.
+    #[test]
+    fn what_was_met_on_another_way_is_not_taken_for_what_stands_on_this_one() {
+        let sound = one_device();
+        let block = &only_node(&sound).children[0];
+        let node = |key: &str| bytes_of(NodeKind::LeafMeasurement, key, block.start, block.end);
+        let (aligned, plain) = (node(""), node("s000"));
+        // the first one has no bytes; the last two have one series, in which nothing says its kind
+        let starts = [0, 0, aligned.len()];
+        let bytes = with_nodes(&sound, &[aligned, plain].concat(), starts);
+        let look_up = |file: &TsFile<&[u8]>, at| {
+            let id = DeviceId { path: format!("root.a.d{at:04}").into(), segments: None };
+            let device = file.find_device(&id).unwrap().unwrap();
+            file.find_series(&device, "s000").map(|found| found.unwrap().kind)
+        };
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let file = TsFile::open(&*bytes).unwrap();
+            for at in order {
+                let fresh = look_up(&TsFile::open(&*bytes).unwrap(), at);
+                let found = look_up(&file, at);
+                assert_eq!(format!("{found:?}"), format!("{fresh:?}"), "device {at} of {order:?}");
+                match at {
+                    0 => assert!(found.is_err()),
+                    1 => assert_eq!(found.unwrap(), SeriesKind::Value),
+                    _ => assert_eq!(found.unwrap(), SeriesKind::Plain),
+                }
+            }
         }
     }
 }

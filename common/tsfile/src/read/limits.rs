@@ -12,7 +12,8 @@ pub struct Limits {
     /// Most cells of a page, rows times columns: of wide devices the time that it takes.
     pub page_cells_max: usize,
     /// Most cells of rows that are given at once, if one row has no more: pages of more come in several
-    /// parts. All chunks that overlap at one time hold 16 times as many at most.
+    /// parts, but for those of series with times of their own. All chunks that overlap at one time hold 16
+    /// times as many at most.
     pub batch_cells_max: usize,
     /// Largest index node or block of series metadata; also that of the whole file's metadata.
     pub metadata_bytes_max: usize,
@@ -28,11 +29,16 @@ impl Limits {
     pub(crate) fn batch_rows_max(&self, n_columns: usize) -> usize {
         self.batch_cells_max.checked_div(n_columns).unwrap_or(usize::MAX).max(1)
     }
+
+    /// Most rows of so many columns that are merged at once.
+    pub(crate) fn merged_rows_max(&self, n_columns: usize) -> usize {
+        self.batch_rows_max(n_columns).min(BATCH_ROWS)
+    }
 }
 
-/// How many rows of so many columns are merged at once.
+/// How many rows of so many columns are merged at once, with the default limits.
 pub fn rows_of_merge(n_columns: usize) -> usize {
-    Limits::default().batch_rows_max(n_columns).min(BATCH_ROWS)
+    Limits::default().merged_rows_max(n_columns)
 }
 
 impl Default for Limits {

@@ -2,7 +2,6 @@
 //! counts, and a null hides nothing.
 
 use super::batch::Batch;
-use super::limits::rows_of_merge;
 use super::rows::ChunkRows;
 use super::rows::Column;
 use super::rows::RowChunk;
@@ -96,7 +95,7 @@ impl Merge {
         selection: &Selection,
         out: &mut Batch,
     ) -> Result<bool, ReadError> {
-        let n_rows_max = rows_of_merge(self.columns.len());
+        let n_rows_max = file.limits.merged_rows_max(self.columns.len());
         while out.len() < n_rows_max {
             let Some(time) = self.next_time(file, selection)? else { break };
             let later = self.later.last().map(|chunk| chunk.statistics.start_time);

@@ -320,7 +320,7 @@ impl ChunkRows {
         let body = spare.pop().unwrap_or_default();
         let mut open = |offset, kind, measurement: &str, data_type| {
             let window = Window::over(spare.pop().unwrap_or_default(), n_windows);
-            let known = file.recent.get(offset, |found| match found {
+            let known = file.recent.get(offset..offset, |found| match found {
                 Found::Chunk(places) if is_part => Some(Arc::clone(places)),
                 _ => None,
             });
@@ -381,7 +381,7 @@ impl ChunkRows {
             let (places, buffer) = pages.into_parts();
             spare.push(buffer);
             if is_new {
-                file.recent.put(offset, Found::Chunk(Arc::new(places)));
+                file.recent.put(offset..offset, Found::Chunk(Arc::new(places)));
             }
         }
         spare.push(self.body);
