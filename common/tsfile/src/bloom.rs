@@ -40,14 +40,16 @@ impl BloomFilter {
     /// Whether the series may be in the file; `false` is certain.
     pub(crate) fn contains(&self, device: &str, measurement: &str) -> bool {
         let series = format!("{device}.{measurement}");
-        self.places(&series)
-            .all(|(byte, mask)| self.bytes.get(byte).is_some_and(|found| found & mask != 0))
+        let is_set =
+            |(byte, mask): (usize, u8)| self.bytes.get(byte).is_some_and(|found| found & mask != 0);
+        self.places(&series, java_byte).all(is_set)
+            || !series.is_ascii() && self.places(&series, cpp_byte).all(is_set)
     }
 
     /// Sets the bits of a series.
     pub(crate) fn add(&mut self, device: &str, measurement: &str) {
         let series = format!("{device}.{measurement}");
-        let places: Vec<(usize, u8)> = self.places(&series).collect();
+        let places: Vec<(usize, u8)> = self.places(&series, java_byte).collect();
         for (byte, mask) in places {
             if byte >= self.bytes.len() {
                 self.bytes.resize(byte.saturating_add(1), 0);
@@ -59,11 +61,15 @@ impl BloomFilter {
     }
 
     /// Bytes and masks of the bits of a series.
-    fn places<'s>(&self, series: &'s str) -> impl Iterator<Item = (usize, u8)> + use<'s> {
+    fn places<'s>(
+        &self,
+        series: &'s str,
+        tail_byte: fn(u8) -> u64,
+    ) -> impl Iterator<Item = (usize, u8)> + use<'s> {
         let n_bits = self.n_bits;
         let n_functions = usize::try_from(self.n_functions).unwrap_or(usize::MAX);
         SEEDS.into_iter().take(n_functions).map(move |seed| {
-            let hash = murmur3(series.as_bytes(), seed);
+            let hash = murmur3(series.as_bytes(), seed, tail_byte);
             // Java takes the absolute value, of which the least number has none.
             let absolute = hash.checked_abs().map_or(0, i32::unsigned_abs);
             let bit = absolute.checked_rem(n_bits).unwrap_or(0);
@@ -106,8 +112,8 @@ impl BloomFilter {
 
 /// Both halves of MurmurHash3 (x64, 128 bits) added and cut to 32 bits.
 ///
-/// The bytes behind the last whole block are sign-extended, unlike in the published function.
-fn murmur3(bytes: &[u8], seed: u64) -> i32 {
+/// `tail_byte` is what a byte behind the last whole block counts as.
+fn murmur3(bytes: &[u8], seed: u64, tail_byte: fn(u8) -> u64) -> i32 {
     const C1: u64 = 0x87c3_7b91_1142_53d5;
     const C2: u64 = 0x4cf5_ad43_2745_937f;
     let first = |word: u64| word.wrapping_mul(C1).rotate_left(31).wrapping_mul(C2);
@@ -121,18 +127,16 @@ fn murmur3(bytes: &[u8], seed: u64) -> i32 {
         h2 ^= second(high);
         h2 = h2.rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
     }
-    let signed = |bytes: &[u8]| {
+    let word = |bytes: &[u8]| {
         let bytes = bytes.iter().zip([0, 8, 16, 24, 32, 40, 48, 56]);
-        bytes.fold(0u64, |word, (byte, shift)| {
-            word ^ (i64::from(byte.cast_signed()).cast_unsigned() << shift)
-        })
+        bytes.fold(0u64, |word, (byte, shift)| word ^ (tail_byte(*byte) << shift))
     };
     let (low, high) = tail.split_at_checked(8).unwrap_or((tail, &[]));
     if !high.is_empty() {
-        h2 ^= second(signed(high));
+        h2 ^= second(word(high));
     }
     if !low.is_empty() {
-        h1 ^= first(signed(low));
+        h1 ^= first(word(low));
     }
     let length = bytes.len() as u64;
     h1 ^= length;
@@ -145,6 +149,17 @@ fn murmur3(bytes: &[u8], seed: u64) -> i32 {
     h2 = h2.wrapping_add(h1);
     // The low 32 bits, as Java's cast leaves them.
     (h1.wrapping_add(h2) as u32).cast_signed()
+}
+
+/// IoTDB extends the sign, unlike the published function.
+fn java_byte(byte: u8) -> u64 {
+    i64::from(byte.cast_signed()).cast_unsigned()
+}
+
+/// The C++ library of TsFile does not any more, so that its filters have other bits for names that are
+/// not ASCII.
+fn cpp_byte(byte: u8) -> u64 {
+    byte.into()
 }
 
 fn halves(block: &[u8; 16]) -> [u64; 2] {
@@ -188,6 +203,26 @@ mod tests {
         assert_eq!(decode(&[0], TsFileVersion::V3), (false, 0));
         assert_eq!(decode(&[0, 6], TsFileVersion::V4), (false, 1));
         assert_eq!(decode(&[1, 9, 0x80, 2, 5], TsFileVersion::V4), (true, 0));
+    }
+
+    /// Only IoTDB's own bits were looked at.
+    #[test]
+    fn series_of_the_cpp_library_are_there_whatever_their_names_are() {
+        let mut filter = BloomFilter::for_series(2000);
+        filter.bytes.resize(filter.n_bits.div_ceil(8) as usize, 0);
+        let names: Vec<String> = (0..500)
+            .flat_map(|at| [format!("s{at}"), format!("温度{at}"), format!("{at}é")])
+            .collect();
+        for name in &names {
+            for (byte, mask) in
+                filter.places(&format!("root.sg.d.{name}"), cpp_byte).collect::<Vec<_>>()
+            {
+                filter.bytes[byte] |= mask;
+            }
+        }
+        assert!(names.iter().all(|name| filter.contains("root.sg.d", name)));
+        let strangers = (500..5500).filter(|at| filter.contains("root.sg.d", &format!("温度{at}")));
+        assert!((50..800).contains(&strangers.count()));
     }
 
     #[test]
