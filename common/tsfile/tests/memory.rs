@@ -64,7 +64,8 @@ fn n_rows(bytes: &[u8], limits: Limits) -> Result<usize, ReadError> {
         series?.into_iter().partition(|series| series.kind == SeriesKind::Time);
     let mut rows = file.aligned_rows(&times[0], &columns, Selection::default())?;
     let (mut batch, mut n_rows, mut last) = (Batch::default(), 0, i64::MIN);
-    let n_rows_max = (limits.batch_cells_max / columns.len()).max(1);
+    // A part is no less than a sixteenth of its page, which has 100 rows at most.
+    let n_rows_max = (limits.batch_cells_max / columns.len()).max(100_usize.div_ceil(16));
     while rows.next_into(&mut batch)? {
         assert!(batch.len() <= n_rows_max, "{} rows at once", batch.len());
         for time in &batch.times {

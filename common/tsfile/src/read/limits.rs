@@ -12,8 +12,8 @@ pub struct Limits {
     /// Most cells of a page, rows times columns: of wide devices the time that it takes.
     pub page_cells_max: usize,
     /// Most cells of rows that are given at once, if one row has no more: pages of more come in several
-    /// parts, but for those of series with times of their own. All chunks that overlap at one time hold 16
-    /// times as many at most.
+    /// parts, but in no more than sixteen, and those of series with times of their own in one. All chunks
+    /// that overlap at one time hold 16 times as many at most.
     pub batch_cells_max: usize,
     /// Largest index node or block of series metadata; also that of the whole file's metadata.
     pub metadata_bytes_max: usize,

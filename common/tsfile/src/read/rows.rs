@@ -288,6 +288,9 @@ pub(crate) struct ChunkRows {
     left: Option<LeftOfPage>,
 }
 
+/// In how many parts a page is given at most.
+const PARTS_MAX: usize = 16;
+
 /// A page of which rows were given.
 #[derive(Debug)]
 struct LeftOfPage {
@@ -529,7 +532,8 @@ impl ChunkRows {
             let (found, max) = (n_cells as u64, limits.page_cells_max as u64);
             return Err(ReadError::TooLarge { offset: page.offset, what, found, max });
         }
-        let n_rows_max = limits.batch_rows_max(columns.len());
+        // Every part is decoded from the beginning of the page on, so there must not be many.
+        let n_rows_max = limits.batch_rows_max(columns.len()).max(rows.n_rows.div_ceil(PARTS_MAX));
         let is_whole = rows.wanted.len() <= n_rows_max;
         if !is_whole {
             batch.times.truncate(n_rows_max);
