@@ -97,7 +97,7 @@ pub fn points(receiver: &ReceiverSetup, pattern: &str) -> Result<String> {
     };
     let mut types = BTreeMap::new();
     for row in ask(receiver, &format!("SHOW TIMESERIES {pattern}"))?.rows {
-        if let [Some(series), _, Some(data_type)] = row.as_slice() {
+        if let [Some(series), _, Some(data_type), ..] = row.as_slice() {
             types.insert(series.clone(), data_type.clone());
         }
     }
