@@ -192,6 +192,13 @@ impl<S: Storage> LayerFile<S> {
         Ok(file)
     }
 
+    /// Whether the file is still there and has a beginning and an end, though it may be open.
+    pub(crate) fn look_again(&self) -> Result<(), StoreError> {
+        let opened = self.dir.open_to_read(&self.layer.file_name("")).and_then(StoredFile::new);
+        let stored = opened.map_err(StoreError::io("open", self.layer.path()))?;
+        TsFile::open(stored).map(drop).map_err(|source| self.unread(source))
+    }
+
     pub(crate) fn unread(&self, source: ReadError) -> StoreError {
         StoreError::Read { file: self.layer.path(), source }
     }

@@ -153,6 +153,19 @@ impl<V: Volume> Store<V> {
         self.find_lost().map(drop)
     }
 
+    /// Takes layers out whose files are gone or damaged since they were looked at last. Who reads them
+    /// still holds them open.
+    pub fn lose_missing(&mut self) -> Result<(), StoreError> {
+        let mut lost = Vec::new();
+        for layer in &self.layers {
+            match layer.look_again() {
+                Err(error) if error.is_of_file() => lost.push((layer.layer.id, account(&error))),
+                found => found?,
+            }
+        }
+        lost.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| self.lose(some))
+    }
+
     /// Looks at what still stands beside lost files.
     pub(crate) fn look_at_lost(&mut self) -> Result<(), StoreError> {
         let mut lost = Vec::new();

@@ -81,6 +81,38 @@ fn n_rows<S: tidegate_durable::Storage>(
     Ok(found)
 }
 
+/// It was found out at the next start only, and told by nobody before.
+#[test]
+fn a_file_that_goes_while_its_store_is_open_is_lost_at_the_next_look_and_back_at_another() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = filled(&volume);
+    store.lose_missing().unwrap();
+    assert_eq!(store.lost().count(), 0);
+    for (precedence, is_cut) in [(2, false), (3, true)] {
+        let path = path_of(&store, precedence);
+        let name = volume.disk_name(&path);
+        let bytes = volume.disk.content(&name).unwrap();
+        volume.disk.delete(&name);
+        if is_cut {
+            volume.disk.set_content(&name, bytes[..bytes.len() / 2].to_vec());
+        }
+        store.lose_missing().unwrap();
+        let lost: Vec<_> = store.lost().map(|it| it.layer.path()).collect();
+        assert_eq!(lost, std::slice::from_ref(&path));
+        let of_device =
+            |store: &Store<SimVolume>, device| n_rows(&store.snapshot(), device, (0, 9));
+        let (own, other, n_other) = match precedence {
+            2 => ("root.a.d", "root.a.e", 1),
+            _ => ("root.a.e", "root.a.d", 3),
+        };
+        assert!(of_device(&store, own).unwrap_err().is_of_damage());
+        assert_eq!(of_device(&store, other).unwrap(), n_other);
+        volume.disk.set_content(&name, bytes);
+        assert_eq!(store.find_lost().unwrap(), [path]);
+        assert_eq!(of_device(&store, own).unwrap(), 4 - n_other);
+    }
+}
+
 /// The catalog was sound, so it was not made anew, and the store was never opened again: the receiver
 /// took it for a target that is away, and waited, for all origins.
 #[test]

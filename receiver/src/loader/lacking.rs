@@ -56,10 +56,10 @@ impl<S: Storage> Loader<S> {
         gaps.filter(|gap| !stores.told.contains(gap)).collect()
     }
 
-    /// What merges could not read.
-    pub(super) fn tell_of_merges(&mut self, merging: &[String]) -> io::Result<()> {
+    /// Leaves gap records of what stores that are open lack.
+    pub(super) fn tell_of(&mut self, origins: &[String]) -> io::Result<()> {
         let Some(stores) = &self.stores else { return Ok(()) };
-        let all = merging.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
+        let all = origins.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
         let gaps: Vec<Gap> = all.flat_map(|(origin, store)| self.untold(origin, store)).collect();
         self.report_lost(gaps.clone())?;
         if let Some(stores) = &mut self.stores {
@@ -77,16 +77,17 @@ impl<S: Storage> Loader<S> {
         self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
     }
 
-    /// Looks whether lost files are there again.
+    /// Looks whether lost files are there again, and whether others are lost.
     pub(super) fn find_lost(&mut self) -> io::Result<()> {
         let Some(stores) = &mut self.stores else { return Ok(()) };
         for (origin, store) in &mut stores.open {
             for file in store.find_lost().map_err(failed)? {
                 tracing::info!(origin, file, "a lost file of the store is there again");
             }
+            store.lose_missing().map_err(failed)?;
         }
-        self.count_files();
-        Ok(())
+        let open: Vec<String> = stores.open.keys().cloned().collect();
+        self.tell_of(&open)
     }
 
     /// Gives up what is lost where somebody says so.

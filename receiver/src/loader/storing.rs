@@ -507,7 +507,7 @@ impl<S: Storage> Loader<S> {
                     }
                 }
             }
-            self.tell_of_merges(&merging)?;
+            self.tell_of(&merging)?;
         }
         let Some(stores) = &self.stores else { return Ok(()) };
         match stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
