@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tidegate_durable::Storage;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::TsFileVersion;
 
@@ -181,6 +182,10 @@ impl<V: Volume> Store<V> {
         let merges = run.iter().map(|it| it.layer.merges).max().unwrap_or(0);
         layer.merges = merges.saturating_add(1);
         self.name(&mut layer);
+        let unsound = unsound(run);
+        if !unsound.is_empty() {
+            return Ok(Built::Unreadable(unsound));
+        }
         match self.write_merged(run, layer.clone()) {
             Err(error) if error.is_of_content() || error.is_of_file() => (),
             outcome => {
@@ -296,6 +301,19 @@ impl<V: Volume> Store<V> {
         }
         all.difference(&needed).copied().collect()
     }
+}
+
+/// Layers of which the points are not those that their statistics tell of, and what was found. A TsFile
+/// has no checksums: merged, damage would be in a file that has nothing wrong with it.
+fn unsound<S: Storage>(run: &[Arc<LayerFile<S>>]) -> Vec<Unreadable> {
+    let found = run.iter().filter_map(|layer| {
+        // one that does not open is told of by whoever reads it
+        let file = layer.file().ok()?;
+        let verified = file.verify();
+        let finding = verified.findings.first()?;
+        Some((layer.layer.id, finding.to_string().into()))
+    });
+    found.collect()
 }
 
 /// Whether each field of a table has one type on all its devices.

@@ -26,7 +26,9 @@ use tidegate_store::StoreError;
 use tidegate_store::check;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesSpec;
+use tidegate_tsfile::TsFile;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::WriteOptions;
@@ -351,6 +353,57 @@ fn a_merge_leaves_out_files_that_are_gone_or_damaged_and_names_them() {
     left.sort_unstable();
     assert_eq!(left, [(100, 1), (600, 0), (700, 1)]);
     assert!(volume.disk.content(&volume.disk_name(&format!("{}.unread", paths[3]))).is_some());
+}
+
+/// All rows of a file of one plain series; `None` if they cannot be read.
+fn values_of(bytes: &[u8]) -> Option<Vec<Value>> {
+    let file = TsFile::open(bytes).ok()?;
+    let device = file.devices().next()?.ok()?;
+    let series = file.series(&device).ok()?.next()?.ok()?;
+    let mut rows = file.rows(&series, Selection::default()).ok()?;
+    let (mut batch, mut found) = (Batch::default(), Vec::new());
+    while rows.next_into(&mut batch).ok()? {
+        found.extend(batch.columns[0].cells().flatten());
+    }
+    Some(found)
+}
+
+/// Merged, other values would have been in a file that has nothing wrong with it.
+#[test]
+fn values_that_are_not_those_of_their_statistics_are_never_merged_and_are_told() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut opened = store(&volume);
+    for sequence in 1..=3 {
+        let times = (0..50).map(|at| at + sequence as i64 * 100).collect();
+        let values: Vec<i32> = (0..50).map(|at| at * 7919 % 101).collect();
+        give(&mut opened, sequence, &rows("root.a.d", times, vec![ints("s", &values)]));
+        opened.flush().unwrap();
+    }
+    let paths: Vec<String> = opened.layers().map(tidegate_store::Layer::path).collect();
+    let name = volume.disk_name(&paths[1]);
+    let sound = volume.disk.content(&name).unwrap();
+    // The first byte with a bit of which nothing but the values depends.
+    let damaged = (0..sound.len()).find_map(|at| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        let found = values_of(&bytes)?;
+        let is_other = found.len() == 50 && Some(&found) != values_of(&sound).as_ref();
+        is_other.then_some(bytes)
+    });
+    volume.disk.set_content(&name, damaged.unwrap());
+    while opened.merge_once().unwrap() {}
+    let named: Vec<_> = opened.faults().into_iter().map(|it| (it.item, it.what)).collect();
+    assert_eq!(named.len(), 1, "{named:?}");
+    assert_eq!(named[0].0, paths[1]);
+    assert!(named[0].1.contains("statistics"), "{}", named[0].1);
+    assert!(opened.layers().any(|it| it.path() == paths[1]));
+    // and it is the same once the file is as it was
+    volume.disk.set_content(&name, sound);
+    let mut opened = store(&volume);
+    while opened.merge_once().unwrap() {}
+    assert_eq!(opened.faults().len(), 0);
+    assert_eq!(opened.layers().count(), 1);
+    assert_eq!(series(&opened, "root.a.d", "s").len(), 150);
 }
 
 /// A file with chunks of a hundred rows: of a series with times of its own, and of an aligned device.
