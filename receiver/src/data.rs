@@ -208,7 +208,7 @@ impl Place {
             ))),
             Some(origin) => Ok(vec![origin.clone()]),
             None if names.is_empty() => {
-                Err(shown(&"expected the store of an origin, found none: nothing has come yet"))
+                Err(shown(&"expected the store of an origin, found none: nothing was written yet"))
             }
             None => Ok(names),
         }

@@ -288,8 +288,9 @@ fn where_there_is_no_store_yet_it_is_said_so() {
     assert!(found.contains(&expected), "{found}");
     fs::create_dir(&directory).unwrap();
     let found = failed(&site, "sql", &show);
-    let expected =
-        format!("{directory}: expected the store of an origin, found none: nothing has come yet");
+    let expected = format!(
+        "{directory}: expected the store of an origin, found none: nothing was written yet"
+    );
     assert!(found.contains(&expected), "{found}");
     let found = failed(&site, "verify", &["--origin", "east"]);
     assert!(found.contains("expected a store of origin east, found those of none"), "{found}");
