@@ -184,19 +184,16 @@ impl<S: Storage> LayerFile<S> {
         if let Some(file) = open.upgrade() {
             return Ok(file);
         }
-        let name = self.layer.file_name("");
-        let stored = self.dir.open_to_read(&name).and_then(StoredFile::new);
-        let stored = stored.map_err(StoreError::io("open", self.layer.path()))?;
-        let file = Arc::new(TsFile::open(stored).map_err(|source| self.unread(source))?);
+        let file = Arc::new(self.open_anew()?);
         *open = Arc::downgrade(&file);
         Ok(file)
     }
 
-    /// Whether the file is still there and has a beginning and an end, though it may be open.
-    pub(crate) fn look_again(&self) -> Result<(), StoreError> {
-        let opened = self.dir.open_to_read(&self.layer.file_name("")).and_then(StoredFile::new);
-        let stored = opened.map_err(StoreError::io("open", self.layer.path()))?;
-        TsFile::open(stored).map(drop).map_err(|source| self.unread(source))
+    /// The file as it is in the directory now, which need not be the one that is open.
+    pub(crate) fn open_anew(&self) -> Result<LayerTsFile<S>, StoreError> {
+        let stored = self.dir.open_to_read(&self.layer.file_name("")).and_then(StoredFile::new);
+        let stored = stored.map_err(StoreError::io("open", self.layer.path()))?;
+        TsFile::open(stored).map_err(|source| self.unread(source))
     }
 
     pub(crate) fn unread(&self, source: ReadError) -> StoreError {

@@ -158,9 +158,9 @@ impl<V: Volume> Store<V> {
     pub fn lose_missing(&mut self) -> Result<(), StoreError> {
         let mut lost = Vec::new();
         for layer in &self.layers {
-            match layer.look_again() {
+            match layer.open_anew() {
                 Err(error) if error.is_of_file() => lost.push((layer.layer.id, account(&error))),
-                found => found?,
+                found => drop(found?),
             }
         }
         lost.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| self.lose(some))

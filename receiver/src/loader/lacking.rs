@@ -40,6 +40,10 @@ impl<S: Storage> Loader<S> {
     /// every start, and a record that is there is not made twice.
     pub(super) fn tell(&mut self, origin: &str, store: &Store<DirVolume>) -> io::Result<()> {
         let gaps = self.untold(origin, store);
+        self.tell_gaps(gaps)
+    }
+
+    fn tell_gaps(&mut self, gaps: Vec<Gap>) -> io::Result<()> {
         self.report_lost(gaps.clone())?;
         if let Some(stores) = &mut self.stores {
             stores.remember_told(gaps);
@@ -61,10 +65,7 @@ impl<S: Storage> Loader<S> {
         let Some(stores) = &self.stores else { return Ok(()) };
         let all = origins.iter().filter_map(|origin| Some((origin, stores.open.get(origin)?)));
         let gaps: Vec<Gap> = all.flat_map(|(origin, store)| self.untold(origin, store)).collect();
-        self.report_lost(gaps.clone())?;
-        if let Some(stores) = &mut self.stores {
-            stores.remember_told(gaps);
-        }
+        self.tell_gaps(gaps)?;
         self.count_files();
         Ok(())
     }

@@ -166,7 +166,7 @@ pub(super) fn encode<T: Number>(values: &[T], out: &mut Vec<u8>) {
 
 /// The bits of differences that are written.
 struct Window<T> {
-    /// Zeros above; more than there are bits before the first window.
+    /// Zeros above; all bits before the first window.
     leading: u32,
     /// Zeros below.
     trailing: u32,

@@ -291,12 +291,12 @@ pub(crate) struct ChunkRows {
 /// In how many parts a page is given at most.
 const PARTS_MAX: usize = 16;
 
-/// A page of which rows were given.
+/// A page of which rows are still to be given.
 #[derive(Debug)]
 struct LeftOfPage {
     page: PageHeader,
     value_pages: Vec<Option<PageHeader>>,
-    /// The first time that was not given.
+    /// The first time that is wanted and was not given.
     start: i64,
 }
 
@@ -398,28 +398,29 @@ impl ChunkRows {
         batch: &mut Batch,
     ) -> Result<bool, ReadError> {
         let (start, end) = selection.times.clone().into_inner();
-        if let Some(LeftOfPage { page, value_pages, start }) = self.left.take() {
-            self.give(file, selection, page, value_pages, start..=end, batch)?;
+        if let Some(left) = self.left.take() {
+            self.give(file, selection, left, batch)?;
             return Ok(true);
         }
         while !self.pages.is_after(end)
             && let Some(page) = self.pages.next(&file.source)?
         {
             let known = self.statistics_of(&page);
-            if known.as_ref().is_some_and(|known| known.count > 0 && known.start_time > end) {
+            if known.is_some_and(|known| known.count > 0 && known.start_time > end) {
                 // Times of pages ascend.
                 return Ok(false);
             }
             let is_wanted = page.uncompressed_bytes > 0
-                && known.as_ref().is_none_or(|known| {
+                && known.is_none_or(|known| {
                     known.overlaps(start, end) && !selection.cuts.hide_all(self.offset, known)
                 });
             let value_pages = self.value_pages(file, &page)?;
             if !is_wanted {
                 continue;
             }
-            let (wanted, offset) = (selection.times.clone(), page.offset);
-            let ends = self.give(file, selection, page, value_pages, wanted, batch)?;
+            let offset = page.offset;
+            let ends =
+                self.give(file, selection, LeftOfPage { page, value_pages, start }, batch)?;
             self.check_order(offset, ends)?;
             return Ok(true);
         }
@@ -427,22 +428,23 @@ impl ChunkRows {
     }
 
     /// What is known of a page without its points.
-    fn statistics_of(&self, page: &PageHeader) -> Option<Statistics> {
+    fn statistics_of<'p>(&'p self, page: &'p PageHeader) -> Option<&'p Statistics> {
         let is_single = self.pages.header.is_single_page;
-        page.statistics.clone().or_else(|| is_single.then(|| self.statistics.clone()))
+        page.statistics.as_ref().or_else(|| is_single.then_some(&self.statistics))
     }
 
-    /// The `wanted` rows of a page, or the first of them; the first and the last time that were decoded.
+    /// What is left of the wanted rows of a page, or the first of them; the first and the last time that were
+    /// decoded.
     fn give<R: ReadAt>(
         &mut self,
         file: &TsFile<R>,
         selection: &Selection,
-        page: PageHeader,
-        value_pages: Vec<Option<PageHeader>>,
-        wanted: RangeInclusive<i64>,
+        left: LeftOfPage,
         batch: &mut Batch,
     ) -> Result<Option<(i64, i64)>, ReadError> {
-        let known = self.statistics_of(&page);
+        let LeftOfPage { page, value_pages, start } = left;
+        let wanted = start..=*selection.times.end();
+        let known = self.statistics_of(&page).cloned();
         let given = self.decode(file, &page, known.as_ref(), &value_pages, &wanted, batch)?;
         let last = batch.times.last().filter(|_| !given.is_whole);
         let start = last.and_then(|last| last.checked_add(1));
