@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::thread;
 
 use tidegate_durable::DirStorage;
 use tidegate_model::DataType;
@@ -56,7 +57,11 @@ impl SeriesWriter {
         tables: Vec<TableSchema>,
     ) -> Result<Self, String> {
         let begin = || {
-            let mut writer = TsFileWriter::new(out, WriteOptions::of_version(version))?;
+            let mut options = WriteOptions::of_version(version);
+            // Somebody waits for it, and a third one would find little to do.
+            options.n_threads =
+                thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
+            let mut writer = TsFileWriter::new(out, options)?;
             tables.into_iter().try_for_each(|table| writer.declare_table(table))?;
             Ok(writer)
         };

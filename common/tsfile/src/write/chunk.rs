@@ -1,122 +1,22 @@
-//! Pages that are packed one by one, and gathered until their chunk is closed.
+//! Pages that are gathered until their chunk is closed.
 
+use std::collections::VecDeque;
 use std::io::Write;
 
-use tidegate_codec::PipeCompressor;
 use tidegate_codec::Writer;
 use tidegate_model::DataType;
 
+use super::crew::Ticket;
 use super::error::WriteError;
 use super::options::SeriesSpec;
 use super::out::Out;
 use super::out::encode;
-use crate::BatchColumn;
-use crate::Compression;
-use crate::Encoding;
-use crate::Limits;
+use super::packer::Packer;
+use super::packer::TIME_ENCODING;
+use super::packer::checked;
 use crate::SeriesKind;
 use crate::Statistics;
-use crate::Values;
-use crate::encode_times;
-use crate::encode_values;
 use crate::read::index::VECTOR_CODE;
-
-/// How times are encoded: IoTDB's default, and since no file says how those of a series with times
-/// of its own are, what every reader tries first.
-pub(crate) const TIME_ENCODING: Encoding = Encoding::Ts2Diff;
-
-/// Makes the bodies of pages.
-#[derive(Debug)]
-pub(crate) struct Packer {
-    compression: Compression,
-    compressor: Option<PipeCompressor>,
-    /// A body before it is compressed.
-    body: Vec<u8>,
-    /// Times of which only the length stands before them.
-    times: Vec<u8>,
-}
-
-impl Packer {
-    pub(crate) fn new(compression: Compression) -> Result<Self, WriteError> {
-        let compressor = match compression {
-            Compression::Uncompressed => None,
-            Compression::By(by) => Some(PipeCompressor::new(by).map_err(WriteError::Compression)?),
-        };
-        Ok(Self { compression, compressor, body: Vec::new(), times: Vec::new() })
-    }
-
-    /// A page of a series with times of its own.
-    pub(crate) fn plain(
-        &mut self,
-        times: &[i64],
-        series: &SeriesSpec,
-        values: &Values,
-        chunk: &mut Chunk,
-    ) -> Result<(), WriteError> {
-        let Self { body, times: encoded, .. } = self;
-        body.clear();
-        encoded.clear();
-        encode_times(TIME_ENCODING, times, encoded).map_err(of_times)?;
-        let length = checked(encoded.len())?;
-        encode(body, |writer| {
-            writer.uvar(length);
-            writer.bytes(encoded);
-        })?;
-        put_values(series, values, body)?;
-        self.finish(Statistics::of(Some(series.data_type), times, Some(values)), chunk)
-    }
-
-    /// A page of the time column of an aligned device.
-    pub(crate) fn times(&mut self, times: &[i64], chunk: &mut Chunk) -> Result<(), WriteError> {
-        self.body.clear();
-        encode_times(TIME_ENCODING, times, &mut self.body).map_err(of_times)?;
-        self.finish(Statistics::of(None, times, None), chunk)
-    }
-
-    /// A page of another column of an aligned device.
-    pub(crate) fn column(
-        &mut self,
-        times: &[i64],
-        series: &SeriesSpec,
-        column: &BatchColumn,
-        chunk: &mut Chunk,
-    ) -> Result<(), WriteError> {
-        let BatchColumn { values, presence, .. } = column;
-        let time = |row: Option<usize>| row.and_then(|row| times.get(row).copied());
-        let (Some(start), Some(end)) = (time(presence.first()), time(presence.last())) else {
-            return chunk.push_empty();
-        };
-        self.body.clear();
-        encode(&mut self.body, |writer| writer.length(presence.len()))?;
-        presence.write_bits(&mut self.body);
-        put_values(series, values, &mut self.body)?;
-        self.finish(Statistics::of_values(series.data_type, start, end, values), chunk)
-    }
-
-    fn finish(&mut self, statistics: Statistics, chunk: &mut Chunk) -> Result<(), WriteError> {
-        let packed = match &mut self.compressor {
-            None => &*self.body,
-            Some(compressor) => compressor.compress(&self.body).map_err(WriteError::Compression)?,
-        };
-        chunk.push(checked(self.body.len())?, checked(packed.len())?, packed, statistics)
-    }
-}
-
-fn of_times(source: crate::EncodingError) -> WriteError {
-    WriteError::Encoding { column: "times".into(), source }
-}
-
-fn put_values(series: &SeriesSpec, values: &Values, body: &mut Vec<u8>) -> Result<(), WriteError> {
-    encode_values(series.encoding, series.data_type, values, 0..values.len(), body)
-        .map_err(|source| WriteError::Encoding { column: series.measurement.clone(), source })
-}
-
-/// A length of a page, which our own reader must take.
-fn checked(found: usize) -> Result<u32, WriteError> {
-    let max = Limits::default().page_bytes_max;
-    let length = u32::try_from(found).ok().filter(|_| found <= max);
-    length.ok_or(WriteError::TooLarge { what: "length of a page", found, max })
-}
 
 /// The pages of one chunk.
 #[derive(Debug)]
@@ -124,6 +24,10 @@ pub(crate) struct Chunk {
     kind: SeriesKind,
     pages: Vec<u8>,
     n_pages: u32,
+    /// Pages behind those, in their order.
+    waiting: VecDeque<Waiting>,
+    /// What those that wait may come to, at most.
+    waiting_bytes_max: usize,
     /// The statistics of a page that is alone so far, and where in `pages` they belong if another
     /// one follows: the only page of a chunk has none.
     first: Option<(usize, Statistics)>,
@@ -141,6 +45,8 @@ impl Chunk {
             kind,
             pages: Vec::new(),
             n_pages: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes_max: 0,
             first: None,
             statistics: empty.clone(),
             empty,
@@ -156,12 +62,45 @@ impl Chunk {
         &self.statistics
     }
 
-    /// How long its pages are.
-    pub(crate) fn pages_bytes(&self) -> usize {
-        self.pages.len()
+    /// How long its pages are; at most, while some of them wait to be compressed.
+    pub(crate) fn pages_bytes_max(&self) -> usize {
+        self.pages.len().saturating_add(self.waiting_bytes_max)
     }
 
-    fn push(
+    /// Takes a page whose body is being compressed.
+    pub(super) fn push_later(
+        &mut self,
+        body: Ticket,
+        uncompressed_bytes: u32,
+        statistics: Statistics,
+    ) -> Result<(), WriteError> {
+        self.scratch.clear();
+        encode(&mut self.scratch, |writer| statistics.encode(writer))?;
+        // No compressor makes more than this of what it cannot compress.
+        let packed_bytes = (uncompressed_bytes as usize).saturating_mul(5) / 4;
+        let page_bytes = packed_bytes.saturating_add(self.scratch.len()).saturating_add(1024);
+        self.waiting_bytes_max = self.waiting_bytes_max.saturating_add(page_bytes);
+        self.waiting.push_back(Waiting::Page { body, uncompressed_bytes, statistics });
+        Ok(())
+    }
+
+    /// Waits for the pages that are being compressed.
+    pub(crate) fn settle(&mut self, packer: &mut Packer) -> Result<(), WriteError> {
+        self.waiting_bytes_max = 0;
+        while let Some(page) = self.waiting.pop_front() {
+            match page {
+                Waiting::Empty => self.push_empty()?,
+                Waiting::Page { body, uncompressed_bytes, statistics } => {
+                    let packed = packer.ask_for(body)?;
+                    self.push(uncompressed_bytes, checked(packed.len())?, &packed, statistics)?;
+                    packer.keep(packed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(
         &mut self,
         uncompressed_bytes: u32,
         compressed_bytes: u32,
@@ -187,6 +126,16 @@ impl Chunk {
         Ok(())
     }
 
+    /// Takes a page whose rows are all null, behind those that wait.
+    pub(super) fn push_empty_later(&mut self) -> Result<(), WriteError> {
+        if self.waiting.is_empty() {
+            return self.push_empty();
+        }
+        self.waiting_bytes_max = self.waiting_bytes_max.saturating_add(1);
+        self.waiting.push_back(Waiting::Empty);
+        Ok(())
+    }
+
     /// A page whose rows are all null has a length of zero, and nothing else.
     fn push_empty(&mut self) -> Result<(), WriteError> {
         self.first_is_not_alone()?;
@@ -203,7 +152,7 @@ impl Chunk {
         Ok(())
     }
 
-    /// Writes the chunk, and returns where its marker stands.
+    /// Writes the chunk, none of whose pages waits, and returns where its marker stands.
     ///
     /// Pages that are all empty are left out.
     pub(crate) fn write<W: Write>(
@@ -226,7 +175,7 @@ impl Chunk {
             writer.vstr(Some(name));
             writer.uvar(length);
             writer.u8(data_type);
-            writer.u8(packer.compression.code());
+            writer.u8(packer.compression().code());
             writer.u8(encoding.code());
         })?;
         out.bytes(pages)?;
@@ -237,9 +186,18 @@ impl Chunk {
     pub(crate) fn clear(&mut self) {
         self.pages.clear();
         self.n_pages = 0;
+        self.waiting.clear();
+        self.waiting_bytes_max = 0;
         self.first = None;
         self.statistics.clone_from(&self.empty);
     }
+}
+
+/// A page that is not among the others yet.
+#[derive(Debug)]
+enum Waiting {
+    Empty,
+    Page { body: Ticket, uncompressed_bytes: u32, statistics: Statistics },
 }
 
 /// Lower bits of the marker of a chunk of several pages.
@@ -255,10 +213,12 @@ mod tests {
     use super::*;
     use crate::Batch;
     use crate::DeviceId;
+    use crate::Limits;
     use crate::Selection;
     use crate::SeriesMetadata;
     use crate::TsFile;
     use crate::TsFileWriter;
+    use crate::Values;
     use crate::WriteOptions;
     use crate::read::chunk::Pages;
     use crate::read::source::Window;

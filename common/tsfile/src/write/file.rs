@@ -4,7 +4,6 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use super::chunk::Packer;
 use super::error::WriteError;
 use super::group::Group;
 use super::group::Tools;
@@ -14,6 +13,7 @@ use super::names;
 use super::options::SeriesSpec;
 use super::options::WriteOptions;
 use super::out::Out;
+use super::packer::Packer;
 use crate::Batch;
 use crate::DeviceExtent;
 use crate::DeviceId;
@@ -80,7 +80,7 @@ impl<W: Write> TsFileWriter<W> {
     /// Writes the head of the file.
     pub fn new(out: W, options: WriteOptions) -> Result<Self, WriteError> {
         options.check()?;
-        let packer = Packer::new(options.compression)?;
+        let packer = Packer::new(options.compression, options.n_threads)?;
         let mut out = Out::new(out);
         out.structure(|writer| {
             writer.bytes(MAGIC);

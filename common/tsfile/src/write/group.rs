@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::chunk::Chunk;
-use super::chunk::Packer;
 use super::error::WriteError;
 use super::memory::DeviceMemory;
 use super::options::SeriesSpec;
 use super::options::WriteOptions;
 use super::out::Out;
+use super::packer::Packer;
 use crate::Batch;
 use crate::BatchColumn;
 use crate::DeviceId;
@@ -313,13 +313,28 @@ impl Group {
             }
         }
         self.chunk_rows = self.chunk_rows.saturating_add(times.len());
-        let chunks = || self.times.iter().chain(self.columns.iter().map(|(_, chunk)| chunk));
-        let longest = chunks().map(Chunk::pages_bytes).max().unwrap_or(0);
-        let together = chunks().map(Chunk::pages_bytes).fold(0, usize::saturating_add);
-        let PageLimits { chunk_rows, chunk_bytes, chunks_bytes, .. } = self.limits;
-        let is_full =
-            self.chunk_rows >= chunk_rows || longest >= chunk_bytes || together >= chunks_bytes;
+        let is_full = self.chunk_rows >= self.limits.chunk_rows
+            || self.may_have_many_bytes() && {
+                self.settle(&mut tools.packer)?;
+                self.may_have_many_bytes()
+            };
         if is_full { self.close_chunks(tools) } else { Ok(()) }
+    }
+
+    /// Whether the chunks are to be closed for their bytes; sure if no page waits.
+    fn may_have_many_bytes(&self) -> bool {
+        let PageLimits { chunk_bytes, chunks_bytes, .. } = self.limits;
+        let chunks = || self.times.iter().chain(self.columns.iter().map(|(_, chunk)| chunk));
+        let longest = chunks().map(Chunk::pages_bytes_max).max().unwrap_or(0);
+        let together = chunks().map(Chunk::pages_bytes_max).fold(0, usize::saturating_add);
+        longest >= chunk_bytes || together >= chunks_bytes
+    }
+
+    /// Waits for all pages that are being compressed: where chunks end must not hang on who was
+    /// faster.
+    fn settle(&mut self, packer: &mut Packer) -> Result<(), WriteError> {
+        let columns = self.columns.iter_mut().map(|(_, chunk)| chunk);
+        self.times.iter_mut().chain(columns).try_for_each(|chunk| chunk.settle(packer))
     }
 
     /// Closes the page and the chunks that are being filled.
@@ -348,6 +363,7 @@ impl Group {
         let times = self.times.iter_mut().map(|chunk| (None, chunk));
         let columns = self.columns.iter_mut().map(|(series, chunk)| (Some(&*series), chunk));
         for (series, chunk) in times.chain(columns) {
+            chunk.settle(packer)?;
             let offset = chunk.write(series, packer, out)?;
             memory.add(series, chunk.kind(), offset, chunk.statistics())?;
             chunk.clear();

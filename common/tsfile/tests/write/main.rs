@@ -105,6 +105,29 @@ fn every_point_of_random_files_comes_back_to_the_bit() {
 }
 
 #[test]
+fn a_file_is_the_same_however_many_threads_compress_its_pages() {
+    let mut n_pages = 0;
+    for seed in 0..SEEDS / 2 {
+        let mut shape = Shape::of_seed(seed);
+        if seed % 4 < 2 {
+            // Chunks that end by rows alone, so that pages wait for each other.
+            let defaults = WriteOptions::default();
+            shape.options.chunk_bytes_max = defaults.chunk_bytes_max;
+            shape.options.group_bytes_max = defaults.group_bytes_max;
+            shape.options.page_rows_max = shape.options.page_rows_max.min(9);
+        }
+        let alone = shape.write(Vec::new()).unwrap();
+        for n_threads in [2, 3] {
+            shape.options.n_threads = n_threads;
+            let together = shape.write(Vec::new()).unwrap();
+            assert!(alone.out == together.out, "seed {seed}, {n_threads} threads");
+        }
+        n_pages += alone.n_points / shape.options.page_rows_max as u64;
+    }
+    assert!(n_pages > 20_000, "{n_pages}");
+}
+
+#[test]
 fn every_series_is_found_by_name_and_statistics_are_those_of_its_points() {
     for seed in 0..SEEDS / 2 {
         let shape = Shape::of_seed(seed);
