@@ -111,7 +111,7 @@ impl PipeCompression {
         let written = match self {
             Self::Snappy => snap::raw::Decoder::new().decompress(input, output).ok(),
             Self::Gzip => read_exactly(GzDecoder::new(input), output),
-            Self::Lz4 => lz4_flex::block::decompress_into(input, output).ok(),
+            Self::Lz4 => lz4::fill_exactly(input, output).map(|()| declared_bytes),
             Self::Zstd => zstd::bulk::decompress_to_buffer(input, output).ok(),
             Self::Lzma2 => {
                 let reader = XzReader::new_mem_limit(input, false, XZ_MEMORY_KIB_MAX);
