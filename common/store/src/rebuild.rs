@@ -277,10 +277,9 @@ fn take_in<S: Storage>(
         }
     }
     (layer.range, layer.length_bytes) = (range, length_bytes);
-    let listed = dir.list().map_err(StoreError::io("list", layer.directory()))?;
-    let has = |kind: &ModsKind| listed.contains(&layer.file_name(kind.suffix()));
-    if let Some(kind) = [ModsKind::Binary, ModsKind::Text].into_iter().find(has) {
-        layer.mods = list_of(dir, &layer, kind, rebuilt)?.map(|own| (kind, own));
+    for kind in [ModsKind::Text, ModsKind::Binary] {
+        let own = list_of(dir, &layer, kind, rebuilt)?;
+        layer.mods = own.map(|own| (kind, own)).or(layer.mods);
     }
     // one that is another is made anew when the layer is opened
     layer.resource = Fingerprint::of(&resource?);
@@ -292,7 +291,7 @@ fn take_in<S: Storage>(
     Ok(())
 }
 
-/// What the list beside a file is; `None` if it cannot be read, and is kept aside.
+/// What the list beside a file is; `None` if it is not there, or cannot be read and is kept aside.
 fn list_of<S: Storage>(
     dir: &S,
     layer: &Layer,
@@ -300,7 +299,7 @@ fn list_of<S: Storage>(
     rebuilt: &mut Rebuilt,
 ) -> Result<Option<Fingerprint>, StoreError> {
     let name = layer.file_name(kind.suffix());
-    match read_whole(dir, &name) {
+    match read_if_there(dir, &name) {
         Err(error) if error.is_of_file() => {
             let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
             dir.rename(&name, &aside).map_err(StoreError::io("rename", layer.path()))?;
@@ -308,7 +307,7 @@ fn list_of<S: Storage>(
             rebuilt.unread.push(layer.path() + kind.suffix());
             Ok(None)
         }
-        bytes => Ok(Some(Fingerprint::of(&bytes?))),
+        bytes => Ok(bytes?.map(|bytes| Fingerprint::of(&bytes))),
     }
 }
 

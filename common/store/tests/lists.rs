@@ -539,3 +539,47 @@ fn a_store_without_a_catalog_takes_the_lists_that_are_there_and_misses_them_from
     assert_eq!(opened.lost().map(|it| it.part).collect::<Vec<_>>(), [LostPart::List]);
     assert!(answers(&opened.snapshot())[1].is_err());
 }
+
+/// A directory in its place stands for whatever the disk does not give back.
+#[test]
+fn a_list_that_the_disk_does_not_give_back_stops_no_store_and_no_rebuild() {
+    let root = tempfile::tempdir().unwrap();
+    let open = || {
+        let mut opened = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+        opened.begin_spool([1; 16]).unwrap();
+        opened
+    };
+    let mut opened = open();
+    let paths = fill(&mut opened, ModsKind::Text, |name, bytes| {
+        let path = root.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    });
+    let expected = answers(&opened.snapshot());
+    let others: Vec<String> = opened.layers().map(|layer| layer.path()).skip(2).collect();
+    drop(opened);
+    let unread = |path: &str| {
+        let list = root.path().join(format!("{path}.mods"));
+        fs::remove_file(&list).unwrap();
+        fs::create_dir(&list).unwrap();
+    };
+    unread(&others[0]);
+    let mut opened = open();
+    while opened.write_mods().unwrap() {}
+    assert_eq!((answers(&opened.snapshot()), opened.faults()), (expected.clone(), Vec::new()));
+    drop(opened);
+    unread(&paths[0]);
+    let opened = open();
+    assert_eq!(opened.lost().map(|it| it.part).collect::<Vec<_>>(), [LostPart::List]);
+    assert!(answers(&opened.snapshot())[1].is_err());
+    drop(opened);
+    fs::remove_file(root.path().join("catalog")).unwrap();
+    let opened = open();
+    let mut lists = [&paths[0], &others[0]].map(|path| format!("{path}.mods"));
+    let mut unread = opened.rebuilt().unwrap().unread.clone();
+    lists.sort();
+    unread.sort();
+    assert_eq!(unread, lists);
+    let found = answers(&opened.snapshot());
+    assert_eq!(found[1].as_ref().unwrap().len(), expected[1].as_ref().unwrap().len() + 10 + 5);
+}

@@ -82,7 +82,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// Says how many files are not as they should be, in stores that are open.
-    fn count_files(&self) {
+    pub(super) fn count_files(&self) {
         let Some(stores) = &self.stores else { return };
         let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
         let lost = stores.open.values().map(|store| store.lost().count()).sum();

@@ -394,6 +394,7 @@ impl<S: Storage> Loader<S> {
         {
             // of its list of deletions
             touched.gaps.extend(self.untold(&record.origin, store));
+            self.count_files();
         }
         for file in &contents.files {
             match applied.is_refused {
