@@ -225,9 +225,6 @@ impl Place {
             match look_at(&root, left, self.on_damage).map_err(failed)? {
                 Some((look, held)) => {
                     left = left.saturating_sub(held.n_files());
-                    for what in look.snapshot.damaged_lists() {
-                        eprintln!("tidegate-receiver: {name}: rows may be too many: {what}");
-                    }
                     looks.push((name, look));
                     all_held.push(held);
                 }

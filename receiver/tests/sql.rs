@@ -6,8 +6,6 @@ mod support;
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
 
 use common::Site;
 use support::column;
@@ -133,16 +131,6 @@ fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
     assert_eq!(csv("SELECT * FROM root.**"), before);
 }
 
-fn ts_files(directory: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        match path.extension().is_some_and(|it| it == "tsfile") {
-            true => found.push(path),
-            false => ts_files(&path, found),
-        }
-    }
-}
-
 #[test]
 fn what_cannot_be_asked_says_why() {
     let (site, daemon) = site();
@@ -169,17 +157,6 @@ fn what_cannot_be_asked_says_why() {
     }
     let found = export(&["--start", "10", "--end", "7"]);
     assert!(found.contains("expected --start at or before --end, found 10 behind 7"), "{found}");
-    // a list of deletions that cannot be read is told of
-    let mut lists = Vec::new();
-    for origin in fs::read_dir(site.path("files")).unwrap() {
-        ts_files(&origin.unwrap().path(), &mut lists);
-    }
-    let list = lists[0].with_extension("tsfile.mods2");
-    fs::write(&list, [0xff; 7]).unwrap();
-    let output = site.output("sql", &["-e", "SHOW DEVICES"]);
-    let found = String::from_utf8(output.stderr).unwrap();
-    assert!(found.contains("rows may be too many: ") && found.contains(".mods2: "), "{found}");
-    fs::remove_file(&list).unwrap();
     // a store whose catalog is gone is not one without rows
     for origin in fs::read_dir(site.path("files")).unwrap() {
         let catalog = origin.unwrap().path().join("catalog");

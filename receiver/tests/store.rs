@@ -8,9 +8,20 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use tidegate_model::DataType;
+use tidegate_model::Value;
+use tidegate_store::Applied;
+use tidegate_store::Device;
 use tidegate_store::DirVolume;
 use tidegate_store::Options;
+use tidegate_store::ReceivedFile;
 use tidegate_store::Store;
+use tidegate_tsfile::Batch;
+use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::SeriesSpec;
+use tidegate_tsfile::TsFileVersion;
+use tidegate_tsfile::TsFileWriter;
+use tidegate_tsfile::WriteOptions;
 
 use common::OK;
 use common::Site;
@@ -22,9 +33,7 @@ use table::file_of;
 use table::found;
 
 /// The cells of all stores of a site, which is at rest.
-fn stored(
-    site: &Site,
-) -> (table::Table, std::collections::BTreeMap<String, tidegate_model::DataType>) {
+fn stored(site: &Site) -> (table::Table, std::collections::BTreeMap<String, DataType>) {
     let (mut cells, mut types) = (table::Table::new(), std::collections::BTreeMap::new());
     for origin in fs::read_dir(site.path("files")).unwrap() {
         let origin = origin.unwrap().path();
@@ -241,8 +250,9 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     assert!(before.status.success());
     let (path, away) = (first.join(file), site.path("away"));
     fs::rename(&path, &away).unwrap();
-    // a list of deletions that nobody can read takes nothing
-    fs::write(first.join(format!("{other}.mods2")), [0xff; 7]).unwrap();
+    // a list of deletions that the catalog does not name takes nothing, and does not stay
+    let list = first.join(format!("{other}.mods2"));
+    fs::write(&list, [0xff; 7]).unwrap();
     let mut told = None;
     for _ in ["first", "and the second start tells nothing anew"] {
         let daemon = site.start();
@@ -250,7 +260,7 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
         replay(&daemon, "1.2.2/airgap-log-tablet");
         let gaps = daemon.gaps().to_string();
         assert!(gaps.contains(&format!("\"item\":\"{file}\"")), "{gaps}");
-        assert!(gaps.contains(&format!("\"item\":\"{other}.mods2\"")), "{gaps}");
+        assert!(!gaps.contains(other), "{gaps}");
         assert_eq!(*told.get_or_insert_with(|| n_gaps(&daemon)), n_gaps(&daemon), "{gaps}");
         assert!(daemon.terminate().0.success());
     }
@@ -274,7 +284,6 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     let verified = site.output("verify", &[]);
     assert!(text(&verified.stdout).contains(&format!("{file}: lost: ")), "{verified:?}");
     fs::rename(&away, &path).unwrap();
-    fs::remove_file(first.join(format!("{other}.mods2"))).unwrap();
     let daemon = site.start();
     daemon.wait_loaded();
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
@@ -296,6 +305,98 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
     assert_eq!(sql(&[]).stdout, lenient.stdout);
     assert!(daemon.terminate().0.success());
+}
+
+/// Adds a store of an origin with a received file: two devices of ten rows each, four of them deleted by
+/// what came with it.
+fn add_store(site: &Site, origin: &str) -> String {
+    let options = WriteOptions::of_version(TsFileVersion::V3);
+    let mut writer = TsFileWriter::new(Vec::new(), options).unwrap();
+    for device in ["root.p.a", "root.p.b"] {
+        let id = Device::tree(device).id(TsFileVersion::V3);
+        writer.begin_series(&id, &SeriesSpec::new("s", DataType::Boolean)).unwrap();
+        let mut batch = Batch::new([DataType::Boolean]);
+        for time in 0..10 {
+            batch.times.push(time);
+            batch.columns[0].presence.push(true);
+            assert!(batch.columns[0].values.push(&Value::Boolean(true)));
+        }
+        writer.write(&batch).unwrap();
+    }
+    let (ts_file, mods) = (site.path("staged.tsfile"), site.path("staged.mods"));
+    fs::write(&ts_file, writer.finish().unwrap().out).unwrap();
+    fs::write(&mods, format!("DELETION,root.p.a.s,{},3,6\n", i64::MAX)).unwrap();
+    let mods = Some((ModsKind::Text, &*mods));
+    let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
+    let volume = DirVolume::new(site.path("files").join(origin));
+    let mut store = Store::open(volume, Options::default(), 1).unwrap();
+    store.begin_spool([1; 16]).unwrap();
+    assert_eq!(store.apply_file(1, 1, &file).unwrap(), Applied::default());
+    store.layers().next().unwrap().path()
+}
+
+/// Rows that it deletes were in answers, with a line on standard error and status 0; and that line stood
+/// under answers, too, that had nothing of it.
+#[test]
+fn answers_that_need_a_file_whose_list_of_deletions_is_gone_are_refused_and_others_are_not() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    assert!(site.start().terminate().0.success());
+    let list = add_store(&site, "plant") + ".mods";
+    add_store(&site, "other");
+    let path = site.path("files").join("plant").join(&list);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let count = |origin: &str, more: &[&str]| {
+        let count = ["-e", "SELECT COUNT(s) FROM root.p.a", "--format", "csv", "--origin", origin];
+        let output = site.output("sql", &[&count[..], more].concat());
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), out.lines().last().unwrap_or_default().to_owned(), error)
+    };
+    let whole = (Some(0), "6".to_owned(), String::new());
+    assert_eq!(count("plant", &[]), whole);
+    let content = fs::read(&path).unwrap();
+    for damaged in [None, Some(Vec::new()), Some(content[..content.len() - 5].to_vec())] {
+        match &damaged {
+            None => fs::remove_file(&path).unwrap(),
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+        }
+        // seen by who asks, and then by the daemon
+        for has_daemon in [false, true] {
+            if has_daemon {
+                let daemon = site.start();
+                daemon.wait_status(|status| status["loader"]["lost"] == 1);
+                let gaps = daemon.gaps().to_string();
+                assert!(gaps.contains(&format!("\"item\":\"{list}\"")), "{gaps}");
+                assert!(daemon.terminate().0.success());
+            }
+            let (status, rows, error) = count("plant", &[]);
+            assert_eq!((status, &*rows), (Some(1), ""), "{error}");
+            assert!(error.contains(&list) && error.contains("--skip-damaged"), "{error}");
+            let (status, rows, error) = count("plant", &["--skip-damaged"]);
+            assert!(status == Some(3) && error.contains(&list), "{status:?} {rows} {error}");
+            assert_ne!(rows, "6");
+            assert_eq!(count("other", &[]), whole);
+            let verified = site.output("verify", &[]);
+            assert!(text(&verified.stdout).contains(&format!("{list}: ")), "{verified:?}");
+            assert_eq!(verified.status.code(), Some(1));
+        }
+        fs::write(&path, &content).unwrap();
+        let daemon = site.start();
+        daemon.wait_loaded();
+        daemon.wait_status(|status| status["loader"]["lost"] == 0);
+        assert_eq!(count("plant", &[]), whole);
+        if damaged.is_some_and(|bytes| !bytes.is_empty()) {
+            fs::remove_file(&path).unwrap();
+            assert!(daemon.terminate().0.success());
+            let daemon = site.start();
+            daemon.wait_status(|status| status["loader"]["lost"] == 1);
+            let output = site.output("forget-lost", &["--origin", "plant"]);
+            assert_eq!(text(&output.stdout), format!("{list}: given up\n"), "{output:?}");
+            assert_eq!(count("plant", &[]).1, "10");
+            assert!(daemon.terminate().0.success());
+        } else {
+            assert!(daemon.terminate().0.success());
+        }
+    }
 }
 
 /// The TsFiles of a store, below its directory.

@@ -39,6 +39,7 @@ const PLACES: &[(&str, &[&str])] = &[
             "tidegate-durable",
             "tidegate-receiver",
             "tidegate-sender",
+            "tidegate-store",
             "tidegate-tests",
             "tidegate-wire",
         ],

@@ -30,7 +30,9 @@ use crate::file::LayerFile;
 use crate::file::create_anew;
 use crate::file::resource_bytes;
 use crate::file::write_whole;
+use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
+use crate::list::List;
 use crate::snapshot::Series;
 use crate::volume::Sink;
 use crate::volume::Volume;
@@ -128,8 +130,8 @@ impl<V: Volume> Builder<V> {
         let mut sink = sink.map_err(StoreError::io("write", layer.path()))?;
         sink.file.sync().map_err(StoreError::io("sync", layer.path()))?;
         let devices = Devices { extents, ..Devices::default() };
-        finish_beside(&dir, &layer, version, &devices)?;
-        Ok(Some(LayerFile::new(layer, dir, devices, Vec::new())))
+        finish_beside(&dir, &mut layer, version, &devices)?;
+        Ok(Some(LayerFile::new(layer, dir, devices, List::default())))
     }
 
     fn settle(&mut self) {
@@ -140,14 +142,17 @@ impl<V: Volume> Builder<V> {
     }
 }
 
-/// Writes what stands beside a TsFile, and makes the names of both durable.
+/// Writes what stands beside a TsFile, and makes the names of both durable; the layer knows what it is
+/// then.
 pub(crate) fn finish_beside<S: Storage>(
     dir: &S,
-    layer: &Layer,
+    layer: &mut Layer,
     version: TsFileVersion,
     devices: &Devices,
 ) -> Result<(), StoreError> {
-    write_whole(dir, &layer.file_name(RESOURCE_SUFFIX), &resource_bytes(version, devices)?)?;
+    let bytes = resource_bytes(version, devices)?;
+    write_whole(dir, &layer.file_name(RESOURCE_SUFFIX), &bytes)?;
+    layer.resource = Fingerprint::of(&bytes);
     dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))
 }
 

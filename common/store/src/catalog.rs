@@ -3,12 +3,12 @@
 //!
 //! | kind | record |
 //! |---|---|
-//! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then four lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64) |
+//! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then five lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64), layers lost as in 6 |
 //! | 2 | spool: id 16 bytes, base i64; numbers begin anew, and count from the base on |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
 //! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
-//! | 6 | lost: i32 count of layers that are none any more, since their files cannot be read; of each its id i64 and what was found |
+//! | 6 | lost: i32 count of layers that are none any more, since their files, or the deletions that came with them, cannot be read; of each its id i64, u8 0 file or 1 deletions, and what was found |
 //! | 7 | found: i32 count of lost layers that can be read again, their ids i64 |
 //! | 8 | rebuilt: what became of a catalog that was damaged or gone |
 //!
@@ -71,6 +71,8 @@ pub(crate) struct Change {
     pub(crate) deletions: Vec<Tombstone>,
     /// Precedences of deletions that concern nothing any more.
     pub(crate) forgotten: Vec<u64>,
+    /// Layers, those added among them, that cannot be read.
+    pub(crate) lost: Vec<Unreadable>,
 }
 
 /// A database and one of its tables.
@@ -91,7 +93,7 @@ pub(crate) struct State {
     pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
     /// What has expired.
     pub(crate) horizons: Horizons,
-    /// Layers whose files cannot be read.
+    /// Layers that cannot be read.
     pub(crate) lost: BTreeMap<u64, Lost>,
     /// What became of catalogs that were damaged or gone, the last one last.
     pub(crate) rebuilt: Vec<Box<str>>,
@@ -206,10 +208,10 @@ impl<S: Storage> Catalog<S> {
         self.append(TABLE, &encode_table(table, tags))
     }
 
-    /// Takes layers out whose files cannot be read, and remembers what was found in their places.
+    /// Takes layers out that cannot be read, and remembers what was found; of some that are out already
+    /// something else may be found.
     pub(crate) fn lose(&mut self, lost: &[Unreadable]) -> Result<(), StoreError> {
-        let all = lost.iter().map(|(id, found)| (*id, &**found));
-        self.append(LOST, &encode_lost(all))
+        self.append(LOST, &encode_lost(lost))
     }
 
     /// Takes lost layers in again.
@@ -305,13 +307,7 @@ impl State {
                 self.horizons.raise(Horizon { start, precedence });
                 self.precedence = self.precedence.max(precedence);
             }
-            LOST => {
-                for _ in 0..reader.count("number of layers lost", 12)? {
-                    let id = reader.i64("number of a layer")?.cast_unsigned();
-                    let found = reader.str("what was found", WORDS_BYTES_MAX)?;
-                    self.lose(id, found);
-                }
-            }
+            LOST => self.replay_lost(&mut reader)?,
             FOUND => {
                 for _ in 0..reader.count("number of layers found", 8)? {
                     let id = reader.i64("number of a layer")?.cast_unsigned();
@@ -360,14 +356,18 @@ impl State {
             let precedence = reader.i64("precedence of a deletion")?.cast_unsigned();
             self.deletions.retain(|deletion| deletion.precedence != precedence);
         }
-        Ok(())
+        self.replay_lost(reader)
     }
 
-    /// Takes a layer out whose file cannot be read.
-    pub(crate) fn lose(&mut self, id: u64, found: &str) {
-        if let Some(layer) = self.layers.remove(&id) {
-            self.lost.insert(id, Lost { layer, found: found.into() });
+    fn replay_lost(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        for _ in 0..reader.count("number of layers lost", 13)? {
+            let Unreadable { id, part, found } = Unreadable::decode(reader)?;
+            let lost = self.lost.remove(&id).map(|lost| lost.layer);
+            if let Some(layer) = self.layers.remove(&id).or(lost) {
+                self.lost.insert(id, Lost { layer, part, found });
+            }
         }
+        Ok(())
     }
 
     /// Remembers what became of a catalog.
@@ -407,7 +407,9 @@ impl State {
         }
         change(Change::default());
         for (id, lost) in &self.lost {
-            records.push((LOST, encode_lost([(*id, &*lost.found)].into_iter())));
+            let Lost { part, found, .. } = lost;
+            let lost = Unreadable { id: *id, part: *part, found: found.clone() };
+            records.push((LOST, encode_lost(&[lost])));
         }
         records
     }
@@ -427,6 +429,8 @@ fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
     change.deletions.iter().for_each(|deletion| deletion.encode(&mut writer));
     writer.length(change.forgotten.len());
     change.forgotten.iter().for_each(|precedence| writer.i64(precedence.cast_signed()));
+    writer.length(change.lost.len());
+    change.lost.iter().for_each(|lost| lost.encode(&mut writer));
     bytes
 }
 
@@ -436,14 +440,11 @@ fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
     bytes
 }
 
-fn encode_lost<'l>(all: impl ExactSizeIterator<Item = (u64, &'l str)>) -> Vec<u8> {
+fn encode_lost(all: &[Unreadable]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes);
     writer.length(all.len());
-    for (id, found) in all {
-        writer.i64(id.cast_signed());
-        writer.str(found);
-    }
+    all.iter().for_each(|lost| lost.encode(&mut writer));
     bytes
 }
 

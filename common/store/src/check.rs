@@ -2,24 +2,31 @@
 //!
 //! Another process may be writing the store. What it takes away meanwhile is not missing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tidegate_durable::DirStorage;
 use tidegate_durable::OpenError;
-use tidegate_tsfile::Ending;
+use tidegate_tsfile::Deletion;
 use tidegate_tsfile::ModsKind;
+use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::TimeRange;
 
 use crate::DirVolume;
 use crate::Layer;
-use crate::Lost;
+use crate::LostPart;
 use crate::StoreError;
 use crate::catalog::CATALOG;
 use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_if_there;
+use crate::fingerprint::Fingerprint;
+use crate::list::List;
+use crate::list::is_copy;
 use crate::look::MISSING;
 use crate::look::state_at;
+use crate::lost::account;
+use crate::tombstone::precedences;
 use crate::volume::Volume;
 
 /// What was found in a store.
@@ -71,12 +78,22 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
             return Ok(Some(checked));
         }
     };
+    let known = precedences(&state.deletions);
     for layer in state.layers.values() {
-        check_layer(root, layer, &mut checked)?;
+        check_layer(root, layer, &known, &mut checked)?;
     }
-    for Lost { layer, found } in state.lost.values() {
-        let what = format!("lost: {found}; its rows are in no answer until it is there again");
-        checked.note(&layer.path(), what);
+    for lost in state.lost.values() {
+        let found = &lost.found;
+        let what = match lost.part {
+            LostPart::File => {
+                format!("lost: {found}; its rows are in no answer until it is there again")
+            }
+            LostPart::List => format!(
+                "lost: {found}; rows of the file are in no answer until the deletions that came with it \
+                 are there again"
+            ),
+        };
+        checked.note(&lost.path(), what);
     }
     let volume = DirVolume::new(root);
     for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
@@ -91,13 +108,28 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
     Ok(Some(checked))
 }
 
-fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), StoreError> {
+/// The deletions of the catalog, with their precedences.
+type Known<'s> = BTreeMap<&'s Deletion, u64>;
+
+fn check_layer(
+    root: &Path,
+    layer: &Layer,
+    known: &Known<'_>,
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
     let path = layer.path();
     let opened = DirStorage::existing(root.join(layer.directory()))
         .map_err(StoreError::io("open", layer.directory()))
-        .and_then(|dir| LayerFile::load(layer.clone(), dir))
-        .and_then(|loaded| Ok((loaded.file()?, loaded)));
-    let (file, loaded) = match opened {
+        .and_then(|dir| {
+            let list = match List::read(layer, &dir) {
+                Err(StoreError::List { .. }) => None,
+                list => Some(list?),
+            };
+            let has_list = list.is_some();
+            let loaded = LayerFile::load_with(layer.clone(), dir, list.unwrap_or_default())?;
+            Ok((loaded.file()?, loaded, has_list))
+        });
+    let (file, loaded, has_list) = match opened {
         Ok(opened) => opened,
         Err(error) if error.is_vanished() => {
             let now = state_at(root)?;
@@ -130,12 +162,6 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             let found = range.map_or_else(|| String::from("no rows"), |range| range.to_string());
             checked.note(&path, format!("expected times from {expected}, but found {found}"));
         }
-        if LayerFile::devices_beside(layer, &loaded.dir).is_none() {
-            checked.note(
-                &path,
-                "expected its devices and times in the .resource, but found none or others",
-            );
-        }
         // what stands beside it may say more, never less
         let lacks = found.extents.iter().find(|(device, range)| {
             let beside = loaded.range_of(device);
@@ -145,29 +171,64 @@ fn check_layer(root: &Path, layer: &Layer, checked: &mut Checked) -> Result<(), 
             checked.note(&path, format!("expected {device} with its times in the .resource"));
         }
     }
-    let n_before = checked.findings.len();
-    for kind in [ModsKind::Text, ModsKind::Binary] {
-        let name = format!("{path}{}", kind.suffix());
-        let bytes = match read_if_there(&loaded.dir, &layer.file_name(kind.suffix())) {
-            Err(error) if error.is_of_file() => {
-                checked.note(&name, error);
-                continue;
-            }
-            bytes => bytes?,
-        };
-        if bytes.is_none() && layer.mods == Some(kind) {
-            checked
-                .note(&name, format!("expected the deletions of the file, but found: {MISSING}"));
-        }
-        let ending = kind.entries(&bytes.unwrap_or_default(), 0).into_ending();
-        if !matches!(ending, Ending::Whole) {
-            checked.note(&name, format!("expected whole entries, but found {ending}"));
-        }
+    check_beside(root, &loaded, (has_list, known), checked)
+}
+
+/// Holds what stands beside a file against the catalog. The daemon writes lists and makes files anew, so
+/// what is wrong is looked at once more.
+fn check_beside(
+    root: &Path,
+    loaded: &LayerFile<DirStorage>,
+    (has_list, known): (bool, &Known<'_>),
+    checked: &mut Checked,
+) -> Result<(), StoreError> {
+    let layer = &loaded.layer;
+    let is_sound = |list: &List, known: &Known<'_>| {
+        !list.has_more && list.copied.iter().all(|it| is_copy(it, layer, known))
+    };
+    if has_list && loaded.has_resource && is_sound(&loaded.list, known) {
+        return Ok(());
     }
-    if let Some((list, found)) = loaded.damaged_list.as_deref().and_then(|it| it.split_once(": "))
-        && checked.findings.len() == n_before
-    {
-        checked.note(list, found);
+    // before the catalog: what is copied was in it before
+    let list = List::read(layer, &loaded.dir);
+    let Some(state) = state_at(root)?.filter(|now| now.layers.contains_key(&layer.id)) else {
+        return Ok(());
+    };
+    let path = layer.path();
+    if !loaded.has_resource {
+        let expected = layer.resource;
+        let found = match read_if_there(&loaded.dir, &layer.file_name(RESOURCE_SUFFIX)) {
+            Err(error) => account(&error).into(),
+            Ok(None) => MISSING.to_owned(),
+            Ok(Some(bytes)) => Fingerprint::of(&bytes).to_string(),
+        };
+        checked.note(
+            &format!("{path}{RESOURCE_SUFFIX}"),
+            format!("expected {expected}, but found {found}; the next start makes it anew"),
+        );
+    }
+    match list {
+        Err(StoreError::List { list, expected, found }) => {
+            checked.note(&list, format!("expected deletions of {expected}, but found {found}"));
+        }
+        Err(error) => return Err(error),
+        Ok(list) if !is_sound(&list, &precedences(&state.deletions)) => checked.note(
+            &(path + kind_beside(loaded).suffix()),
+            "expected deletions that the catalog has, but found others; they are in no answer, and the \
+             next start writes them anew",
+        ),
+        Ok(_) => (),
     }
     Ok(())
+}
+
+/// Of which kind the list is that is there.
+fn kind_beside(loaded: &LayerFile<DirStorage>) -> ModsKind {
+    let is_there = |kind: &ModsKind| {
+        let name = loaded.layer.file_name(kind.suffix());
+        matches!(read_if_there(&loaded.dir, &name), Ok(Some(_)))
+    };
+    let known = loaded.layer.mods.map(|(kind, _)| kind);
+    let mut kinds = known.into_iter().chain([ModsKind::Text, ModsKind::Binary]);
+    kinds.find(is_there).unwrap_or(ModsKind::Text)
 }

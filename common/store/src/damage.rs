@@ -57,6 +57,9 @@ impl Damage {
         let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         let what = match &error {
             StoreError::Lost { found, .. } => found.clone(),
+            StoreError::List { list, expected, found } => {
+                format!("expected deletions of {expected} in {list}, found: {found}")
+            }
             StoreError::Read { source, .. } => source.to_string(),
             error => error.to_string(),
         };

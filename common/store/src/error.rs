@@ -10,6 +10,8 @@ use tidegate_model::Precision;
 use tidegate_tsfile::ReadError;
 use tidegate_wire::request::RequestError;
 
+use crate::fingerprint::Fingerprint;
+
 /// What an operating system calls a disk that cannot give back what was written; it has no name in
 /// [`io::ErrorKind`].
 const EIO: i32 = 5;
@@ -31,6 +33,16 @@ pub enum StoreError {
         what: String,
         /// Why not.
         source: io::Error,
+    },
+    /// The deletions that came with a file are not there as they were: which of its rows are deleted is
+    /// not known.
+    List {
+        /// Their list, below the store's directory.
+        list: String,
+        /// What they are.
+        expected: Fingerprint,
+        /// What was found there.
+        found: String,
     },
     /// Rows are needed of a file that the catalog names and that is not there, or cannot be read.
     Lost {
@@ -113,7 +125,7 @@ impl StoreError {
         match self {
             Self::Io { doing: "open" | "read", source, .. }
             | Self::Read { source: ReadError::Io { source, .. }, .. } => is_of_file(source),
-            Self::Read { .. } => true,
+            Self::List { .. } | Self::Read { .. } => true,
             _ => false,
         }
     }
@@ -174,6 +186,11 @@ impl fmt::Display for StoreError {
             }
             Self::CatalogRecord(error) => write!(f, "store: record of the catalog: {error}"),
             Self::Io { doing, what, source } => write!(f, "store: cannot {doing} {what}: {source}"),
+            Self::List { list, expected, found } => write!(
+                f,
+                "store: {list}: expected deletions of {expected}, found: {found}; which rows of the file \
+                 they delete is not known"
+            ),
             Self::Lost { file, found } => write!(
                 f,
                 "store: {file}: expected a file that can be read, found: {found}; rows of it would be \

@@ -5,6 +5,7 @@
 
 use crate::layer::Layer;
 use crate::lost::Lost;
+use crate::lost::LostPart;
 use crate::rebuild::UNREAD_SUFFIX;
 use crate::store::Store;
 use crate::volume::Volume;
@@ -36,9 +37,7 @@ impl<V: Volume> Store<V> {
             let found = self.damaged.get(&layer.id)?;
             Some(of_damaged(layer, found))
         });
-        let lists = self.layers.iter().filter_map(|layer| layer.damaged_list.as_deref());
-        let lists = lists.filter_map(of_list);
-        let mut files = lost.chain(damaged).chain(lists);
+        let mut files = lost.chain(damaged);
         let mut faults: Vec<Fault> = accounts.chain(files.by_ref().take(FAULTS_MAX)).collect();
         let n_more = files.count();
         if n_more > 0 {
@@ -51,8 +50,19 @@ impl<V: Volume> Store<V> {
     }
 }
 
-fn of_lost(Lost { layer, found }: &Lost) -> Fault {
+fn of_lost(lost: &Lost) -> Fault {
+    let Lost { layer, part, found } = lost;
     let (start, end) = (layer.range.start, layer.range.end);
+    if *part == LostPart::List {
+        let expected = layer.mods.map(|(_, own)| own).unwrap_or_default();
+        let what = format!(
+            "expected deletions of {expected}, as they came with their file, found: {found}; which of the \
+             rows of that file from {start} to {end} are deleted is not known, and none of them is in an \
+             answer. Put the list back as it was; or delete again at the source and give it up by \
+             forget-lost: what of it can be read counts then"
+        );
+        return Fault { item: lost.path(), what };
+    }
     let what = format!(
         "expected a file of {} bytes with rows from {start} to {end}, found: {found}; they are in no \
          answer. A damaged one is kept with {UNREAD_SUFFIX} behind its name. Put the file back as it \
@@ -69,12 +79,4 @@ fn of_damaged(layer: &Layer, found: &str) -> Fault {
          no other. Compare these times with the source"
     );
     Fault { item: layer.path(), what }
-}
-
-/// A list and what of it cannot be read.
-fn of_list(damaged: &str) -> Option<Fault> {
-    let (item, found) = damaged.split_once(": ")?;
-    let what =
-        format!("{found}; rows that they delete are in answers: delete them again at the source");
-    Some(Fault { item: item.to_owned(), what })
 }

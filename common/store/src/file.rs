@@ -13,7 +13,6 @@ use tidegate_durable::StorageFile;
 use tidegate_tsfile::Device as FileDevice;
 use tidegate_tsfile::DeviceExtent;
 use tidegate_tsfile::DeviceId;
-use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::ReadError;
@@ -25,8 +24,9 @@ use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
 use crate::StoreError;
+use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
-use crate::lost::account;
+use crate::list::List;
 use crate::rebuild::UNREAD_SUFFIX;
 use crate::tombstone::Tombstone;
 use crate::volume::StoredFile;
@@ -86,84 +86,64 @@ pub(crate) struct LayerFile<S: Storage> {
     pub(crate) devices: Devices,
     /// The databases of its devices; `None` among them for the tree model.
     databases: BTreeSet<Option<Box<str>>>,
-    /// Deletions that came with the file.
-    pub(crate) entries: Vec<ModEntry>,
-    /// What of the list of deletions beside it cannot be read.
-    pub(crate) damaged_list: Option<String>,
+    /// The deletions beside it.
+    pub(crate) list: List,
+    /// Whether its `.resource` is as it was written.
+    pub(crate) has_resource: bool,
     /// Open as long as somebody reads.
     open: Mutex<Weak<LayerTsFile<S>>>,
 }
 
 impl<S: Storage> LayerFile<S> {
-    pub(crate) fn new(layer: Layer, dir: S, devices: Devices, entries: Vec<ModEntry>) -> Self {
+    pub(crate) fn new(layer: Layer, dir: S, devices: Devices, list: List) -> Self {
         let databases = devices.extents.keys().map(|device| device.database().map(Box::from));
         let databases = databases.collect();
-        Self { layer, dir, devices, databases, entries, damaged_list: None, open: Mutex::default() }
+        Self { layer, dir, devices, databases, list, has_resource: true, open: Mutex::default() }
     }
 
     /// Opens what the catalog speaks of.
     pub(crate) fn load(layer: Layer, dir: S) -> Result<Self, StoreError> {
-        let (entries, damaged_list) = Self::lists_beside(&layer, &dir)?;
-        let devices = match Self::devices_beside(&layer, &dir) {
+        match List::read(&layer, &dir) {
+            Err(error @ StoreError::List { .. }) => {
+                // where the file is lost, too, that says more
+                Self::alone(&layer, &dir).open_anew()?;
+                Err(error)
+            }
+            list => Self::load_with(layer, dir, list?),
+        }
+    }
+
+    /// Opens what the catalog speaks of, but for its list.
+    pub(crate) fn load_with(layer: Layer, dir: S, list: List) -> Result<Self, StoreError> {
+        let beside = Self::devices_beside(&layer, &dir);
+        let has_resource = beside.is_some();
+        let devices = match beside {
             Some(devices) => devices,
             // the file itself says it, too
-            None => {
-                let alone = Self::new(layer.clone(), dir.clone(), Devices::default(), Vec::new());
-                let file = alone.file()?;
-                let found = devices_of(&file, layer.database.as_deref());
-                found.map_err(|source| alone.unread(source))?
-            }
+            None => Self::devices_within(&layer, &dir)?,
         };
-        Ok(Self { damaged_list, ..Self::new(layer, dir, devices, entries) })
+        Ok(Self { has_resource, ..Self::new(layer, dir, devices, list) })
     }
 
-    /// The deletions beside a file, and what of them cannot be read.
-    pub(crate) fn lists_beside(
-        layer: &Layer,
-        dir: &S,
-    ) -> Result<(Vec<ModEntry>, Option<String>), StoreError> {
-        let (mut entries, mut damaged_list) = (Vec::new(), None);
-        for kind in [ModsKind::Text, ModsKind::Binary] {
-            let name = layer.file_name(kind.suffix());
-            let list = format!("{}{}", layer.path(), kind.suffix());
-            let aside = layer.file_name(&format!("{}{UNREAD_SUFFIX}", kind.suffix()));
-            let bytes = match read_if_there(dir, &name) {
-                Ok(None) if layer.mods == Some(kind) => {
-                    damaged_list =
-                        Some(format!("{list}: expected the deletions of the file, found none"));
-                    continue;
-                }
-                Ok(bytes) => bytes.unwrap_or_default(),
-                // of one file, as damage is: the rows are there
-                Err(error) if error.is_of_file() => {
-                    let found = account(&error);
-                    damaged_list = Some(format!("{list}: expected deletions, found {found}"));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let mut found = kind.entries(&bytes, 0);
-            entries.extend(found.by_ref());
-            let mut whole_bytes = found.whole_bytes();
-            let mut is_damaged = whole_bytes < bytes.len();
-            // as it was before others were written in the place of what cannot be read
-            if let Ok(Some(aside)) = read_if_there(dir, &aside) {
-                let mut found = kind.entries(&aside, 0);
-                found.by_ref().for_each(drop);
-                (whole_bytes, is_damaged) = (found.whole_bytes(), true);
-            }
-            if is_damaged {
-                damaged_list = Some(format!(
-                    "{list}: expected whole deletions, found others behind byte {whole_bytes}"
-                ));
-            }
-        }
-        Ok((entries, damaged_list))
+    /// A file of which nothing is known but its place.
+    fn alone(layer: &Layer, dir: &S) -> Self {
+        Self::new(layer.clone(), dir.clone(), Devices::default(), List::default())
     }
 
-    /// The devices of a file by what stands beside it, if that can be read.
+    /// The devices of a file by its index.
+    pub(crate) fn devices_within(layer: &Layer, dir: &S) -> Result<Devices, StoreError> {
+        let alone = Self::alone(layer, dir);
+        let found = devices_of(&alone.open_anew()?, layer.database.as_deref());
+        found.map_err(|source| alone.unread(source))
+    }
+
+    /// The devices of a file by what stands beside it, if that is as it was written: a device that it
+    /// does not name would be in no answer.
     pub(crate) fn devices_beside(layer: &Layer, dir: &S) -> Option<Devices> {
         let bytes = read_whole(dir, &layer.file_name(RESOURCE_SUFFIX)).ok()?;
+        if Fingerprint::of(&bytes) != layer.resource {
+            return None;
+        }
         let resource = Resource::parse(&bytes).ok()?;
         let version = match resource.time_index {
             TimeIndex::Segments => TsFileVersion::V4,
@@ -173,9 +153,7 @@ impl<S: Storage> LayerFile<S> {
         for DeviceExtent { device, range } in &resource.devices {
             devices.insert(device, layer.database.as_deref(), version, *range);
         }
-        // it has no checksum, and a device that it does not name would be in no answer
-        let range = devices.extents.values().copied().reduce(TimeRange::union);
-        (range == Some(layer.range)).then_some(devices)
+        Some(devices)
     }
 
     /// The file, open.
@@ -221,6 +199,15 @@ impl<S: Storage> LayerFile<S> {
     /// How often a device must be in the file, if it is.
     pub(crate) fn n_expected(&self, device: &Device) -> usize {
         self.devices.aliases.get(device).map_or(1, Vec::len)
+    }
+
+    /// Of which kind a list beside it is.
+    pub(crate) fn list_kind(&self) -> Result<ModsKind, StoreError> {
+        Ok(match (self.layer.mods, self.file()?.version()) {
+            (Some((kind, _)), _) => kind,
+            (None, TsFileVersion::V3) => ModsKind::Text,
+            (None, _) => ModsKind::Binary,
+        })
     }
 
     /// Whether a deletion may take cells of it, by its database and times.

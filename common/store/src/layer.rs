@@ -7,6 +7,7 @@ use tidegate_durable::FileName;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::TimeRange;
 
+use crate::fingerprint::Fingerprint;
 use crate::volume::DATA;
 
 /// How a layer came to be.
@@ -49,8 +50,10 @@ pub struct Layer {
     pub range: TimeRange,
     /// Length of the file.
     pub length_bytes: u64,
-    /// Which kind of deletions came with it.
-    pub mods: Option<ModsKind>,
+    /// Which kind of deletions came with it, and what they are: the beginning of the list beside it.
+    pub mods: Option<(ModsKind, Fingerprint)>,
+    /// What its `.resource` is.
+    pub resource: Fingerprint,
 }
 
 impl Layer {
@@ -81,6 +84,16 @@ impl Layer {
         FileName::new(self.name() + suffix).unwrap_or_else(|error| unreachable!("{error}"))
     }
 
+    /// Whether deletions came with it.
+    pub(crate) fn has_own_deletions(&self) -> bool {
+        self.mods.is_some_and(|(_, own)| own.length_bytes > 0)
+    }
+
+    /// The place of the list of deletions that came with it.
+    pub(crate) fn list_path(&self) -> String {
+        self.path() + self.mods.map_or(ModsKind::Text, |(kind, _)| kind).suffix()
+    }
+
     pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
         writer.i64(self.id.cast_signed());
         writer.i64(self.precedence.cast_signed());
@@ -101,9 +114,13 @@ impl Layer {
         writer.i64(self.length_bytes.cast_signed());
         writer.u8(match self.mods {
             None => 0,
-            Some(ModsKind::Text) => 1,
-            Some(ModsKind::Binary) => 2,
+            Some((ModsKind::Text, _)) => 1,
+            Some((ModsKind::Binary, _)) => 2,
         });
+        if let Some((_, own)) = self.mods {
+            own.encode(writer);
+        }
+        self.resource.encode(writer);
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
@@ -128,12 +145,16 @@ impl Layer {
                 end: reader.i64("last time of a layer")?,
             },
             length_bytes: reader.i64("length of a layer")?.cast_unsigned(),
-            mods: code(reader, "kind of mods of a layer, 0 to 2", |code| match code {
+            mods: match code(reader, "kind of mods of a layer, 0 to 2", |code| match code {
                 0 => Some(None),
                 1 => Some(Some(ModsKind::Text)),
                 2 => Some(Some(ModsKind::Binary)),
                 _ => None,
-            })?,
+            })? {
+                Some(kind) => Some((kind, Fingerprint::decode(reader)?)),
+                None => None,
+            },
+            resource: Fingerprint::decode(reader)?,
         })
     }
 }

@@ -25,7 +25,8 @@
 //!   position. Files are synced before it speaks of them, and removed after it has stopped to. What
 //!   it does not speak of is removed at the next start. One that is damaged or gone is made anew of
 //!   what is left of it and of the files; [`Store::rebuilt`] says so.
-//! - A **file that is gone or damaged** is [lost](Store::lost): no layer, until it is there again. Whoever
+//! - A **file that is gone or damaged** is [lost](Store::lost): no layer, until it is there again. So is one
+//!   whose own deletions are not as they were, since nobody can tell which of its rows are deleted. Whoever
 //!   needs rows of it is told, or goes on without them if that is [allowed](OnDamage).
 //! - A **series has one type**: that of the newest layer that has points of it which were not
 //!   deleted. Older values are converted where every one of them can be. Where they cannot they are
@@ -62,10 +63,12 @@ mod error;
 mod expire;
 mod faults;
 mod file;
+mod fingerprint;
 mod flush;
 mod horizon;
 mod layer;
 mod leftovers;
+mod list;
 mod look;
 mod lost;
 mod memory;
@@ -89,10 +92,12 @@ pub use damage::OnDamage;
 pub use device::Device;
 pub use error::StoreError;
 pub use faults::Fault;
+pub use fingerprint::Fingerprint;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;
 pub use lost::Lost;
+pub use lost::LostPart;
 pub use rebuild::Rebuilt;
 pub use rows::Rows;
 pub use snapshot::DeviceScan;

@@ -28,7 +28,8 @@ use crate::catalog::TableName;
 use crate::damage::Damage;
 use crate::file::LayerFile;
 use crate::lost::LostFile;
-use crate::lost::account;
+use crate::lost::LostPart;
+use crate::lost::Unreadable;
 use crate::volume::DATA;
 
 /// What lies in the directory of a store.
@@ -69,15 +70,18 @@ impl Look {
         }
         // It is removed after the catalog has stopped to name it: one that is named now was not there
         // before that.
-        if !seen.missing.is_empty() {
+        if !seen.missing.is_empty() || !seen.damaged.is_empty() {
             let now = state_at(root)?.unwrap_or_default();
-            if let Some(gone) = seen.missing.iter().find(|it| !now.layers.contains_key(&it.id)) {
+            let damaged = seen.damaged.iter().map(|lost| &lost.layer);
+            let mut unread = seen.missing.iter().chain(damaged);
+            if let Some(gone) = unread.find(|it| !now.layers.contains_key(&it.id)) {
                 let vanished = io::ErrorKind::NotFound.into();
                 return Err(StoreError::io("open", gone.path())(vanished));
             }
         }
         let missing = seen.missing.into_iter();
-        let missing = missing.map(|layer| Lost { layer, found: MISSING.into() });
+        let of_file = |layer| Lost { layer, part: LostPart::File, found: MISSING.into() };
+        let missing = missing.map(of_file);
         let lost = state.lost.into_values().chain(seen.damaged).chain(missing);
         let lost = lost.map(|lost| match dir_of(root, &lost.layer) {
             Ok(dir) => LostFile::of(lost, &dir),
@@ -140,7 +144,8 @@ impl Seen {
             Ok(file) => self.layers.push(Arc::new(file)),
             Err(error) if error.is_vanished() => self.missing.push(layer.clone()),
             Err(error) if error.is_of_file() => {
-                self.damaged.push(Lost { layer: layer.clone(), found: account(&error) });
+                let Unreadable { part, found, .. } = Unreadable::of(layer.id, &error);
+                self.damaged.push(Lost { layer: layer.clone(), part, found });
             }
             Err(error) => return Err(error),
         }

@@ -1,27 +1,41 @@
 //! Files that the catalog names and that cannot be read: gone, or damaged where nothing in them can be
-//! found without it. No store stops because of one.
+//! found without it; or whose own deletions are not there as they were, so that nobody can tell which of
+//! their rows are deleted. No store stops because of one.
 //!
 //! Such a file is no layer any more, and the catalog says what was found in its place. A damaged one
 //! is kept under a name with `.unread` behind it. What stands beside it stays, and so do the deletions
 //! that concern it; nothing is merged across it. So when the file is there again, as it was, it is a
-//! layer again, with the precedence that it had.
+//! layer again, with the precedence that it had. The same holds for a list; the file beside it stays.
 
 use std::sync::Arc;
 
+use tidegate_codec::Error;
+use tidegate_codec::Reader;
+use tidegate_codec::Writer;
 use tidegate_durable::FileName;
 use tidegate_durable::Storage;
+use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::TimeRange;
 
 use crate::Device;
 use crate::StoreError;
+use crate::beside::aside_of;
+use crate::build::finish_beside;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
 use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
+use crate::file::read_if_there;
+use crate::file::write_whole;
+use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
+use crate::layer::TEXT_BYTES_MAX;
+use crate::layer::code;
 use crate::leftovers::remove;
 use crate::leftovers::remove_names;
+use crate::list::Entries;
+use crate::list::List;
 use crate::look::MISSING;
 use crate::rebuild::UNREAD_SUFFIX;
 use crate::store::Store;
@@ -33,17 +47,37 @@ const FOUND_BYTES_MAX: usize = 1000;
 /// Most layers that one record of the catalog takes out.
 const LOST_AT_ONCE_MAX: usize = 1000;
 
-/// A layer whose file cannot be read.
+/// What of a layer cannot be read.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // what rows are made of
+pub enum LostPart {
+    /// Its TsFile.
+    File,
+    /// The deletions that came with it.
+    List,
+}
+
+/// A layer whose file cannot be read, or whose deletions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Lost {
     /// The layer as it was.
     pub layer: Layer,
-    /// What was found in the place of its file.
+    /// What of it cannot be read.
+    pub part: LostPart,
+    /// What was found in its place.
     pub found: Box<str>,
 }
 
 impl Lost {
+    /// The place of what cannot be read, below the store's directory.
+    pub fn path(&self) -> String {
+        match self.part {
+            LostPart::File => self.layer.path(),
+            LostPart::List => self.layer.list_path(),
+        }
+    }
+
     /// Whether cells of it may be of these times.
     pub(crate) fn overlaps(&self, times: TimeRange) -> bool {
         self.layer.range.overlaps(times)
@@ -59,20 +93,30 @@ impl Lost {
 #[derive(Debug)]
 pub(crate) struct LostFile {
     pub(crate) lost: Lost,
-    /// Its devices, if they still stand beside it.
+    /// Its devices, if they can still be told.
     pub(crate) devices: Option<Devices>,
 }
 
 impl LostFile {
     pub(crate) fn of<S: Storage>(lost: Lost, dir: &S) -> Self {
-        let devices = LayerFile::devices_beside(&lost.layer, dir);
+        let devices = LayerFile::devices_beside(&lost.layer, dir).or_else(|| match lost.part {
+            LostPart::File => None,
+            LostPart::List => LayerFile::devices_within(&lost.layer, dir).ok(),
+        });
         Self { lost, devices }
     }
 
     /// What an answer says that needs it.
     pub(crate) fn error(&self) -> StoreError {
-        let Lost { layer, found } = &self.lost;
-        StoreError::Lost { file: layer.path(), found: found.to_string() }
+        let Lost { layer, part, found } = &self.lost;
+        let found = found.to_string();
+        match part {
+            LostPart::File => StoreError::Lost { file: layer.path(), found },
+            LostPart::List => {
+                let expected = layer.mods.map(|(_, own)| own).unwrap_or_default();
+                StoreError::List { list: layer.list_path(), expected, found }
+            }
+        }
     }
 
     /// Whether it may have rows of a device within some times.
@@ -92,6 +136,7 @@ pub(crate) fn account(error: &StoreError) -> Box<str> {
         error if error.is_vanished() => String::from(MISSING),
         StoreError::Read { source, .. } => source.to_string(),
         StoreError::Io { source, .. } => source.to_string(),
+        StoreError::List { found, .. } => found.clone(),
         error => error.to_string(),
     };
     text.truncate(text.floor_char_boundary(FOUND_BYTES_MAX));
@@ -99,9 +144,14 @@ pub(crate) fn account(error: &StoreError) -> Box<str> {
 }
 
 /// Opens the layers that the catalog names. Those that cannot be read are taken out of it.
+///
+/// # Arguments
+///
+/// - `remade`: takes the places of what was made anew beside them
 pub(crate) fn load_layers<V: Volume>(
     volume: &V,
     catalog: &mut Catalog<V::Dir>,
+    remade: &mut Vec<String>,
 ) -> Result<Vec<LayerFile<V::Dir>>, StoreError> {
     let (mut layers, mut lost) = (Vec::new(), Vec::new());
     for layer in catalog.state().layers.values() {
@@ -109,16 +159,55 @@ pub(crate) fn load_layers<V: Volume>(
         let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
         match LayerFile::load(layer.clone(), dir).and_then(|it| it.file().map(drop).map(|()| it)) {
             Ok(file) => layers.push(file),
-            Err(error) if error.is_of_file() => lost.push((layer.id, account(&error))),
+            Err(error) if error.is_of_file() => lost.push(Unreadable::of(layer.id, &error)),
             Err(error) => return Err(error),
         }
     }
     lost.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| catalog.lose(some))?;
+    for layer in &mut layers {
+        remade.extend(mend_resource(catalog, layer)?);
+    }
     Ok(layers)
 }
 
-/// A layer and what was found in the place of its file.
-pub(crate) type Unreadable = (u64, Box<str>);
+/// A layer that cannot be read, and what was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) id: u64,
+    pub(crate) part: LostPart,
+    pub(crate) found: Box<str>,
+}
+
+impl Unreadable {
+    pub(crate) fn of(id: u64, error: &StoreError) -> Self {
+        let part = match error {
+            StoreError::List { .. } => LostPart::List,
+            _ => LostPart::File,
+        };
+        Self { id, part, found: account(error) }
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer<'_>) {
+        writer.i64(self.id.cast_signed());
+        writer.u8(match self.part {
+            LostPart::File => 0,
+            LostPart::List => 1,
+        });
+        writer.str(&self.found);
+    }
+
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            id: reader.i64("number of a layer")?.cast_unsigned(),
+            part: code(reader, "what of a layer is lost, 0 or 1", |code| match code {
+                0 => Some(LostPart::File),
+                1 => Some(LostPart::List),
+                _ => None,
+            })?,
+            found: reader.str("what was found", TEXT_BYTES_MAX)?.into(),
+        })
+    }
+}
 
 impl<V: Volume> Store<V> {
     /// Layers whose files cannot be read.
@@ -127,16 +216,36 @@ impl<V: Volume> Store<V> {
     }
 
     /// Gives up what is lost, but for files that are there again: answers go on without it, with older
-    /// rows in its places. What was kept aside stays where it is. Returns the places of the files.
+    /// rows in its places. Of a list what can be read counts then, and the rows of its file are there
+    /// again. What was kept aside stays where it is. Returns the places of what was given up.
     pub fn forget_lost(&mut self) -> Result<Vec<String>, StoreError> {
         self.find_lost()?;
-        let paths: Vec<String> = self.lost().map(|lost| lost.layer.path()).collect();
+        let (mut paths, mut removed, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut id = self.catalog.state().next_id;
+        for lost in self.catalog.state().lost.values() {
+            if lost.part == LostPart::List {
+                let layer = &lost.layer;
+                let dir = self.volume.dir(&layer.directory());
+                let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+                match LayerFile::load(without_lost_entries(layer, id, &dir)?, dir) {
+                    // lost meanwhile
+                    Err(error) if error.is_of_file() => continue,
+                    file => kept.push(file?),
+                }
+                id = id.saturating_add(1);
+            }
+            paths.push(lost.path());
+            removed.push(lost.layer.id);
+        }
         if paths.is_empty() {
             return Ok(paths);
         }
-        let removed = self.lost().map(|lost| lost.layer.id).collect();
-        self.catalog.change(&Change { position: self.position(), removed, ..Change::default() })?;
+        let added = kept.iter().map(|file| file.layer.clone()).collect();
+        let position = self.position();
+        self.catalog.change(&Change { position, added, removed, ..Change::default() })?;
         self.look_at_lost()?;
+        kept.into_iter().for_each(|file| self.add_layer(file));
+        self.look_for_lacking_mods();
         Ok(paths)
     }
 
@@ -146,27 +255,33 @@ impl<V: Volume> Store<V> {
             return Ok(());
         }
         self.catalog.lose(lost)?;
-        let is_lost = |id: u64| lost.iter().any(|(own, _)| *own == id);
+        let is_lost = |id: u64| lost.iter().any(|it| it.id == id);
         self.layers.retain(|it| !is_lost(it.layer.id));
         self.look_at_lost()?;
         // keeps the damaged ones aside
         self.find_lost().map(drop)
     }
 
-    /// Takes layers out whose files are gone or damaged since they were looked at last. Who reads them
-    /// still holds them open.
+    /// Takes layers out whose files are gone or damaged since they were looked at last, or whose own
+    /// deletions are. Who reads them still holds them open.
     pub fn lose_missing(&mut self) -> Result<(), StoreError> {
         let mut lost = Vec::new();
         for layer in &self.layers {
-            match layer.open_anew() {
-                Err(error) if error.is_of_file() => lost.push((layer.layer.id, account(&error))),
-                found => drop(found?),
+            let looked = layer.open_anew().and_then(|_| match layer.layer.has_own_deletions() {
+                true => List::read(&layer.layer, &layer.dir).map(drop),
+                false => Ok(()),
+            });
+            match looked {
+                Err(error) if error.is_of_file() => {
+                    lost.push(Unreadable::of(layer.layer.id, &error));
+                }
+                looked => looked?,
             }
         }
         lost.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| self.lose(some))
     }
 
-    /// Looks at what still stands beside lost files.
+    /// Looks which devices what is lost has.
     pub(crate) fn look_at_lost(&mut self) -> Result<(), StoreError> {
         let mut lost = Vec::new();
         for it in self.lost() {
@@ -181,7 +296,7 @@ impl<V: Volume> Store<V> {
     /// Looks whether lost files are there again, as they were; those that are count as before. Returns
     /// their places.
     pub fn find_lost(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for lost in self.catalog.state().lost.values() {
             let layer = &lost.layer;
             let dir = self.volume.dir(&layer.directory());
@@ -189,10 +304,21 @@ impl<V: Volume> Store<V> {
             match open_again(layer, &dir) {
                 Ok(Some(file)) => found.push(file),
                 Ok(None) => put_aside(layer, &dir),
-                Err(error) if error.is_of_content() => put_aside(layer, &dir),
-                // not there, or not to be read: there is another time
-                Err(_) => (),
+                Err(error) => {
+                    if error.is_of_content() {
+                        put_aside(layer, &dir);
+                    }
+                    // not there, or not to be read: there is another time
+                    let now = Unreadable::of(layer.id, &error);
+                    if error.is_of_file() && now.part != lost.part {
+                        others.push(now);
+                    }
+                }
             }
+        }
+        if !others.is_empty() {
+            self.catalog.lose(&others)?;
+            self.look_at_lost()?;
         }
         if found.is_empty() {
             return Ok(Vec::new());
@@ -201,7 +327,10 @@ impl<V: Volume> Store<V> {
         let paths = found.iter().map(|file| file.layer.path()).collect();
         self.catalog.find(&ids)?;
         self.look_at_lost()?;
-        found.into_iter().for_each(|file| self.add_layer(file));
+        for mut file in found {
+            self.remade.extend(mend_resource(&mut self.catalog, &mut file)?);
+            self.add_layer(file);
+        }
         self.look_for_lacking_mods();
         Ok(paths)
     }
@@ -227,6 +356,50 @@ fn open_again<S: Storage>(layer: &Layer, dir: &S) -> Result<Option<LayerFile<S>>
     });
     drop(file);
     Ok(is_own.then_some(loaded))
+}
+
+/// A layer under another number, with what can be read of its list; what stands behind that is kept
+/// under another name, since something else will be written there.
+fn without_lost_entries<S: Storage>(layer: &Layer, id: u64, dir: &S) -> Result<Layer, StoreError> {
+    let Some((kind, _)) = layer.mods else { return Ok(Layer { id, ..layer.clone() }) };
+    let name = layer.file_name(kind.suffix());
+    let bytes = match read_if_there(dir, &name) {
+        Err(error) if error.is_of_file() => Vec::new(),
+        bytes => bytes?.unwrap_or_default(),
+    };
+    let own = bytes.get(..Entries::of(kind, &bytes, 0).whole_bytes).unwrap_or_default();
+    if own.len() < bytes.len() {
+        write_whole(dir, &aside_of(layer, kind), &bytes)?;
+        dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;
+    }
+    Ok(Layer { id, mods: Some((kind, Fingerprint::of(own))), ..layer.clone() })
+}
+
+/// Writes a `.resource` anew that is not as it was, from the devices of the file, which is. Returns its
+/// place if it was written.
+fn mend_resource<S: Storage>(
+    catalog: &mut Catalog<S>,
+    file: &mut LayerFile<S>,
+) -> Result<Option<String>, StoreError> {
+    if file.has_resource {
+        return Ok(None);
+    }
+    let version = file.file()?.version();
+    let mut layer = file.layer.clone();
+    match finish_beside(&file.dir, &mut layer, version, &file.devices) {
+        // the devices are known all the same, and there is another start
+        Err(error) if error.is_full() => return Ok(None),
+        outcome => outcome?,
+    }
+    if layer.resource != file.layer.resource {
+        layer.id = catalog.state().next_id;
+        let position = catalog.state().position;
+        let (added, removed) = (vec![layer.clone()], vec![file.layer.id]);
+        catalog.change(&Change { position, added, removed, ..Change::default() })?;
+        file.layer = layer;
+    }
+    file.has_resource = true;
+    Ok(Some(file.layer.path() + RESOURCE_SUFFIX))
 }
 
 /// Keeps a damaged file under another name. What cannot be done now the next start does.

@@ -33,8 +33,8 @@ use crate::layer::LayerKind;
 use crate::leftovers::remove_names;
 use crate::leftovers::take_back;
 use crate::lost::Lost;
+use crate::lost::LostPart;
 use crate::lost::Unreadable;
-use crate::lost::account;
 use crate::store::Store;
 use crate::volume::Volume;
 
@@ -141,9 +141,9 @@ impl<V: Volume> Store<V> {
                     all.find(|it| it.layer.id == *id).is_some_and(|it| it.file().is_ok())
                 };
                 let (damaged, lost): (Vec<_>, Vec<_>) =
-                    culprits.into_iter().partition(|(id, _)| opens(id));
-                self.unmergeable.extend(damaged.iter().map(|(id, _)| *id));
-                self.damaged.extend(damaged);
+                    culprits.into_iter().partition(|it: &Unreadable| opens(&it.id));
+                self.unmergeable.extend(damaged.iter().map(|it| it.id));
+                self.damaged.extend(damaged.into_iter().map(|it| (it.id, it.found)));
                 return self.lose(&lost);
             }
         };
@@ -202,7 +202,7 @@ impl<V: Volume> Store<V> {
         for layer in run {
             match self.read_alone(layer) {
                 Err(error) if error.is_of_file() => {
-                    culprits.push((layer.layer.id, account(&error)));
+                    culprits.push(Unreadable::of(layer.layer.id, &error));
                 }
                 outcome => outcome?,
             }
@@ -311,7 +311,8 @@ fn unsound<S: Storage>(run: &[Arc<LayerFile<S>>]) -> Vec<Unreadable> {
         let file = layer.file().ok()?;
         let verified = file.verify();
         let finding = verified.findings.first()?;
-        Some((layer.layer.id, finding.to_string().into()))
+        let found = finding.to_string().into();
+        Some(Unreadable { id: layer.layer.id, part: LostPart::File, found })
     });
     found.collect()
 }

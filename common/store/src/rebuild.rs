@@ -2,7 +2,8 @@
 //! whose names carry the precedence and whose index says what is in them.
 //!
 //! What the catalog alone knew and what cannot be read is lost: deletions that arrived by themselves
-//! and stand beside no file, and the names of some databases. Nothing is made up for it. Files that
+//! and stand beside no file, and the names of some databases. Nothing is made up for it. What stands
+//! beside a file is taken as it is: from then on it is known what it was. Files that
 //! the rest of the catalog does not speak of are taken in, so a file whose removal was said in the
 //! lost part comes back; it counts no more than before, so newer cells hide its own.
 
@@ -23,12 +24,19 @@ use crate::catalog::Found;
 use crate::catalog::State;
 use crate::device::is_of_root;
 use crate::file::devices_of;
+use crate::file::read_if_there;
 use crate::file::read_whole;
+use crate::file::resource_bytes;
 use crate::file::write_whole;
+use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
+use crate::list::Entries;
+use crate::list::is_copy;
+use crate::list::own_part;
 use crate::store::folder_of;
 use crate::store::tags_of;
+use crate::tombstone::precedences;
 use crate::volume::DATA;
 use crate::volume::StoredFile;
 use crate::volume::Volume;
@@ -101,12 +109,13 @@ pub(crate) fn mend_catalog<V: Volume>(
         Found::Damaged(cause, state) => (format!("catalog: {cause}"), state, false),
     };
     let mut rebuilt = Rebuilt { cause, ..Rebuilt::default() };
-    complete(volume, &mut state, &mut rebuilt)?;
+    let mut is_more = complete(volume, &mut state, &mut rebuilt)?;
     // What an interrupted run has written whole is what it was about to say, and comes again at
     // worst, so it does no harm; and should it have been said, it is the only one there is. But no
     // interruption takes away a file that the rest speaks of.
     if is_torn && rebuilt.missing.is_empty() {
-        if rebuilt.n_found > 0 {
+        is_more |= rebuilt.n_found > 0;
+        if is_more {
             Catalog::replace(root, salt, &state)?;
         }
         return Ok((None, rebuilt.n_found));
@@ -152,12 +161,13 @@ fn has_files<V: Volume>(volume: &V) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Makes what is left of a catalog whole by the files.
+/// Makes what is left of a catalog whole by the files. Whether lists of files that it names say more than
+/// it does.
 fn complete<V: Volume>(
     volume: &V,
     state: &mut State,
     rebuilt: &mut Rebuilt,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut there = BTreeSet::new();
     let mut found = Vec::new();
     for path in volume.data_dirs().map_err(StoreError::io("list", "the data"))? {
@@ -181,11 +191,44 @@ fn complete<V: Volume>(
         is_there
     });
     rebuilt.n_known = state.layers.len();
+    let is_more = adopt_lists(volume, state)?;
     found.sort_by_key(|(layer, ..)| layer.rank());
     for (layer, dir, name) in found {
         take_in(state, rebuilt, layer, (&dir, &name))?;
     }
-    Ok(())
+    Ok(is_more)
+}
+
+/// Copies of deletions that the catalog does not have any more are all that is left of them: a list that
+/// has such counts as if it had come with its file. Whether there is one.
+fn adopt_lists<V: Volume>(volume: &V, state: &mut State) -> Result<bool, StoreError> {
+    let State { layers, deletions, .. } = state;
+    let (known, mut is_more) = (precedences(deletions), false);
+    for layer in layers.values_mut() {
+        let dir = volume.dir(&layer.directory());
+        let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+        let kinds = match layer.mods {
+            Some((kind, _)) => vec![kind],
+            None => vec![ModsKind::Binary, ModsKind::Text],
+        };
+        for kind in kinds {
+            let bytes = match read_if_there(&dir, &layer.file_name(kind.suffix())) {
+                // whoever opens the layer says so if it is missed
+                Err(error) if error.is_of_file() => continue,
+                bytes => bytes?.unwrap_or_default(),
+            };
+            let Ok(own) = own_part(layer, Some(&bytes)) else { continue };
+            let behind = bytes.get(own.len()..).unwrap_or_default();
+            let copies = Entries::of(kind, behind, own.len());
+            if copies.ending.is_some() || !copies.whole.iter().all(|it| is_copy(it, layer, &known))
+            {
+                layer.mods = Some((kind, Fingerprint::of(&bytes)));
+                is_more = true;
+                break;
+            }
+        }
+    }
+    Ok(is_more)
 }
 
 /// Takes in a file of which nothing is known but its place.
@@ -202,11 +245,12 @@ fn take_in<S: Storage>(
         let read = TsFile::open(stored).and_then(|file| {
             let own = database.as_ref().map_or(&*layer.folder, |it| it);
             let devices = devices_of(&file, Some(own))?;
-            Ok((file.source().length(), file.tables().to_vec(), devices))
+            let resource = resource_bytes(file.version(), &devices);
+            Ok((file.source().length(), file.tables().to_vec(), devices, resource))
         });
         read.map_err(|source| StoreError::Read { file: layer.path(), source })
     });
-    let (length_bytes, tables, devices) = match read {
+    let (length_bytes, tables, devices, resource) = match read {
         Ok(read) => read,
         Err(error) if !error.is_of_file() => return Err(error),
         Err(_) => {
@@ -233,15 +277,38 @@ fn take_in<S: Storage>(
         }
     }
     (layer.range, layer.length_bytes) = (range, length_bytes);
-    let listed = dir.list().map_err(StoreError::io("list", layer.directory()))?;
-    let has = |kind: &ModsKind| listed.contains(&layer.file_name(kind.suffix()));
-    layer.mods = [ModsKind::Binary, ModsKind::Text].into_iter().find(has);
+    for kind in [ModsKind::Text, ModsKind::Binary] {
+        let own = list_of(dir, &layer, kind, rebuilt)?;
+        layer.mods = own.map(|own| (kind, own)).or(layer.mods);
+    }
+    // one that is another is made anew when the layer is opened
+    layer.resource = Fingerprint::of(&resource?);
     layer.id = state.next_id;
     state.next_id = state.next_id.saturating_add(1);
     state.precedence = state.precedence.max(layer.precedence);
     state.layers.insert(layer.id, layer);
     rebuilt.n_found = rebuilt.n_found.saturating_add(1);
     Ok(())
+}
+
+/// What the list beside a file is; `None` if it is not there, or cannot be read and is kept aside.
+fn list_of<S: Storage>(
+    dir: &S,
+    layer: &Layer,
+    kind: ModsKind,
+    rebuilt: &mut Rebuilt,
+) -> Result<Option<Fingerprint>, StoreError> {
+    let name = layer.file_name(kind.suffix());
+    match read_if_there(dir, &name) {
+        Err(error) if error.is_of_file() => {
+            let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
+            dir.rename(&name, &aside).map_err(StoreError::io("rename", layer.path()))?;
+            dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;
+            rebuilt.unread.push(layer.path() + kind.suffix());
+            Ok(None)
+        }
+        bytes => Ok(bytes?.map(|bytes| Fingerprint::of(&bytes))),
+    }
 }
 
 /// The database whose tables lie in a folder, if its name is known or can be told.
@@ -282,6 +349,7 @@ fn layer_of(path: &str, name: &str) -> Option<Layer> {
         range: TimeRange::ALL,
         length_bytes: 0,
         mods: None,
+        resource: Fingerprint::default(),
     };
     (layer.path() == format!("{path}/{name}")).then_some(layer)
 }

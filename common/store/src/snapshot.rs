@@ -126,12 +126,6 @@ pub struct Snapshot<S: Storage> {
 }
 
 impl<S: Storage> Snapshot<S> {
-    /// Lists of deletions beside files that cannot be read to their ends: rows that they delete may be
-    /// there.
-    pub fn damaged_lists(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().filter_map(|layer| layer.damaged_list.as_deref())
-    }
-
     /// Files of which rows were left out of what was read so far, where that is
     /// [allowed](crate::OnDamage::LeaveOut).
     pub fn left_out(&self) -> Vec<LeftOut> {
@@ -235,7 +229,7 @@ impl<S: Storage> Snapshot<S> {
         let database = device.database();
         let is_later = |it: &&Tombstone| it.precedence > own && it.is_of(database);
         let later = self.deletions.iter().filter(is_later);
-        let mut cuts = cuts_of(&layer.entries, later, &device_id(device), measurements);
+        let mut cuts = cuts_of(&layer.list.own, later, &device_id(device), measurements);
         cuts.rows.extend(expired(self.horizons.start_of(own)));
         cuts
     }

@@ -36,10 +36,14 @@ use crate::file::Devices;
 use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::devices_of;
+use crate::file::read_whole;
+use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
 use crate::layer::LayerKind;
 use crate::leftovers::take_back;
+use crate::list::List;
 use crate::lost::LostFile;
+use crate::lost::Unreadable;
 use crate::lost::load_layers;
 use crate::memory::Memory;
 use crate::memory::Points;
@@ -129,6 +133,8 @@ pub struct Store<V: Volume> {
     pub(crate) without_mods: BTreeSet<u64>,
     /// What readers are told of lost files.
     pub(crate) lost: Arc<Vec<LostFile>>,
+    /// Files beside others that were not what they should be and were made anew.
+    pub(crate) remade: Vec<String>,
     rebuilt: Option<Rebuilt>,
     n_taken_in: usize,
 }
@@ -143,7 +149,8 @@ impl<V: Volume> Store<V> {
         let root = volume.dir("").map_err(StoreError::io("open", "the store"))?;
         let (rebuilt, n_taken_in) = mend_catalog(&volume, &root, salt)?;
         let mut catalog = Catalog::open(root, salt)?;
-        let layers = load_layers(&volume, &mut catalog)?;
+        let mut remade = Vec::new();
+        let layers = load_layers(&volume, &mut catalog, &mut remade)?;
         let mut layers: Vec<_> = layers.into_iter().map(Arc::new).collect();
         layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
@@ -164,6 +171,7 @@ impl<V: Volume> Store<V> {
             damaged: BTreeMap::new(),
             without_mods: BTreeSet::new(),
             lost: Arc::default(),
+            remade,
             rebuilt,
             n_taken_in,
         };
@@ -183,6 +191,12 @@ impl<V: Volume> Store<V> {
     /// since its last record was torn.
     pub fn n_taken_in(&self) -> usize {
         self.n_taken_in
+    }
+
+    /// The places of files that were not as they were written and have been made anew, of what is sound;
+    /// each is told once.
+    pub fn take_remade(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.remade)
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count
@@ -309,9 +323,7 @@ impl<V: Volume> Store<V> {
             self.applied = self.applied.max(sequence);
             return Ok(Applied::default());
         }
-        let mut layer =
-            self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
-        layer.mods = file.mods.map(|(kind, _)| kind);
+        let layer = self.new_layer(LayerKind::Received, self.precedence_of(sequence), arrival_ms);
         let received = self.receive(sequence, layer, file)?;
         let is_refused = received.is_err();
         let left_out = received.err().into_iter().collect();
@@ -403,15 +415,24 @@ impl<V: Volume> Store<V> {
                 return Ok(Err(format!("{} is missing", from.display())));
             }
         }
-        let back = |error| take_back(&dir, &layer, error);
-        finish_beside(&dir, &layer, version, &devices).map_err(back)?;
-        let (entries, damaged_list) = LayerFile::lists_beside(&layer, &dir)?;
+        finish_beside(&dir, &mut layer, version, &devices)
+            .map_err(|error| take_back(&dir, &layer, error))?;
+        if let Some((kind, _)) = file.mods {
+            let bytes = read_whole(&dir, &layer.file_name(kind.suffix()))?;
+            layer.mods = Some((kind, Fingerprint::of(&bytes)));
+        }
+        // it may have arrived so that nobody can tell what it deletes
+        let (list, lost) = match List::read(&layer, &dir) {
+            Err(error @ StoreError::List { .. }) => (None, vec![Unreadable::of(layer.id, &error)]),
+            list => (Some(list?), Vec::new()),
+        };
         let added = vec![layer.clone()];
-        let taken_in = self.commit(sequence, Change { added, ..Change::default() });
+        let taken_in = self.commit(sequence, Change { added, lost, ..Change::default() });
         taken_in.map_err(|error| take_back(&dir, &layer, error))?;
-        let mut file = LayerFile::new(layer, dir, devices, entries);
-        file.damaged_list = damaged_list;
-        self.add_layer(file);
+        match list {
+            Some(list) => self.add_layer(LayerFile::new(layer, dir, devices, list)),
+            None => self.look_at_lost()?,
+        }
         Ok(Ok(()))
     }
 
@@ -517,6 +538,7 @@ impl<V: Volume> Store<V> {
             range: TimeRange::ALL,
             length_bytes: 0,
             mods: None,
+            resource: Fingerprint::default(),
         }
     }
 

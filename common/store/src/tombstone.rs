@@ -1,11 +1,14 @@
 //! A deletion that arrived by itself: it takes cells of every layer of lower precedence, and of no
 //! other.
 
+use std::collections::BTreeMap;
+
 use tidegate_codec::Error;
 use tidegate_codec::Reader;
 use tidegate_codec::Writer;
 use tidegate_model::path;
 use tidegate_tsfile::Cuts;
+use tidegate_tsfile::Deletion;
 use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::ModsKind;
@@ -94,6 +97,16 @@ impl Tombstone {
         let expected = "an entry of a mods file";
         Self::of_entry(precedence, database, raw).ok_or(Error::Value { offset, expected, found: 0 })
     }
+}
+
+/// Of each of some deletions the greatest precedence that it has.
+pub(crate) fn precedences(all: &[Tombstone]) -> BTreeMap<&Deletion, u64> {
+    let mut found = BTreeMap::new();
+    for Tombstone { precedence, entry, .. } in all {
+        let greatest = found.entry(&entry.deletion).or_insert(0);
+        *greatest = (*precedence).max(*greatest);
+    }
+    found
 }
 
 /// What deletions take from columns of a device: those that came with its file, and those that came

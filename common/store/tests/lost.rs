@@ -25,7 +25,6 @@ use tidegate_store::Store;
 use tidegate_store::StoreError;
 use tidegate_store::check;
 use tidegate_tsfile::Batch;
-use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::Selection;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFile;
@@ -192,65 +191,6 @@ fn a_damaged_file_is_kept_aside_with_what_stands_beside_it_and_goes_when_its_row
     drop(store(&volume));
     let left = |name| volume.disk.content(name).is_some();
     assert!(!names.iter().any(left));
-}
-
-/// The next deletion was written in the place of what nobody could read, which was gone then, and the
-/// list was whole.
-#[test]
-fn a_list_of_deletions_that_cannot_be_read_is_kept_and_missed_also_when_others_are_written() {
-    for is_gone in [false, true] {
-        let volume = SimVolume::new(SimStorage::new());
-        let mut opened = store(&volume);
-        let ts_file = volume.stage("a.tsfile", chunked());
-        let mods = volume
-            .stage("a.tsfile.mods", b"DELETION,root.f.plain.s,9223372036854775807,0,9\n".to_vec());
-        let mods = Some((ModsKind::Text, mods.as_path()));
-        let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
-        let _ = opened.apply_file(1, 5, &file).unwrap();
-        let path = path_of(&opened, 1);
-        let names = [".mods", ".mods.unread"].map(|end| volume.disk_name(&format!("{path}{end}")));
-        let mut damaged = volume.disk.content(&names[0]).unwrap();
-        damaged.extend_from_slice(b"DELETION,root");
-        match is_gone {
-            true => volume.disk.delete(&names[0]),
-            false => volume.disk.set_content(&names[0], damaged.clone()),
-        }
-        assert_eq!(opened.faults(), [], "it is whole");
-        let n_rows = |opened: &Store<SimVolume>| series(opened, "root.f.plain", "s").len();
-        let mut told = None;
-        for round in 1..=3 {
-            opened = store(&volume);
-            assert_eq!(n_rows(&opened), if is_gone { 500 } else { 490 } - (round - 1) * 10);
-            let faults = opened.faults();
-            assert_eq!(faults.len(), 1, "{faults:?}");
-            assert_eq!(faults[0].item, format!("{path}.mods"));
-            assert_eq!(told.get_or_insert_with(|| faults.clone()), &faults, "once");
-            let (first, sequence) = (round as i64 * 10, round as u64 + 1);
-            give(&mut opened, sequence, &delete_request("root.f.plain.s", first, first + 9));
-            while opened.write_mods().unwrap() {}
-        }
-        let aside = volume.disk.content(&names[1]);
-        assert_eq!(aside, (!is_gone).then_some(damaged));
-        opened.expire(1000).unwrap();
-        assert!(names.iter().all(|name| volume.disk.content(name).is_none()));
-    }
-}
-
-/// It was told under another name when it arrived, and not at all by the daemon later.
-#[test]
-fn a_list_of_deletions_that_arrives_damaged_is_told_of_at_once_and_in_the_same_words_later() {
-    let volume = SimVolume::new(SimStorage::new());
-    let mut opened = store(&volume);
-    let ts_file = volume.stage("a.tsfile", chunked());
-    let mods = volume.stage("a.tsfile.mods", b"DELETION,root.f".to_vec());
-    let mods = Some((ModsKind::Text, mods.as_path()));
-    let file = ReceivedFile { ts_file: &ts_file, mods, database: None };
-    let applied = opened.apply_file(1, 5, &file).unwrap();
-    assert_eq!(applied, tidegate_store::Applied::default());
-    let faults = opened.faults();
-    assert!(faults.len() == 1 && faults[0].item.ends_with(".tsfile.mods"), "{faults:?}");
-    drop(opened);
-    assert_eq!(store(&volume).faults(), faults);
 }
 
 #[test]
@@ -544,7 +484,7 @@ fn a_device_that_the_index_of_a_file_does_not_find_is_missed() {
     assert_eq!(lenient.left_out().len(), 1);
 }
 
-/// It has no checksum. Where its times are not those of the layer the index of the file counts.
+/// Where it is not what the catalog says the index of the file counts.
 #[test]
 fn devices_are_looked_up_in_the_file_where_what_stands_beside_it_contradicts_the_catalog() {
     let root = tempfile::tempdir().unwrap();

@@ -534,6 +534,88 @@ fn a_file_that_is_gone_for_a_while_is_missed_and_counts_as_before_once_it_is_the
     assert!(n_lost > 50, "{n_lost}");
 }
 
+/// A list or a `.resource` that had a flipped byte, or an end too soon, showed rows that were deleted, or
+/// hid a device; and a merge kept that for good.
+#[test]
+fn whatever_beside_a_file_is_damaged_at_any_moment_no_answer_is_another_one() {
+    let (mut n_lost, mut n_remade) = (0, 0);
+    for seed in seeds() {
+        let mut rng = Rng::with_seed(seed);
+        let items: Vec<Item> = (0..60).map(|number| random_item(&mut rng, number)).collect();
+        let volume = SimVolume::new(SimStorage::new());
+        stage(&volume, &items);
+        let mut store = open(&volume).unwrap();
+        let mut damaged: Option<(FileName, Vec<u8>)> = None;
+        for number in 1..=items.len() {
+            give(&mut store, number, &items[number - 1]).unwrap();
+            match rng.u8(..8) {
+                0 | 1 => while store.merge_once().unwrap() {},
+                2 => while store.write_mods().unwrap() {},
+                3 | 4 if damaged.is_none() => {
+                    store.flush().unwrap();
+                    let layers: Vec<_> = store.layers().cloned().collect();
+                    let Some(layer) = rng.choice(&layers) else { continue };
+                    let end = [".resource", ".mods", ".mods2"][rng.usize(..3)];
+                    let name = volume.disk_name(&format!("{}{end}", layer.path()));
+                    let Some(bytes) = volume.disk.content(&name) else { continue };
+                    let mut other = bytes.clone();
+                    match rng.u8(..4) {
+                        0 => volume.disk.delete(&name),
+                        1 => other.truncate(rng.usize(..=bytes.len())),
+                        _ if bytes.is_empty() => continue,
+                        _ => other[rng.usize(..bytes.len())] ^= 1 << rng.u8(..8),
+                    }
+                    if volume.disk.content(&name).is_some() {
+                        volume.disk.set_content(&name, other);
+                    }
+                    store = open(&volume).unwrap();
+                    n_remade += store.take_remade().len();
+                    if store.lost().count() > 0 {
+                        n_lost += 1;
+                        assert!(store.faults()[0].item.contains(end), "{:?}", store.faults());
+                        damaged = Some((name, bytes));
+                    }
+                }
+                5 if let Some((name, bytes)) = damaged.take() => {
+                    volume.disk.set_content(&name, bytes);
+                    store.flush().unwrap();
+                    match rng.bool() {
+                        true => store = open(&volume).unwrap(),
+                        false => assert_eq!(store.find_lost().unwrap().len(), 1),
+                    }
+                }
+                _ => (),
+            }
+            let (context, expected) =
+                (format!("seed {seed}, record {number}"), expected(&items[..number]));
+            match damaged.is_some() {
+                true => check_answers(&store, &expected, &context),
+                false => check(&store, &expected, &mut rng, &context),
+            }
+        }
+    }
+    assert!(n_lost > 20 && n_remade > 20, "{n_lost} {n_remade}");
+}
+
+/// Every device has the rows that it should have, or no answer.
+fn check_answers(store: &Store<SimVolume>, expected: &Held, context: &str) {
+    let snapshot = store.snapshot();
+    for device in snapshot.devices(&everything()) {
+        let patterns = [Pattern::Device(device.clone())];
+        let scan = Scan { patterns: patterns.to_vec(), measurements: None, times: ALL_TIMES };
+        match snapshot.device(&device, &scan) {
+            Err(error) => assert!(error.is_of_damage(), "{context}: {error}"),
+            Ok(_) => {
+                let own = expected.iter().filter(|((of, _), _)| *of == device);
+                let own: Held = own.map(|(key, rows)| (key.clone(), rows.clone())).collect();
+                compare(&held(&snapshot, &patterns, (i64::MIN, i64::MAX)), &own, context);
+            }
+        }
+    }
+}
+
+const ALL_TIMES: std::ops::RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
 /// Records that meet each other: rows over files, deletions between rows, all of it with flushes
 /// and merges.
 fn story() -> Vec<Item> {

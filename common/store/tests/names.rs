@@ -21,17 +21,12 @@ use tidegate_store::Store;
 use tidegate_store::Volume;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::Compression;
-use tidegate_tsfile::DeviceExtent;
 use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::Encoding;
-use tidegate_tsfile::RESOURCE_SUFFIX;
-use tidegate_tsfile::Resource;
 use tidegate_tsfile::Segments;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TableColumn;
 use tidegate_tsfile::TableSchema;
-use tidegate_tsfile::TimeIndex;
-use tidegate_tsfile::TimeRange;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::WriteOptions;
@@ -155,12 +150,12 @@ fn a_layer_with_a_device_that_is_not_found_is_not_merged_away() {
     }
     let middle = store.layers().nth(1).unwrap().clone();
     drop(store);
-    let range = TimeRange { start: 2, end: 2 };
-    let wrong = Resource::new(TimeIndex::Paths, vec![DeviceExtent { device: v3("root.a"), range }]);
-    let dir = volume.dir(&middle.directory()).unwrap();
-    let name = FileName::new(middle.name() + RESOURCE_SUFFIX).unwrap();
-    dir.remove(&name).unwrap();
-    dir.create(&name).unwrap().write_at(&wrong.encode().unwrap(), 0).unwrap();
+    // in its index the name is another one
+    let name = volume.disk_name(&middle.path());
+    let mut bytes = volume.disk.content(&name).unwrap();
+    let at = bytes.windows(10).rposition(|it| it == b"root.a.b.d").unwrap();
+    bytes[at + 9] = b'c';
+    volume.disk.set_content(&name, bytes);
     let mut store = self::store(&volume);
     while store.merge_once().unwrap() {}
     assert_eq!((store.layers().count(), store.n_unmergeable()), (3, 1));

@@ -1,5 +1,5 @@
-//! What stores lack: files that are gone or damaged, and lists of deletions that cannot be read. It is
-//! told once, looked for again, and given up if somebody says so.
+//! What stores lack: files that are gone or damaged, and lists of deletions that are. It is told once,
+//! looked for again, and given up if somebody says so.
 
 use std::io;
 use std::sync::mpsc::SyncSender;
@@ -32,6 +32,17 @@ impl Stores {
         if self.forgetting.len() < WAITING_MAX {
             self.forgetting.push((origin, reply));
         }
+    }
+}
+
+/// Says which files beside others had to be made anew.
+pub(super) fn tell_remade(origin: &str, store: &mut Store<DirVolume>) {
+    for file in store.take_remade() {
+        tracing::warn!(
+            origin,
+            file,
+            "a file of the store was not as it was written and is made anew"
+        );
     }
 }
 
@@ -71,7 +82,7 @@ impl<S: Storage> Loader<S> {
     }
 
     /// Says how many files are not as they should be, in stores that are open.
-    fn count_files(&self) {
+    pub(super) fn count_files(&self) {
         let Some(stores) = &self.stores else { return };
         let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
         let lost = stores.open.values().map(|store| store.lost().count()).sum();
@@ -86,6 +97,7 @@ impl<S: Storage> Loader<S> {
                 tracing::info!(origin, file, "a lost file of the store is there again");
             }
             store.lose_missing().map_err(failed)?;
+            tell_remade(origin, store);
         }
         let open: Vec<String> = stores.open.keys().cloned().collect();
         self.tell_of(&open)

@@ -36,6 +36,7 @@ use super::Loader;
 use super::READ_BYTES;
 use super::READ_RECORDS;
 use super::Touched;
+use super::lacking::tell_remade;
 use crate::gaps::Gap;
 use crate::keeper::KeeperOp;
 use crate::keeper::now_ms;
@@ -393,6 +394,7 @@ impl<S: Storage> Loader<S> {
         {
             // of its list of deletions
             touched.gaps.extend(self.untold(&record.origin, store));
+            self.count_files();
         }
         for file in &contents.files {
             match applied.is_refused {
@@ -440,6 +442,7 @@ impl<S: Storage> Loader<S> {
         if let Some(rebuilt) = store.rebuilt() {
             tracing::error!(origin, %rebuilt, "catalog of the store made anew");
         }
+        tell_remade(origin, &mut store);
         self.tell(origin, &store)?;
         if store.n_taken_in() > 0 {
             let n_files = store.n_taken_in();
@@ -496,6 +499,7 @@ impl<S: Storage> Loader<S> {
                 if let Ok(true) = &merged {
                     merging.push(origin.clone());
                 }
+                tell_remade(origin, store);
                 for done in [merged, written] {
                     match done {
                         Ok(has_more) => stores.may_merge |= has_more,
