@@ -64,6 +64,7 @@ mod faults;
 mod file;
 mod flush;
 mod horizon;
+mod known;
 mod layer;
 mod leftovers;
 mod look;
