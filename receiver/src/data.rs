@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use tidegate_config::Target;
+use tidegate_config::Target as TargetKind;
 use tidegate_daemon::control;
 use tidegate_daemon::control::AskError;
 use tidegate_durable::DirStorage;
@@ -31,6 +31,9 @@ use tidegate_store::OnDamage;
 use tidegate_store::StoreError;
 
 use crate::cli;
+use crate::state::Layout;
+use crate::target::Target;
+use crate::waiting::Waiting;
 
 /// The daemon may take so long to write what is in memory.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(30);
@@ -46,10 +49,22 @@ const DAMAGE_HINT: &str = "tidegate-receiver verify names all that is lost or da
 /// Where stores are, and which of them are wanted.
 pub(crate) struct Place {
     directory: PathBuf,
+    /// Where the state of the receiver of these stores is.
+    state_dir: PathBuf,
     origin: Option<String>,
     n_files_held_max: usize,
     on_damage: OnDamage,
     is_incomplete: Cell<bool>,
+    /// What there is to be told of rows that are not in the files, once.
+    untold: Cell<Option<Unwritten>>,
+}
+
+/// Why rows may be missing in the files.
+enum Unwritten {
+    /// The daemon did not write what it had in memory.
+    Failed(String),
+    /// No daemon runs.
+    NotRunning,
 }
 
 /// What the stores hold.
@@ -106,28 +121,27 @@ impl Place {
     /// Finds the stores of a configuration, and asks the daemon to write what it has in memory.
     pub(crate) fn find(conf: &Path, origin: Option<String>) -> Result<Self, String> {
         let config = cli::load(conf)?.config;
-        if config.target != Target::Store {
+        if config.target != TargetKind::Store {
             return Err(format!(
                 "{}: expected receiver_target=store, found {}: only a store can be asked",
                 conf.display(),
                 config.target.as_str()
             ));
         }
-        match control::ask(&config.control_socket, &control::Request::new("flush"), FLUSH_TIME_MAX)
-        {
-            // what is not in files is in the spool, and comes when the daemon starts
-            Ok(_) | Err(AskError::NotRunning { .. }) => (),
-            Err(error) => eprintln!(
-                "tidegate-receiver: the newest rows may be missing, the daemon did not write them: \
-                 {error}"
-            ),
-        }
+        let flush = control::Request::new("flush");
+        let untold = match control::ask(&config.control_socket, &flush, FLUSH_TIME_MAX) {
+            Ok(_) => None,
+            Err(AskError::NotRunning { .. }) => Some(Unwritten::NotRunning),
+            Err(error) => Some(Unwritten::Failed(error.to_string())),
+        };
         Ok(Self {
             directory: config.directory(),
+            state_dir: config.state_dir,
             origin,
             n_files_held_max: FILES_HELD_MAX,
             on_damage: OnDamage::Fail,
             is_incomplete: Cell::new(false),
+            untold: Cell::new(untold),
         })
     }
 
@@ -150,7 +164,10 @@ impl Place {
         let mut n_looks = 0usize;
         loop {
             n_looks = n_looks.saturating_add(1);
-            let stores = self.look()?;
+            let looked = self.look();
+            // also where there is no store yet, since all that came is in the spool
+            self.tell_waiting(looked.as_ref().map_or(&[], |stores| &stores.looks));
+            let stores = looked?;
             let error = match act(&stores) {
                 Ok(done) => {
                     self.tell_left_out(&stores);
@@ -162,6 +179,38 @@ impl Place {
             if n_looks >= LOOKS_MAX {
                 return Err(error);
             }
+        }
+    }
+
+    /// Says once what waits in the spool, and is in no answer; nothing where nothing does.
+    fn tell_waiting(&self, looks: &[(String, Look)]) {
+        let Some(why) = self.untold.take() else { return };
+        let found = Waiting::find(&self.state_dir, self.origin.as_deref(), looks);
+        let told = match (found, why) {
+            (Ok(None), _) => return,
+            (Ok(Some(waiting)), Unwritten::NotRunning) => {
+                waiting.told("; start tidegate-receiver, which takes in what waits")
+            }
+            (Ok(Some(waiting)), Unwritten::Failed(error)) => {
+                waiting.told(&format!("; the daemon takes nothing in: {error}"))
+            }
+            (Err(error), Unwritten::NotRunning) => {
+                format!("cannot tell whether records wait in the spool: {error}")
+            }
+            (Err(_), Unwritten::Failed(error)) => {
+                format!("the newest rows may be missing, the daemon did not write them: {error}")
+            }
+        };
+        eprintln!("tidegate-receiver: {told}");
+    }
+
+    /// Why there are no stores: the target is not mounted, or nothing has ever run.
+    fn without_stores(&self, otherwise: &str) -> String {
+        let memory = Layout::of(&self.state_dir).memory;
+        let known = Target::known(&memory, &self.directory).ok().flatten();
+        match known.map(|target| target.check()) {
+            Some(Err(error)) => error.to_string(),
+            _ => format!("{}: {otherwise}", self.directory.display()),
         }
     }
 
@@ -188,7 +237,7 @@ impl Place {
         let shown =
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let entries = fs::read_dir(&self.directory).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => shown(&NO_STORES),
+            io::ErrorKind::NotFound => self.without_stores(NO_STORES),
             _ => shown(&error),
         })?;
         let mut names = Vec::new();
@@ -202,14 +251,12 @@ impl Place {
         names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
         match &self.origin {
-            Some(origin) if !names.contains(origin) => Err(shown(&format_args!(
+            None if names.is_empty() => Err(self.without_stores(NO_STORE_YET)),
+            Some(origin) if !names.contains(origin) => Err(self.without_stores(&format!(
                 "expected a store of origin {origin}, found those of {}",
                 named(names.iter().map(String::as_str))
             ))),
             Some(origin) => Ok(vec![origin.clone()]),
-            None if names.is_empty() => {
-                Err(shown(&"expected the store of an origin, found none: nothing was written yet"))
-            }
             None => Ok(names),
         }
     }
@@ -256,6 +303,9 @@ impl Place {
 /// What is said where nothing has ever run.
 const NO_STORES: &str = "expected the directory of the stores, found none: tidegate-receiver run makes \
                          it, and the store of an origin once something has come from it";
+
+/// What is said where a receiver has written nothing.
+const NO_STORE_YET: &str = "expected the store of an origin, found none: nothing was written yet";
 
 /// What is said of a store whose catalog is gone.
 pub(crate) const NO_CATALOG: &str =
@@ -364,10 +414,12 @@ mod tests {
     fn place(directory: &Path, n_files_held_max: usize) -> Place {
         Place {
             directory: directory.to_owned(),
+            state_dir: directory.join("state"),
             origin: None,
             n_files_held_max,
             on_damage: OnDamage::Fail,
             is_incomplete: Cell::new(false),
+            untold: Cell::new(None),
         }
     }
 

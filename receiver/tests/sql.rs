@@ -133,6 +133,99 @@ fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
     assert_eq!(csv("SELECT * FROM root.**"), before);
 }
 
+/// Without the daemon, rows that are in the spool alone were in no answer, and nothing said so.
+#[test]
+fn what_waits_in_the_spool_and_is_in_no_answer_is_told_once_and_else_nothing() {
+    let (site, daemon) = site();
+    // rows are in memory only: the spool has them
+    daemon.kill();
+    let errors = |command: &str, more: &[&str]| {
+        String::from_utf8(site.output(command, more).stderr).unwrap()
+    };
+    let statement = "SHOW DEVICES; COUNT DEVICES; SHOW DEVICES";
+    let mut command = site.command("sql");
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), statement.as_bytes()).unwrap();
+    let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    let waiting = |text: &str| text.matches("in the spool and ").count();
+    assert_eq!(waiting(&told), 1, "once, whatever is asked: {told}");
+    assert!(told.contains(" of origin ") && told.contains(" (the newest of 20"), "{told}");
+    let expected =
+        "in the spool and is in no answer; start tidegate-receiver, which takes in what waits";
+    assert!(told.contains(expected), "{told}");
+    let out = site.path("none.csv").display().to_string();
+    for (command, more) in
+        [("export", &["--format", "csv", "--out", &out][..]), ("plot", &["root.none.d.s"])]
+    {
+        let told = errors(command, more);
+        assert_eq!(waiting(&told), 1, "{command}: {told}");
+    }
+    assert_eq!(waiting(&errors("verify", &[])), 0);
+    // another origin's are not those that were asked for
+    add_store(&site, "other", Precision::Ms, &[(1, Value::Int64(1))]);
+    assert_eq!(errors("sql", &["-e", "SHOW DEVICES", "--origin", "other"]), "");
+    // a state that cannot be read is not one without records
+    let cursor = site.path("state/spool/directory.cur");
+    let before = fs::read(&cursor).unwrap();
+    fs::write(&cursor, vec![0xff; before.len()]).unwrap();
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    assert!(told.contains("cannot tell whether records wait in the spool: "), "{told}");
+    fs::write(&cursor, before).unwrap();
+    // taken in, and looked at without the daemon again
+    let daemon = site.start();
+    assert!(!lines(&text(&site, "sql", &["-e", "SHOW DEVICES", "--format", "csv"])).is_empty());
+    daemon.kill();
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    assert_eq!(told, "", "the position is durable");
+}
+
+/// It was said that nothing had ever run, or that the daemon was busy, though `status` knew better.
+#[test]
+fn a_target_that_is_away_is_named_beside_what_waits_for_it() {
+    let (site, daemon) = site();
+    text(&site, "sql", &["-e", "SHOW DEVICES"]);
+    let errors = |command: &str, more: &[&str]| {
+        let output = site.output(command, more);
+        assert_eq!(output.status.code(), Some(1), "{command} {more:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let away = |origin: &[&str]| {
+        for (command, more) in [("sql", &["-e", "SHOW DEVICES"][..]), ("plot", &["root.a.b"])] {
+            let told = errors(command, &[more, origin].concat());
+            let expected = format!("target away: expected {}", site.path("files").display());
+            assert!(told.contains(&expected), "{command}: {told}");
+        }
+    };
+    let sent = |daemon: &common::Daemon| {
+        for conversation in common::capture("2.0.1-beta/airgap-log-tablet") {
+            let mut peer = daemon.connect();
+            peer.send(&conversation.up);
+            let mut replies = vec![0; conversation.down.len()];
+            peer.socket.read_exact(&mut replies).unwrap();
+        }
+    };
+    fs::rename(site.path("files"), site.path("elsewhere")).unwrap();
+    sent(&daemon);
+    daemon.wait_status(|status| status["loader"]["is_target_away"] == true);
+    away(&[]);
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    let expected = "in the spool and is in no answer; the daemon takes nothing in: ";
+    assert!(told.contains(expected), "{told}");
+    // nothing is mounted there, and nothing runs
+    fs::create_dir(site.path("files")).unwrap();
+    away(&[]);
+    daemon.kill();
+    away(&[]);
+    away(&["--origin", "plant"]);
+    fs::remove_dir(site.path("files")).unwrap();
+    away(&[]);
+}
+
 fn ts_files(directory: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for path in entries.map(|entry| entry.unwrap().path()) {

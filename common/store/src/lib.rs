@@ -93,6 +93,7 @@ pub use faults::Fault;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;
+pub use look::Taken;
 pub use lost::Lost;
 pub use rebuild::Rebuilt;
 pub use rows::Rows;
