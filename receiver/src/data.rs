@@ -28,6 +28,8 @@ use tidegate_store::Held;
 use tidegate_store::LeftOut;
 use tidegate_store::Look;
 use tidegate_store::OnDamage;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
 use tidegate_store::StoreError;
 
 use crate::cli;
@@ -72,9 +74,6 @@ pub(crate) struct Stores {
     /// By origin.
     looks: Vec<(String, Look)>,
     _held: Vec<Held<DirStorage>>,
-    /// The unit of the times of the first origin that has some, and what is wrong with others.
-    precision: Precision,
-    mixed: Option<String>,
 }
 
 /// How something ended that was tried with stores as they were.
@@ -285,18 +284,7 @@ impl Place {
                 None => (),
             }
         }
-        let known = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
-        let known: Vec<(&String, Precision)> = known.collect();
-        let precision = known.first().map_or(Precision::Ms, |(_, precision)| *precision);
-        let is_mixed = known.iter().any(|(_, it)| *it != precision);
-        let mixed = is_mixed.then(|| {
-            let all: Vec<String> = known.iter().map(|(name, it)| format!("{name} {it}")).collect();
-            format!(
-                "the origins have times of different units ({}): expected one of them with --origin",
-                named(all.iter().map(String::as_str))
-            )
-        });
-        Ok(Stores { looks, _held: all_held, precision, mixed })
+        Ok(Stores { looks, _held: all_held })
     }
 }
 
@@ -335,38 +323,100 @@ fn look_at(
 }
 
 impl Stores {
+    /// All of them, for what looks at no time.
+    pub(crate) fn all(&self) -> View<'_> {
+        View { looks: self.looks.iter().collect(), precision: precision_of(self.looks.iter()) }
+    }
+
+    /// Those that an answer about these series is of. Where the origins have times of different units,
+    /// these are the ones that have such series.
+    ///
+    /// # Errors
+    ///
+    /// The answer would mix times of different units.
+    pub(crate) fn of(&self, patterns: &[Pattern]) -> Result<View<'_>, String> {
+        if !is_mixed(self.looks.iter()) {
+            return Ok(self.all());
+        }
+        let looks: Vec<&(String, Look)> =
+            self.looks.iter().filter(|(_, look)| has_series(look, patterns)).collect();
+        if is_mixed(looks.iter().copied()) {
+            let unit = |it: &&(String, Look)| Some(format!("{} {}", it.0, it.1.precision?));
+            let units: Vec<String> = looks.iter().filter_map(unit).collect();
+            return Err(format!(
+                "the origins have times of different units ({}): expected one of them with --origin",
+                named(units.iter().map(String::as_str))
+            ));
+        }
+        match looks.is_empty() {
+            true => Ok(self.all()),
+            false => Ok(View { precision: precision_of(looks.iter().copied()), looks }),
+        }
+    }
+
+    /// The units of the times, the one that is met first before others; one at least.
+    pub(crate) fn units(&self) -> Vec<Precision> {
+        let mut units = vec![precision_of(self.looks.iter())];
+        for unit in self.looks.iter().filter_map(|(_, look)| look.precision) {
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        units
+    }
+}
+
+/// The stores that an answer is of.
+pub(crate) struct View<'s> {
+    /// By origin.
+    pub(crate) looks: Vec<&'s (String, Look)>,
+    /// The unit of the times.
+    pub(crate) precision: Precision,
+}
+
+impl View<'_> {
     /// As statements are answered from.
     pub(crate) fn sources(&self) -> Vec<Source<'_, DirStorage>> {
         let looks = self.looks.iter();
         looks.map(|(name, look)| Source { name, snapshot: &look.snapshot }).collect()
     }
+}
 
-    /// The origins, each with what is seen of it.
-    pub(crate) fn looks(&self) -> &[(String, Look)] {
-        &self.looks
-    }
+/// Makes numbers of the times that people write.
+pub(crate) fn context(precision: Precision, offset: UtcOffset) -> TimeContext {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = match precision {
+        Precision::Ms => since.as_millis(),
+        Precision::Us => since.as_micros(),
+        Precision::Ns => since.as_nanos(),
+    };
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    TimeContext { precision, offset, now }
+}
 
-    /// The unit of all times; an error where the origins have different ones.
-    pub(crate) fn precision(&self) -> Result<Precision, String> {
-        self.mixed.clone().map_or(Ok(self.precision), Err)
-    }
+fn is_mixed<'l>(looks: impl Iterator<Item = &'l (String, Look)>) -> bool {
+    let mut units = looks.filter_map(|(_, look)| look.precision);
+    let first = units.next();
+    units.any(|it| Some(it) != first)
+}
 
-    /// The unit of some of the times, for what looks at none.
-    pub(crate) fn any_precision(&self) -> Precision {
-        self.precision
-    }
+/// The unit of the first origin that has one.
+fn precision_of<'l>(mut looks: impl Iterator<Item = &'l (String, Look)>) -> Precision {
+    looks.find_map(|(_, look)| look.precision).unwrap_or(Precision::Ms)
+}
 
-    /// Makes numbers of the times that people write.
-    pub(crate) fn context(&self, offset: UtcOffset) -> TimeContext {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = match self.precision {
-            Precision::Ms => since.as_millis(),
-            Precision::Us => since.as_micros(),
-            Precision::Ns => since.as_nanos(),
-        };
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        TimeContext { precision: self.precision, offset, now }
-    }
+/// Whether a store has such series, or may have some that nobody can read; no rows of them are needed for
+/// that.
+pub(crate) fn has_series(look: &Look, patterns: &[Pattern]) -> bool {
+    let scan = Scan { patterns: patterns.to_vec(), measurements: None, times: i64::MIN..=i64::MAX };
+    #[allow(clippy::reversed_empty_ranges)] // no time
+    let none = i64::MAX..=i64::MIN;
+    look.snapshot.devices(&scan.patterns).iter().any(|device| {
+        // in tables a row may have tags alone
+        let is_of_table = device.database().is_some();
+        let found = look.snapshot.device_between(device, &scan, &none);
+        found.map_or(true, |it| is_of_table || !it.columns().is_empty() || !it.unread().is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -378,8 +428,6 @@ mod tests {
     use tidegate_model::Value;
     use tidegate_store::DirVolume;
     use tidegate_store::Options;
-    use tidegate_store::Pattern;
-    use tidegate_store::Scan;
     use tidegate_store::Store;
     use tidegate_tsfile::Batch;
     use tidegate_wire::RequestType;
@@ -428,7 +476,7 @@ mod tests {
         let patterns = vec![Pattern::Tree("root.**".into())];
         let scan = Scan { patterns, measurements: None, times: i64::MIN..=i64::MAX };
         let mut n_rows = 0;
-        for source in stores.sources() {
+        for source in stores.all().sources() {
             for device in source.snapshot.devices(&scan.patterns) {
                 let opened = source.snapshot.device(&device, &scan)?;
                 let (mut rows, mut batch) = (opened.rows()?, Batch::default());

@@ -293,6 +293,17 @@ fn what_cannot_be_asked_says_why() {
 
 /// Adds a store with one series, `root.p.d.s`, without a daemon.
 fn add_store(site: &Site, origin: &str, precision: Precision, points: &[(i64, Value)]) {
+    add_store_of(site, origin, precision, "root.p.d", points);
+}
+
+/// Adds a store with one series, `s`.
+fn add_store_of(
+    site: &Site,
+    origin: &str,
+    precision: Precision,
+    device: &str,
+    points: &[(i64, Value)],
+) {
     let data_type = match points[0].1 {
         Value::Double(_) => DataType::Double,
         _ => DataType::Int64,
@@ -300,7 +311,7 @@ fn add_store(site: &Site, origin: &str, precision: Precision, points: &[(i64, Va
     let values = points.iter().map(|(_, value)| Some(value.clone())).collect();
     let tablet = Tablet {
         database: None,
-        device: "root.p.d".to_owned(),
+        device: device.to_owned(),
         aligned: false,
         times: points.iter().map(|(time, _)| *time).collect(),
         columns: vec![column("s", data_type, values)],
@@ -366,6 +377,114 @@ fn origins_with_times_of_different_units_are_listed_and_asked_one_by_one() {
         found.contains("expected a store of origin south, found those of east and west"),
         "{found}"
     );
+}
+
+/// One origin in another unit had every question refused, also about what it did not have.
+#[test]
+fn times_of_different_units_are_refused_where_they_would_be_mixed_and_nowhere_else() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let point = |number| [(1_000_000, Value::Int64(number))];
+    add_store_of(&site, "east", Precision::Ms, "root.e.d", &point(1));
+    add_store_of(&site, "north", Precision::Us, "root.n.d", &point(2));
+    add_store_of(&site, "west", Precision::Ms, "root.w.d", &point(3));
+    let csv = |statement: &str| text(&site, "sql", &["-e", statement, "--format", "csv"]);
+    // each in its own unit, also the times that are written
+    let north = "Time,root.n.d.s\n1970-01-01T00:00:01.000000Z,2\n";
+    assert_eq!(csv("SELECT s FROM root.n.d"), north);
+    assert_eq!(csv("SELECT s FROM root.n.d WHERE time = 1970-01-01T00:00:01Z"), north);
+    assert_eq!(csv("SELECT s FROM root.n.d WHERE time < now() - 1d"), north);
+    let west = "Time,root.e.d.s,root.w.d.s\n1970-01-01T00:16:40.000Z,1,3\n";
+    assert_eq!(csv("SELECT s FROM root.e.*, root.w.*"), west);
+    // a name that only others have
+    assert_eq!(csv("SELECT count(s) FROM root.n.d"), "count(root.n.d.s)\n1\n");
+    // a time that one unit cannot hold
+    add_store_of(&site, "above", Precision::Ns, "root.a.d", &point(1));
+    let east = "Time,root.e.d.s\n1970-01-01T00:16:40.000Z,1\n";
+    assert_eq!(csv("SELECT s FROM root.e.d WHERE time < 3000-01-01"), east);
+    for (statement, units) in [
+        ("SELECT * FROM root.**", "(above ns, east ms, north us and west ms)"),
+        ("SELECT s FROM root.e.d WHERE root.n.d.s > 0", "(east ms and north us)"),
+    ] {
+        let found = failed(&site, "sql", &["-e", statement]);
+        assert!(found.contains(&format!("have times of different units {units}")), "{found}");
+    }
+    let out = site.path("out.csv").display().to_string();
+    let export = |pattern: &str, more: &[&str]| {
+        let _ = fs::remove_file(&out);
+        let fixed = ["--format", "csv", "--out", &out, "--pattern", pattern];
+        site.output("export", &[&fixed[..], more].concat())
+    };
+    assert!(export("root.n.**", &["--end", "1970-01-01T00:00:01Z"]).status.success());
+    let exported = fs::read_to_string(&out).unwrap();
+    assert!(exported.contains("\n1970-01-01T00:00:01.000000Z,root.n.d,s,INT64,2\n"), "{exported}");
+    assert_eq!(export("root.**", &[]).status.code(), Some(1));
+    assert!(text(&site, "plot", &["root.n.d.s"]).contains("1970-01-01T00:00:01.000000Z"));
+}
+
+/// A pattern that meant nothing gave a file without points, and nothing said why.
+#[test]
+fn an_export_of_no_series_is_an_error_and_one_of_no_points_is_none() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    add_store(&site, "plant", Precision::Ms, &[(1000, Value::Int64(1))]);
+    let out = site.path("out").display().to_string();
+    let export = |more: &[&str]| site.output("export", &[&["--format"], more].concat());
+    let errors = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
+    for format in ["csv", "parquet", "tsfile"] {
+        for pattern in ["root.p.d.typo", "root.none.**"] {
+            let output = export(&[format, "--out", &out, "--pattern", pattern]);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let expected = format!(
+                "no series matches {pattern}: nothing was written; SHOW TIMESERIES lists all"
+            );
+            assert!(errors(&output).contains(&expected), "{output:?}");
+            assert!(!Path::new(&out).exists());
+        }
+    }
+    let some = ["csv", "--out", &out, "--pattern", "root.p.d.s", "--pattern", "root.typo"];
+    let output = export(&some);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(errors(&output), "tidegate-receiver: no series matches root.typo\n");
+    fs::remove_file(&out).unwrap();
+    let output = export(&["csv", "--out", &out, "--start", "5000"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "Time,Device,Measurement,DataType,Value\n");
+}
+
+/// It made a file of that name.
+#[test]
+fn csv_is_exported_to_the_standard_output_and_no_other_format_is() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let points: Vec<(i64, Value)> = (0..50_000).map(|it| (it, Value::Int64(it))).collect();
+    add_store(&site, "plant", Precision::Ms, &points);
+    let directory = tempfile::tempdir().unwrap();
+    let export = |format: &str| {
+        let mut command = site.command("export");
+        command.current_dir(directory.path()).args(["--format", format, "--out", "-"]);
+        command
+    };
+    let output = export("csv").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let rows = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(rows.lines().count(), 50_001);
+    assert!(rows.ends_with("1970-01-01T00:00:49.999Z,root.p.d,s,INT64,49999\n"));
+    assert_eq!(output.stderr, b"tidegate-receiver: 50000 points\n");
+    for format in ["tsfile", "tsfile-v3", "parquet", "arrow"] {
+        let output = export(format).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let expected = format!("--out -: expected the name of a file, since {format} is none");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(&expected));
+        assert_eq!(output.stdout, b"");
+    }
+    // who reads it has seen enough
+    let mut child = export("csv")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
