@@ -80,6 +80,8 @@ mod volume;
 mod wanted;
 
 pub use aggregate::Aggregate;
+pub use aggregate::merge_past_nan;
+pub use aggregate::statistics_past_nan;
 pub use build::table_schemas;
 pub use catalog::TableName;
 pub use check::CHECK_FINDINGS_MAX;

@@ -140,6 +140,52 @@ fn a_condition_on_several_series_holds_for_all_of_them() {
     assert_eq!(times("SELECT s FROM root.p.* WHERE s > 5 ALIGN BY DEVICE"), [1000, 1000]);
 }
 
+/// A NaN in front of a chunk, or of a batch of rows, was its minimum and maximum, as in files: the other
+/// values of it did not count.
+#[test]
+fn extremes_pass_over_nan_wherever_it_stands() {
+    let nan = f64::NAN;
+    for stored in [
+        vec![vec![1.0], vec![nan, 5.0, -5.0], vec![2.0]],
+        vec![vec![nan, 5.0, -5.0]],
+        vec![vec![nan], vec![-5.0, 5.0]],
+        vec![vec![5.0, -5.0, nan], vec![nan, 0.0]],
+        vec![vec![nan, nan]],
+    ] {
+        let mut site = Site::new();
+        let mut time = 0;
+        for values in &stored {
+            let times: Vec<i64> = (time..).take(values.len()).collect();
+            time += values.len() as i64;
+            let cells = |of: fn(f64) -> Value| values.iter().map(|it| Some(of(*it))).collect();
+            let columns = [
+                ("d", DataType::Double, cells(Value::Double)),
+                ("f", DataType::Float, cells(|it| Value::Float(it as f32))),
+            ];
+            site.insert("root.p.n", true, &times, &columns);
+            site.store.flush().unwrap();
+        }
+        let is_one = stored.concat().iter().any(|it| !it.is_nan());
+        let expected = if is_one { [5.0, -5.0] } else { [nan; 2] };
+        for filter in ["", " WHERE d = 0 OR d != 0 OR time >= 0", " GROUP BY ([0, 100), 100ms)"] {
+            for series in ["d", "f"] {
+                let text = format!(
+                    "SELECT max_value({series}), min_value({series}) FROM root.p.n{filter}"
+                );
+                let number = |cell: &Option<Value>| match cell {
+                    Some(Value::Double(number)) => *number,
+                    Some(Value::Float(number)) => f64::from(*number),
+                    other => panic!("{other:?}"),
+                };
+                let found: Vec<f64> = site.kept(&text).rows[0].1.iter().map(number).collect();
+                let is_equal =
+                    |(one, other): (&f64, &f64)| one == other || one.is_nan() && other.is_nan();
+                assert!(found.iter().zip(&expected).all(is_equal), "{stored:?} {text}: {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_answered_says_why() {
     let site = small();
