@@ -181,7 +181,7 @@ struct Export {
     /// How times are written in csv
     #[arg(long, value_enum, default_value = "iso")]
     time: sql::Times,
-    /// The file, which must not be there yet
+    /// The file, which must not be there yet; - for the standard output, with csv
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -322,11 +322,19 @@ fn export(arguments: Export) -> ExitCode {
     let export =
         export::Export { place, kind, patterns, database, table, times, as_numbers, offset, out };
     match export.run() {
+        Ok(n_points) if export.is_to_stdout() => {
+            eprintln!("tidegate-receiver: {n_points} points");
+            complete(&export.place, ExitCode::SUCCESS)
+        }
         Ok(n_points) => {
             let told = print(&format!("{n_points} points in {}\n", export.out.display()));
             complete(&export.place, told)
         }
+        Err(export::Stopped::Closed) => ExitCode::FAILURE,
         Err(export::Stopped::Message(message)) => fail(1, &message),
+        Err(export::Stopped::Interrupted) if export.is_to_stdout() => {
+            fail(EXIT_INTERRUPTED, "interrupted: what was written is not complete")
+        }
         Err(export::Stopped::Interrupted) => {
             let out = export.out.display();
             fail(EXIT_INTERRUPTED, &format!("interrupted: {out} was not written"))

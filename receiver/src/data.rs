@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use tidegate_config::Target;
+use tidegate_config::Target as TargetKind;
 use tidegate_daemon::control;
 use tidegate_daemon::control::AskError;
 use tidegate_durable::DirStorage;
@@ -28,9 +28,14 @@ use tidegate_store::Held;
 use tidegate_store::LeftOut;
 use tidegate_store::Look;
 use tidegate_store::OnDamage;
+use tidegate_store::Pattern;
+use tidegate_store::Scan;
 use tidegate_store::StoreError;
 
 use crate::cli;
+use crate::state::Layout;
+use crate::target::Target;
+use crate::waiting::Waiting;
 
 /// The daemon may take so long to write what is in memory.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(30);
@@ -46,10 +51,22 @@ const DAMAGE_HINT: &str = "tidegate-receiver verify names all that is lost or da
 /// Where stores are, and which of them are wanted.
 pub(crate) struct Place {
     directory: PathBuf,
+    /// Where the state of the receiver of these stores is.
+    state_dir: PathBuf,
     origin: Option<String>,
     n_files_held_max: usize,
     on_damage: OnDamage,
     is_incomplete: Cell<bool>,
+    /// What there is to be told of rows that are not in the files, once.
+    untold: Cell<Option<Unwritten>>,
+}
+
+/// Why rows may be missing in the files.
+enum Unwritten {
+    /// The daemon did not write what it had in memory.
+    Failed(String),
+    /// No daemon runs.
+    NotRunning,
 }
 
 /// What the stores hold.
@@ -57,9 +74,6 @@ pub(crate) struct Stores {
     /// By origin.
     looks: Vec<(String, Look)>,
     _held: Vec<Held<DirStorage>>,
-    /// The unit of the times of the first origin that has some, and what is wrong with others.
-    precision: Precision,
-    mixed: Option<String>,
 }
 
 /// How something ended that was tried with stores as they were.
@@ -106,28 +120,27 @@ impl Place {
     /// Finds the stores of a configuration, and asks the daemon to write what it has in memory.
     pub(crate) fn find(conf: &Path, origin: Option<String>) -> Result<Self, String> {
         let config = cli::load(conf)?.config;
-        if config.target != Target::Store {
+        if config.target != TargetKind::Store {
             return Err(format!(
                 "{}: expected receiver_target=store, found {}: only a store can be asked",
                 conf.display(),
                 config.target.as_str()
             ));
         }
-        match control::ask(&config.control_socket, &control::Request::new("flush"), FLUSH_TIME_MAX)
-        {
-            // what is not in files is in the spool, and comes when the daemon starts
-            Ok(_) | Err(AskError::NotRunning { .. }) => (),
-            Err(error) => eprintln!(
-                "tidegate-receiver: the newest rows may be missing, the daemon did not write them: \
-                 {error}"
-            ),
-        }
+        let flush = control::Request::new("flush");
+        let untold = match control::ask(&config.control_socket, &flush, FLUSH_TIME_MAX) {
+            Ok(_) => None,
+            Err(AskError::NotRunning { .. }) => Some(Unwritten::NotRunning),
+            Err(error) => Some(Unwritten::Failed(error.to_string())),
+        };
         Ok(Self {
             directory: config.directory(),
+            state_dir: config.state_dir,
             origin,
             n_files_held_max: FILES_HELD_MAX,
             on_damage: OnDamage::Fail,
             is_incomplete: Cell::new(false),
+            untold: Cell::new(untold),
         })
     }
 
@@ -150,7 +163,10 @@ impl Place {
         let mut n_looks = 0usize;
         loop {
             n_looks = n_looks.saturating_add(1);
-            let stores = self.look()?;
+            let looked = self.look();
+            // also where there is no store yet, since all that came is in the spool
+            self.tell_waiting(looked.as_ref().map_or(&[], |stores| &stores.looks));
+            let stores = looked?;
             let error = match act(&stores) {
                 Ok(done) => {
                     self.tell_left_out(&stores);
@@ -162,6 +178,38 @@ impl Place {
             if n_looks >= LOOKS_MAX {
                 return Err(error);
             }
+        }
+    }
+
+    /// Says once what waits in the spool, and is in no answer; nothing where nothing does.
+    fn tell_waiting(&self, looks: &[(String, Look)]) {
+        let Some(why) = self.untold.take() else { return };
+        let found = Waiting::find(&self.state_dir, self.origin.as_deref(), looks);
+        let told = match (found, why) {
+            (Ok(None), _) => return,
+            (Ok(Some(waiting)), Unwritten::NotRunning) => {
+                waiting.told("; start tidegate-receiver, which takes in what waits")
+            }
+            (Ok(Some(waiting)), Unwritten::Failed(error)) => {
+                waiting.told(&format!("; the daemon takes nothing in: {error}"))
+            }
+            (Err(error), Unwritten::NotRunning) => {
+                format!("cannot tell whether records wait in the spool: {error}")
+            }
+            (Err(_), Unwritten::Failed(error)) => {
+                format!("the newest rows may be missing, the daemon did not write them: {error}")
+            }
+        };
+        eprintln!("tidegate-receiver: {told}");
+    }
+
+    /// Why there are no stores: the target is not mounted, or nothing has ever run.
+    fn without_stores(&self, otherwise: &str) -> String {
+        let memory = Layout::of(&self.state_dir).memory;
+        let known = Target::known(&memory, &self.directory).ok().flatten();
+        match known.map(|target| target.check()) {
+            Some(Err(error)) => error.to_string(),
+            _ => format!("{}: {otherwise}", self.directory.display()),
         }
     }
 
@@ -188,7 +236,7 @@ impl Place {
         let shown =
             |error: &dyn core::fmt::Display| format!("{}: {error}", self.directory.display());
         let entries = fs::read_dir(&self.directory).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => shown(&NO_STORES),
+            io::ErrorKind::NotFound => self.without_stores(NO_STORES),
             _ => shown(&error),
         })?;
         let mut names = Vec::new();
@@ -202,14 +250,12 @@ impl Place {
         names.retain(|name| !name.starts_with('.'));
         names.sort_unstable();
         match &self.origin {
-            Some(origin) if !names.contains(origin) => Err(shown(&format_args!(
+            None if names.is_empty() => Err(self.without_stores(NO_STORE_YET)),
+            Some(origin) if !names.contains(origin) => Err(self.without_stores(&format!(
                 "expected a store of origin {origin}, found those of {}",
                 named(names.iter().map(String::as_str))
             ))),
             Some(origin) => Ok(vec![origin.clone()]),
-            None if names.is_empty() => {
-                Err(shown(&"expected the store of an origin, found none: nothing was written yet"))
-            }
             None => Ok(names),
         }
     }
@@ -235,24 +281,16 @@ impl Place {
                 None => (),
             }
         }
-        let known = looks.iter().filter_map(|(name, look)| Some((name, look.precision?)));
-        let known: Vec<(&String, Precision)> = known.collect();
-        let precision = known.first().map_or(Precision::Ms, |(_, precision)| *precision);
-        let is_mixed = known.iter().any(|(_, it)| *it != precision);
-        let mixed = is_mixed.then(|| {
-            let all: Vec<String> = known.iter().map(|(name, it)| format!("{name} {it}")).collect();
-            format!(
-                "the origins have times of different units ({}): expected one of them with --origin",
-                named(all.iter().map(String::as_str))
-            )
-        });
-        Ok(Stores { looks, _held: all_held, precision, mixed })
+        Ok(Stores { looks, _held: all_held })
     }
 }
 
 /// What is said where nothing has ever run.
 const NO_STORES: &str = "expected the directory of the stores, found none: tidegate-receiver run makes \
                          it, and the store of an origin once something has come from it";
+
+/// What is said where a receiver has written nothing.
+const NO_STORE_YET: &str = "expected the store of an origin, found none: nothing was written yet";
 
 /// What is said of a store whose catalog is gone.
 pub(crate) const NO_CATALOG: &str =
@@ -282,38 +320,100 @@ fn look_at(
 }
 
 impl Stores {
+    /// All of them, for what looks at no time.
+    pub(crate) fn all(&self) -> View<'_> {
+        View { looks: self.looks.iter().collect(), precision: precision_of(self.looks.iter()) }
+    }
+
+    /// Those that an answer about these series is of. Where the origins have times of different units,
+    /// these are the ones that have such series.
+    ///
+    /// # Errors
+    ///
+    /// The answer would mix times of different units.
+    pub(crate) fn of(&self, patterns: &[Pattern]) -> Result<View<'_>, String> {
+        if !is_mixed(self.looks.iter()) {
+            return Ok(self.all());
+        }
+        let looks: Vec<&(String, Look)> =
+            self.looks.iter().filter(|(_, look)| has_series(look, patterns)).collect();
+        if is_mixed(looks.iter().copied()) {
+            let unit = |it: &&(String, Look)| Some(format!("{} {}", it.0, it.1.precision?));
+            let units: Vec<String> = looks.iter().filter_map(unit).collect();
+            return Err(format!(
+                "the origins have times of different units ({}): expected one of them with --origin",
+                named(units.iter().map(String::as_str))
+            ));
+        }
+        match looks.is_empty() {
+            true => Ok(self.all()),
+            false => Ok(View { precision: precision_of(looks.iter().copied()), looks }),
+        }
+    }
+
+    /// The units of the times, the one that is met first before others; one at least.
+    pub(crate) fn units(&self) -> Vec<Precision> {
+        let mut units = vec![precision_of(self.looks.iter())];
+        for unit in self.looks.iter().filter_map(|(_, look)| look.precision) {
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
+        }
+        units
+    }
+}
+
+/// The stores that an answer is of.
+pub(crate) struct View<'s> {
+    /// By origin.
+    pub(crate) looks: Vec<&'s (String, Look)>,
+    /// The unit of the times.
+    pub(crate) precision: Precision,
+}
+
+impl View<'_> {
     /// As statements are answered from.
     pub(crate) fn sources(&self) -> Vec<Source<'_, DirStorage>> {
         let looks = self.looks.iter();
         looks.map(|(name, look)| Source { name, snapshot: &look.snapshot }).collect()
     }
+}
 
-    /// The origins, each with what is seen of it.
-    pub(crate) fn looks(&self) -> &[(String, Look)] {
-        &self.looks
-    }
+/// Makes numbers of the times that people write.
+pub(crate) fn context(precision: Precision, offset: UtcOffset) -> TimeContext {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = match precision {
+        Precision::Ms => since.as_millis(),
+        Precision::Us => since.as_micros(),
+        Precision::Ns => since.as_nanos(),
+    };
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    TimeContext { precision, offset, now }
+}
 
-    /// The unit of all times; an error where the origins have different ones.
-    pub(crate) fn precision(&self) -> Result<Precision, String> {
-        self.mixed.clone().map_or(Ok(self.precision), Err)
-    }
+fn is_mixed<'l>(looks: impl Iterator<Item = &'l (String, Look)>) -> bool {
+    let mut units = looks.filter_map(|(_, look)| look.precision);
+    let first = units.next();
+    units.any(|it| Some(it) != first)
+}
 
-    /// The unit of some of the times, for what looks at none.
-    pub(crate) fn any_precision(&self) -> Precision {
-        self.precision
-    }
+/// The unit of the first origin that has one.
+fn precision_of<'l>(mut looks: impl Iterator<Item = &'l (String, Look)>) -> Precision {
+    looks.find_map(|(_, look)| look.precision).unwrap_or(Precision::Ms)
+}
 
-    /// Makes numbers of the times that people write.
-    pub(crate) fn context(&self, offset: UtcOffset) -> TimeContext {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = match self.precision {
-            Precision::Ms => since.as_millis(),
-            Precision::Us => since.as_micros(),
-            Precision::Ns => since.as_nanos(),
-        };
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        TimeContext { precision: self.precision, offset, now }
-    }
+/// Whether a store has such series, or may have some that nobody can read; no rows of them are needed for
+/// that.
+pub(crate) fn has_series(look: &Look, patterns: &[Pattern]) -> bool {
+    let scan = Scan { patterns: patterns.to_vec(), measurements: None, times: i64::MIN..=i64::MAX };
+    #[allow(clippy::reversed_empty_ranges)] // no time
+    let none = i64::MAX..=i64::MIN;
+    look.snapshot.devices(&scan.patterns).iter().any(|device| {
+        // in tables a row may have tags alone
+        let is_of_table = device.database().is_some();
+        let found = look.snapshot.device_between(device, &scan, &none);
+        found.map_or(true, |it| is_of_table || !it.columns().is_empty() || !it.unread().is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -325,8 +425,6 @@ mod tests {
     use tidegate_model::Value;
     use tidegate_store::DirVolume;
     use tidegate_store::Options;
-    use tidegate_store::Pattern;
-    use tidegate_store::Scan;
     use tidegate_store::Store;
     use tidegate_tsfile::Batch;
     use tidegate_wire::RequestType;
@@ -361,10 +459,12 @@ mod tests {
     fn place(directory: &Path, n_files_held_max: usize) -> Place {
         Place {
             directory: directory.to_owned(),
+            state_dir: directory.join("state"),
             origin: None,
             n_files_held_max,
             on_damage: OnDamage::Fail,
             is_incomplete: Cell::new(false),
+            untold: Cell::new(None),
         }
     }
 
@@ -373,7 +473,7 @@ mod tests {
         let patterns = vec![Pattern::Tree("root.**".into())];
         let scan = Scan { patterns, measurements: None, times: i64::MIN..=i64::MAX };
         let mut n_rows = 0;
-        for source in stores.sources() {
+        for source in stores.all().sources() {
             for device in source.snapshot.devices(&scan.patterns) {
                 let opened = source.snapshot.device(&device, &scan)?;
                 let (mut rows, mut batch) = (opened.rows()?, Batch::default());

@@ -187,6 +187,9 @@ impl<S: Storage> Loader<S> {
                     // what was open may be gone; what was written is found again
                     self.manifests.clear();
                     self.close_stores();
+                    if let Some(stores) = &mut self.stores {
+                        stores.refuse_flushes(&error);
+                    }
                     if disk::is_full(&error) {
                         // it may be descriptors that are full
                         self.manifests_max = (self.manifests_max / 2).max(1);

@@ -36,6 +36,7 @@ mod status;
 mod target;
 mod threads;
 mod verify;
+mod waiting;
 mod writer;
 
 use std::process::ExitCode;

@@ -19,6 +19,8 @@ use tidegate_tsfile::Values;
 use crate::data::Place;
 use crate::data::Stores;
 use crate::data::Tried;
+use crate::data::View;
+use crate::data::context;
 
 /// Where a terminal does not say how large it is.
 const SIZE: (u16, u16) = (24, 80);
@@ -48,13 +50,14 @@ fn draw_of(
     wanted: (Option<&str>, Option<&str>),
     offset: UtcOffset,
 ) -> Result<String, Tried<String>> {
-    let precision = stores.precision()?;
-    let context = stores.context(offset);
-    let times = crate::export::times(&context, wanted)?;
-    let path = crate::export::pattern("the series", series, &context)?;
+    let any = context(stores.all().precision, offset);
+    let path = crate::export::pattern("the series", series, &any)?;
     if path.is_pattern() {
         return Err(format!("{series}: expected one series, found a pattern").into());
     }
+    let stores = stores.of(&[Pattern::Tree(path.nodes().join(".").into())])?;
+    let precision = stores.precision;
+    let times = crate::export::times(&context(precision, offset), wanted)?;
     let text = Text { precision, offset: Some(offset) };
     let shown = |time: i64| {
         let mut shown = String::new();
@@ -63,8 +66,8 @@ fn draw_of(
     };
     let pattern = path.nodes().join(".");
     let meant = span(wanted, times.clone(), &shown);
-    let Some((device, opened)) = find(stores, series, &pattern, times.clone())? else {
-        let Some((device, opened)) = find(stores, series, &pattern, i64::MIN..=i64::MAX)? else {
+    let Some((device, opened)) = find(&stores, series, &pattern, times.clone())? else {
+        let Some((device, opened)) = find(&stores, series, &pattern, i64::MIN..=i64::MAX)? else {
             let message = "expected a series of the store, found none: SHOW TIMESERIES lists all";
             return Err(format!("{series}: {message}").into());
         };
@@ -135,14 +138,14 @@ type Found = (String, DeviceScan<DirStorage>);
 
 /// The series, if it has points in these times; one origin has it at most.
 fn find(
-    stores: &Stores,
+    stores: &View<'_>,
     series: &str,
     pattern: &str,
     times: RangeInclusive<i64>,
 ) -> Result<Option<Found>, Tried<String>> {
     let scan = Scan { patterns: vec![Pattern::Tree(pattern.into())], measurements: None, times };
     let (mut found, mut origins) = (Vec::new(), Vec::new());
-    for (origin, look) in stores.looks() {
+    for (origin, look) in &stores.looks {
         for device in look.snapshot.devices(&scan.patterns) {
             let opened = look.snapshot.device(&device, &scan)?;
             if !opened.columns().is_empty() {

@@ -14,6 +14,7 @@ use tidegate_query::Sink;
 use tidegate_query::output::Csv;
 use tidegate_query::output::Json;
 use tidegate_query::output::Table;
+use tidegate_query::patterns;
 use tidegate_query::text::Text;
 use tidegate_sql::STATEMENT_BYTES_MAX;
 use tidegate_sql::Statement;
@@ -24,6 +25,8 @@ use tidegate_tsfile::Batch;
 use crate::data::Place;
 use crate::data::Stores;
 use crate::data::Tried;
+use crate::data::View;
+use crate::data::context;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -75,17 +78,44 @@ impl Shell {
         self.place.with_stores(|stores| self.answer_from(stores, statement))
     }
 
+    /// A statement, and the stores that it is about. Its times are of their unit, which is known once it
+    /// is known which these are.
+    fn parsed<'s>(
+        &self,
+        stores: &'s Stores,
+        statement: &str,
+    ) -> Result<(Statement, View<'s>), String> {
+        let parsed = |precision| parse(statement, &context(precision, self.offset));
+        let mut first = None;
+        for unit in stores.units() {
+            let found = match parsed(unit) {
+                Ok(found) => found,
+                Err(error) => {
+                    first.get_or_insert(error);
+                    continue;
+                }
+            };
+            let patterns = patterns(&found).map_err(|error| error.to_string())?;
+            let view = match &patterns {
+                // no time is in it
+                None => stores.all(),
+                Some(patterns) => stores.of(patterns)?,
+            };
+            let found = match view.precision == unit {
+                true => found,
+                false => parsed(view.precision).map_err(|error| error.to_string())?,
+            };
+            return Ok((found, view));
+        }
+        Err(first.map_or_else(String::new, |error| error.to_string()))
+    }
+
     fn answer_from(&self, stores: &Stores, statement: &str) -> Result<(), Tried<Failure>> {
-        let context = stores.context(self.offset);
-        let parsed = parse(statement, &context).map_err(|error| error.to_string())?;
-        let precision = match parsed {
-            // no time is in these
-            Statement::Count(_) | Statement::Show(_) => stores.any_precision(),
-            _ => stores.precision()?,
-        };
+        let (parsed, view) = self.parsed(stores, statement)?;
+        let precision = view.precision;
         let offset = (self.times == Times::Iso).then_some(self.offset);
         let text = Text { precision, offset };
-        let sources = stores.sources();
+        let sources = view.sources();
         let query = Query { sources: &sources, precision, offset: self.offset };
         let mut sink = Begun { sink: self.sink(text), is_begun: false };
         match query.run(&parsed, &mut sink) {

@@ -54,6 +54,8 @@ const CONSUMER_POINTS: &str = "points";
 /// Holds back what the dedup tail is rebuilt from.
 const CONSUMER_UNPROVEN: &str = "unproven";
 
+/// The receiver's own id.
+const CLUSTER_ID: &str = "cluster-id";
 /// How far the spool is understood.
 const CHECKPOINT: &str = "checkpoint";
 
@@ -478,8 +480,23 @@ fn log_found(file: &str, found: &JournalRecovery) {
 }
 
 /// The id this receiver was given at its first start.
+/// Which spool the numbers of this state are of, for those that only look at it.
+pub(crate) fn spool_id(memory: &Path) -> Result<[u8; 16], String> {
+    let shown = |error: &dyn core::fmt::Display| format!("{}: {error}", memory.display());
+    let storage = DirStorage::existing(memory).map_err(|error| shown(&error))?;
+    let name = FileName::new(CLUSTER_ID).map_err(|error| shown(&error))?;
+    let content = TwoSlot::inspect(&storage, &name).map_err(|error| shown(&error))?;
+    let id = content.payload.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(spool_of(&id.unwrap_or_default()))
+}
+
+/// The id of the spool of a receiver of this cluster id.
+pub(crate) fn spool_of(cluster_id: &str) -> [u8; 16] {
+    uuid::Uuid::parse_str(cluster_id).unwrap_or_default().into_bytes()
+}
+
 fn cluster_id(storage: &impl Storage) -> Result<String, String> {
-    let (mut slot, content) = two_slot(storage, "cluster-id")?;
+    let (mut slot, content) = two_slot(storage, CLUSTER_ID)?;
     if let Some(id) = content.and_then(|bytes| String::from_utf8(bytes).ok()) {
         return Ok(id);
     }

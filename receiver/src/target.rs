@@ -14,12 +14,17 @@ use serde::Deserialize;
 use serde::Serialize;
 use tidegate_daemon::files::read_at_most;
 use tidegate_durable::DirStorage;
+use tidegate_durable::FileName;
 use tidegate_durable::Storage;
+use tidegate_durable::TwoSlot;
 
 use crate::sealer::sync_directory;
 use crate::state::two_slot;
 use crate::writer::create_anew;
 use crate::writer::named;
+
+/// What the state remembers of it, among its small facts.
+const NAME: &str = "target";
 
 /// The file in the target. No origin begins with a dot, so it is in nobody's way.
 const MARKER_NAME: &str = ".tidegate-target";
@@ -46,7 +51,7 @@ impl Target {
     /// a marker already is taken over.
     pub(crate) fn open<S: Storage>(memory: &S, directory: &Path) -> Result<Self, String> {
         let failed = |error: &dyn core::fmt::Display| format!("memory: target: {error}");
-        let (mut slot, content) = two_slot(memory, "target")?;
+        let (mut slot, content) = two_slot(memory, NAME)?;
         let path = directory.display().to_string();
         if let Some(bytes) = content {
             // never taken for a first start
@@ -71,6 +76,19 @@ impl Target {
         let bytes = serde_json::to_vec(&known).map_err(|e| failed(&e))?;
         slot.write(&bytes).map_err(|e| failed(&e))?;
         Ok(Self { directory: directory.to_owned(), id: known.id })
+    }
+
+    /// The target at `directory` as the state in `memory` knows it, changing nothing; `None` if it knows
+    /// none of that path.
+    pub(crate) fn known(memory: &Path, directory: &Path) -> Result<Option<Self>, String> {
+        let shown = |error: &dyn core::fmt::Display| format!("{}: {error}", memory.display());
+        let storage = DirStorage::existing(memory).map_err(|error| shown(&error))?;
+        let name = FileName::new(NAME).map_err(|error| shown(&error))?;
+        let content = TwoSlot::inspect(&storage, &name).map_err(|error| shown(&error))?;
+        let known = content.payload.map(|bytes| serde_json::from_slice::<Known>(&bytes));
+        let known = known.transpose().map_err(|error| shown(&error))?;
+        let known = known.filter(|known| known.path == directory.display().to_string());
+        Ok(known.map(|known| Self { directory: directory.to_owned(), id: known.id }))
     }
 
     /// Where it is.

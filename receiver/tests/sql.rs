@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use common::Site;
 use support::column;
@@ -131,6 +132,99 @@ fn rows_in_the_memory_of_a_daemon_are_asked_exported_and_drawn() {
     assert_eq!(csv("SELECT * FROM root.**"), before);
 }
 
+/// Without the daemon, rows that are in the spool alone were in no answer, and nothing said so.
+#[test]
+fn what_waits_in_the_spool_and_is_in_no_answer_is_told_once_and_else_nothing() {
+    let (site, daemon) = site();
+    // rows are in memory only: the spool has them
+    daemon.kill();
+    let errors = |command: &str, more: &[&str]| {
+        String::from_utf8(site.output(command, more).stderr).unwrap()
+    };
+    let statement = "SHOW DEVICES; COUNT DEVICES; SHOW DEVICES";
+    let mut command = site.command("sql");
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), statement.as_bytes()).unwrap();
+    let told = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    let waiting = |text: &str| text.matches("in the spool and ").count();
+    assert_eq!(waiting(&told), 1, "once, whatever is asked: {told}");
+    assert!(told.contains(" of origin ") && told.contains(" (the newest of 20"), "{told}");
+    let expected =
+        "in the spool and is in no answer; start tidegate-receiver, which takes in what waits";
+    assert!(told.contains(expected), "{told}");
+    let out = site.path("none.csv").display().to_string();
+    for (command, more) in
+        [("export", &["--format", "csv", "--out", &out][..]), ("plot", &["root.none.d.s"])]
+    {
+        let told = errors(command, more);
+        assert_eq!(waiting(&told), 1, "{command}: {told}");
+    }
+    assert_eq!(waiting(&errors("verify", &[])), 0);
+    // another origin's are not those that were asked for
+    add_store(&site, "other", Precision::Ms, &[(1, Value::Int64(1))]);
+    assert_eq!(errors("sql", &["-e", "SHOW DEVICES", "--origin", "other"]), "");
+    // a state that cannot be read is not one without records
+    let cursor = site.path("state/spool/directory.cur");
+    let before = fs::read(&cursor).unwrap();
+    fs::write(&cursor, vec![0xff; before.len()]).unwrap();
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    assert!(told.contains("cannot tell whether records wait in the spool: "), "{told}");
+    fs::write(&cursor, before).unwrap();
+    // taken in, and looked at without the daemon again
+    let daemon = site.start();
+    assert!(!lines(&text(&site, "sql", &["-e", "SHOW DEVICES", "--format", "csv"])).is_empty());
+    daemon.kill();
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    assert_eq!(told, "", "the position is durable");
+}
+
+/// It was said that nothing had ever run, or that the daemon was busy, though `status` knew better.
+#[test]
+fn a_target_that_is_away_is_named_beside_what_waits_for_it() {
+    let (site, daemon) = site();
+    text(&site, "sql", &["-e", "SHOW DEVICES"]);
+    let errors = |command: &str, more: &[&str]| {
+        let output = site.output(command, more);
+        assert_eq!(output.status.code(), Some(1), "{command} {more:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let away = |origin: &[&str]| {
+        for (command, more) in [("sql", &["-e", "SHOW DEVICES"][..]), ("plot", &["root.a.b"])] {
+            let told = errors(command, &[more, origin].concat());
+            let expected = format!("target away: expected {}", site.path("files").display());
+            assert!(told.contains(&expected), "{command}: {told}");
+        }
+    };
+    let sent = |daemon: &common::Daemon| {
+        for conversation in common::capture("2.0.1-beta/airgap-log-tablet") {
+            let mut peer = daemon.connect();
+            peer.send(&conversation.up);
+            let mut replies = vec![0; conversation.down.len()];
+            peer.socket.read_exact(&mut replies).unwrap();
+        }
+    };
+    fs::rename(site.path("files"), site.path("elsewhere")).unwrap();
+    sent(&daemon);
+    daemon.wait_status(|status| status["loader"]["is_target_away"] == true);
+    away(&[]);
+    let told = errors("sql", &["-e", "SHOW DEVICES"]);
+    let expected = "in the spool and is in no answer; the daemon takes nothing in: ";
+    assert!(told.contains(expected), "{told}");
+    // nothing is mounted there, and nothing runs
+    fs::create_dir(site.path("files")).unwrap();
+    away(&[]);
+    daemon.kill();
+    away(&[]);
+    away(&["--origin", "plant"]);
+    fs::remove_dir(site.path("files")).unwrap();
+    away(&[]);
+}
+
 #[test]
 fn what_cannot_be_asked_says_why() {
     let (site, daemon) = site();
@@ -177,6 +271,17 @@ fn what_cannot_be_asked_says_why() {
 
 /// Adds a store with one series, `root.p.d.s`, without a daemon.
 fn add_store(site: &Site, origin: &str, precision: Precision, points: &[(i64, Value)]) {
+    add_store_of(site, origin, precision, "root.p.d", points);
+}
+
+/// Adds a store with one series, `s`.
+fn add_store_of(
+    site: &Site,
+    origin: &str,
+    precision: Precision,
+    device: &str,
+    points: &[(i64, Value)],
+) {
     let data_type = match points[0].1 {
         Value::Double(_) => DataType::Double,
         _ => DataType::Int64,
@@ -184,7 +289,7 @@ fn add_store(site: &Site, origin: &str, precision: Precision, points: &[(i64, Va
     let values = points.iter().map(|(_, value)| Some(value.clone())).collect();
     let tablet = Tablet {
         database: None,
-        device: "root.p.d".to_owned(),
+        device: device.to_owned(),
         aligned: false,
         times: points.iter().map(|(time, _)| *time).collect(),
         columns: vec![column("s", data_type, values)],
@@ -250,6 +355,114 @@ fn origins_with_times_of_different_units_are_listed_and_asked_one_by_one() {
         found.contains("expected a store of origin south, found those of east and west"),
         "{found}"
     );
+}
+
+/// One origin in another unit had every question refused, also about what it did not have.
+#[test]
+fn times_of_different_units_are_refused_where_they_would_be_mixed_and_nowhere_else() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let point = |number| [(1_000_000, Value::Int64(number))];
+    add_store_of(&site, "east", Precision::Ms, "root.e.d", &point(1));
+    add_store_of(&site, "north", Precision::Us, "root.n.d", &point(2));
+    add_store_of(&site, "west", Precision::Ms, "root.w.d", &point(3));
+    let csv = |statement: &str| text(&site, "sql", &["-e", statement, "--format", "csv"]);
+    // each in its own unit, also the times that are written
+    let north = "Time,root.n.d.s\n1970-01-01T00:00:01.000000Z,2\n";
+    assert_eq!(csv("SELECT s FROM root.n.d"), north);
+    assert_eq!(csv("SELECT s FROM root.n.d WHERE time = 1970-01-01T00:00:01Z"), north);
+    assert_eq!(csv("SELECT s FROM root.n.d WHERE time < now() - 1d"), north);
+    let west = "Time,root.e.d.s,root.w.d.s\n1970-01-01T00:16:40.000Z,1,3\n";
+    assert_eq!(csv("SELECT s FROM root.e.*, root.w.*"), west);
+    // a name that only others have
+    assert_eq!(csv("SELECT count(s) FROM root.n.d"), "count(root.n.d.s)\n1\n");
+    // a time that one unit cannot hold
+    add_store_of(&site, "above", Precision::Ns, "root.a.d", &point(1));
+    let east = "Time,root.e.d.s\n1970-01-01T00:16:40.000Z,1\n";
+    assert_eq!(csv("SELECT s FROM root.e.d WHERE time < 3000-01-01"), east);
+    for (statement, units) in [
+        ("SELECT * FROM root.**", "(above ns, east ms, north us and west ms)"),
+        ("SELECT s FROM root.e.d WHERE root.n.d.s > 0", "(east ms and north us)"),
+    ] {
+        let found = failed(&site, "sql", &["-e", statement]);
+        assert!(found.contains(&format!("have times of different units {units}")), "{found}");
+    }
+    let out = site.path("out.csv").display().to_string();
+    let export = |pattern: &str, more: &[&str]| {
+        let _ = fs::remove_file(&out);
+        let fixed = ["--format", "csv", "--out", &out, "--pattern", pattern];
+        site.output("export", &[&fixed[..], more].concat())
+    };
+    assert!(export("root.n.**", &["--end", "1970-01-01T00:00:01Z"]).status.success());
+    let exported = fs::read_to_string(&out).unwrap();
+    assert!(exported.contains("\n1970-01-01T00:00:01.000000Z,root.n.d,s,INT64,2\n"), "{exported}");
+    assert_eq!(export("root.**", &[]).status.code(), Some(1));
+    assert!(text(&site, "plot", &["root.n.d.s"]).contains("1970-01-01T00:00:01.000000Z"));
+}
+
+/// A pattern that meant nothing gave a file without points, and nothing said why.
+#[test]
+fn an_export_of_no_series_is_an_error_and_one_of_no_points_is_none() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    add_store(&site, "plant", Precision::Ms, &[(1000, Value::Int64(1))]);
+    let out = site.path("out").display().to_string();
+    let export = |more: &[&str]| site.output("export", &[&["--format"], more].concat());
+    let errors = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
+    for format in ["csv", "parquet", "tsfile"] {
+        for pattern in ["root.p.d.typo", "root.none.**"] {
+            let output = export(&[format, "--out", &out, "--pattern", pattern]);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let expected = format!(
+                "no series matches {pattern}: nothing was written; SHOW TIMESERIES lists all"
+            );
+            assert!(errors(&output).contains(&expected), "{output:?}");
+            assert!(!Path::new(&out).exists());
+        }
+    }
+    let some = ["csv", "--out", &out, "--pattern", "root.p.d.s", "--pattern", "root.typo"];
+    let output = export(&some);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(errors(&output), "tidegate-receiver: no series matches root.typo\n");
+    fs::remove_file(&out).unwrap();
+    let output = export(&["csv", "--out", &out, "--start", "5000"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "Time,Device,Measurement,DataType,Value\n");
+}
+
+/// It made a file of that name.
+#[test]
+fn csv_is_exported_to_the_standard_output_and_no_other_format_is() {
+    let site = Site::new(&[("receiver_target", "store")]);
+    let points: Vec<(i64, Value)> = (0..50_000).map(|it| (it, Value::Int64(it))).collect();
+    add_store(&site, "plant", Precision::Ms, &points);
+    let directory = tempfile::tempdir().unwrap();
+    let export = |format: &str| {
+        let mut command = site.command("export");
+        command.current_dir(directory.path()).args(["--format", format, "--out", "-"]);
+        command
+    };
+    let output = export("csv").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let rows = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(rows.lines().count(), 50_001);
+    assert!(rows.ends_with("1970-01-01T00:00:49.999Z,root.p.d,s,INT64,49999\n"));
+    assert_eq!(output.stderr, b"tidegate-receiver: 50000 points\n");
+    for format in ["tsfile", "tsfile-v3", "parquet", "arrow"] {
+        let output = export(format).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let expected = format!("--out -: expected the name of a file, since {format} is none");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(&expected));
+        assert_eq!(output.stdout, b"");
+    }
+    // who reads it has seen enough
+    let mut child = export("csv")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]

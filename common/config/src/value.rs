@@ -114,7 +114,7 @@ impl fmt::Display for Kind {
             }
             Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Millis { min, max } => {
-                write!(f, "milliseconds from {min} to {max}, plain or with ms, s, min or h")
+                write!(f, "milliseconds from {min} to {max}, plain or with ms, s, min, h or d")
             }
             Self::OptionalPath => f.write_str("a path or nothing"),
             Self::Path => f.write_str("a path"),
@@ -152,7 +152,8 @@ impl fmt::Display for ByteText {
 const BYTE_UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-const TIME_UNITS: [(&str, u64); 4] = [("ms", 1), ("min", 60_000), ("s", 1_000), ("h", 3_600_000)];
+const TIME_UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("min", 60_000), ("s", 1_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// A value that a key's text becomes; `None` when the text does not fit `kind`.
 pub(crate) trait Setting: Sized {

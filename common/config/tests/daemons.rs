@@ -208,7 +208,7 @@ fn faults_name_line_key_expectation_finding_and_nearest_key() {
         (
             "sender_rescan_interval_ms=5",
             "s:1: sender_rescan_interval_ms: expected milliseconds from 100 to 3600000, plain or \
-             with ms, s, min or h, but found \"5\"",
+             with ms, s, min, h or d, but found \"5\"",
         ),
         (
             "pipe_async_connector_selector_number=-1",

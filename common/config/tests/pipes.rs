@@ -161,7 +161,7 @@ fn faults_of_the_connector_are_named() {
         (
             "air-gap.handshake-timeout-ms = 0",
             "p.toml:5: connector.air-gap.handshake-timeout-ms: expected milliseconds from 1 to \
-             3600000, plain or with ms, s, min or h, but found \"0\""
+             3600000, plain or with ms, s, min, h or d, but found \"0\""
                 .to_owned(),
         ),
         (

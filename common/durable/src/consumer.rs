@@ -36,6 +36,17 @@ impl<S: Storage> Consumer<S> {
         Self { slot, position, synced, durable }
     }
 
+    /// The position that consumer `name` of a spool has on disk, changing nothing: for looking at a spool
+    /// that may be in use. [`Seq::ZERO`] where there is no such consumer.
+    pub fn inspect(storage: &S, name: &str) -> Result<Seq, OpenError> {
+        let file = cursor_file(name)?;
+        let content = TwoSlot::inspect(storage, &file)?;
+        let Some(payload) = content.payload else { return Ok(Seq::ZERO) };
+        // an intact slot with anything else in it is none of ours
+        let (position, _) = decode_cursor(&payload).ok_or(OpenError::BothSlotsDamaged { file })?;
+        Ok(Seq::new(position))
+    }
+
     /// Moves the position forward, in memory. It survives once [`Consumer::sync`] returns.
     pub fn advance(&mut self, to: Seq) -> Result<(), AdvanceError> {
         let durable = Seq::new(self.durable.load(Ordering::Acquire));

@@ -4,6 +4,8 @@ use tidegate_model::DataType;
 use tidegate_model::Value;
 use tidegate_sql::Function;
 use tidegate_store::Aggregate;
+use tidegate_store::merge_past_nan;
+use tidegate_store::statistics_past_nan;
 use tidegate_tsfile::BatchColumn;
 use tidegate_tsfile::Extremes;
 use tidegate_tsfile::Statistics;
@@ -37,8 +39,8 @@ impl Accumulator {
             return;
         }
         self.count = self.count.saturating_add(times.len() as u64);
-        let part = Statistics::of(Some(self.data_type), times, Some(values));
-        self.statistics.merge(&part);
+        let part = statistics_past_nan(self.data_type, times, values);
+        merge_past_nan(&mut self.statistics, &part);
         if !Self::is_in_statistics(self.data_type)
             && let Some(first) = values.get(0)
             && let Some(last) = values.get(values.len().saturating_sub(1))
@@ -53,7 +55,7 @@ impl Accumulator {
     /// Adds what a store has found.
     pub(crate) fn add_aggregate(&mut self, found: &Aggregate) {
         self.count = self.count.saturating_add(found.count);
-        self.statistics.merge(&found.statistics);
+        merge_past_nan(&mut self.statistics, &found.statistics);
     }
 
     pub(crate) fn count(&self) -> u64 {

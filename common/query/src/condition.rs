@@ -23,7 +23,8 @@ pub(crate) fn paths(filter: Option<&Filter>, from: &[Path]) -> Vec<Vec<String>> 
     series.iter().flat_map(|path| behind(path, from)).collect()
 }
 
-fn behind(path: &Path, from: &[Path]) -> Vec<Vec<String>> {
+/// A path of a filter behind the paths of FROM.
+pub(crate) fn behind(path: &Path, from: &[Path]) -> Vec<Vec<String>> {
     match path.is_full() {
         true => vec![path.nodes().to_vec()],
         false => from.iter().map(|prefix| joined(prefix.nodes(), path)).collect(),

@@ -25,6 +25,12 @@ use crate::site::Cell;
 use crate::site::Sites;
 use crate::text::Text;
 
+/// The paths of everything that it names.
+pub(crate) fn wanted(select: &SelectLast) -> Result<Vec<Vec<String>>, QueryError> {
+    let paths = select.paths().map_err(QueryError::TooManyColumns)?;
+    Ok(paths.into_iter().map(|path| path.into_nodes()).collect())
+}
+
 /// Answers the statement.
 pub(crate) fn run<S: Storage>(
     query: &Query<'_, S>,
@@ -32,16 +38,18 @@ pub(crate) fn run<S: Storage>(
     pages: &mut Pages<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), QueryError> {
-    let paths = select.paths().map_err(QueryError::TooManyColumns)?;
-    let wanted: Vec<Vec<String>> = paths.into_iter().map(|path| path.into_nodes()).collect();
-    let sites = Sites::find(query, &wanted, outcome)?;
+    let wanted = wanted(select)?;
+    let when = When::of(select.filter.as_ref());
+    let sites = Sites::find(query, &wanted, when.times.clone(), outcome)?;
+    for behind in wanted.chunks(select.from.len().max(1)) {
+        sites.notice_none(behind.iter().map(Vec::as_slice), outcome);
+    }
     let mut cells: Vec<Cell> = wanted.iter().flat_map(|nodes| sites.cells(nodes)).collect();
     cells.sort_unstable();
     cells.dedup();
     let names = ["Timeseries", "Value", "DataType"];
     let columns = names.map(|name| Column::new(name, DataType::Text)).to_vec();
     pages.head(&Head { has_time: true, columns })?;
-    let when = When::of(select.filter.as_ref());
     // a value of TIMESTAMP is a number here, as IoTDB shows it
     let text = Text { precision: query.precision, offset: None };
     for cell in cells {

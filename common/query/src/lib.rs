@@ -43,6 +43,7 @@ pub use plot::Plot;
 pub use query::Outcome;
 pub use query::Query;
 pub use query::Source;
+pub use query::patterns;
 
 /// Series that one statement may join by time: each takes memory for a batch of its rows.
 pub const JOINED_MAX: usize = 1000;

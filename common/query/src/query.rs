@@ -10,6 +10,7 @@ use tidegate_sql::Statement;
 use tidegate_sql::shown_path;
 use tidegate_sql::time::UtcOffset;
 use tidegate_store::DeviceScan;
+use tidegate_store::Pattern;
 use tidegate_store::Snapshot;
 
 use crate::NOTICES_MAX;
@@ -57,6 +58,32 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Remembers files without rows that are asked for, of which nobody can say which series they have.
+    pub(crate) fn notice_unread<S: Storage>(&mut self, origin: &str, scan: &DeviceScan<S>) {
+        for file in scan.unread() {
+            let notice = format!(
+                "{origin}: {file} cannot be read: series that it alone has are not among the columns, no \
+                 row of these times is missing"
+            );
+            if !self.notices.contains(&notice) {
+                self.add(notice);
+            }
+        }
+    }
+
+    /// Remembers that something was asked for that is not there, which an empty answer does not say.
+    pub(crate) fn notice_none<'p>(&mut self, paths: impl Iterator<Item = &'p [String]>) {
+        let paths: Vec<String> = paths.map(|nodes| nodes.join(".")).collect();
+        self.add(format!("no series matches {}", named(paths.iter().map(String::as_str))));
+    }
+
+    fn add(&mut self, notice: String) {
+        match self.notices.len() < NOTICES_MAX {
+            true => self.notices.push(notice),
+            false => self.n_more_notices = self.n_more_notices.saturating_add(1),
+        }
+    }
+
     /// Remembers points of a device that cannot be shown.
     pub(crate) fn notice<S: Storage>(&mut self, device: &str, scan: &DeviceScan<S>) {
         for hidden in scan.hidden() {
@@ -75,6 +102,17 @@ impl Outcome {
             ));
         }
     }
+}
+
+/// The series whose times a statement is about; `None` where no time is in it.
+pub fn patterns(statement: &Statement) -> Result<Option<Vec<Pattern>>, QueryError> {
+    let wanted = match statement {
+        Statement::Select(select) => select::wanted(select)?.0,
+        Statement::SelectLast(select) => last::wanted(select)?,
+        _ => return Ok(None),
+    };
+    let pattern = |nodes: &Vec<String>| Pattern::Tree(nodes.join(".").into());
+    Ok(Some(wanted.iter().map(pattern).collect()))
 }
 
 impl<S: Storage> Query<'_, S> {

@@ -3,6 +3,7 @@
 use core::ops::RangeInclusive;
 
 use tidegate_durable::Storage;
+use tidegate_sql::Bounds;
 use tidegate_sql::Filter;
 use tidegate_sql::Order;
 use tidegate_sql::Select;
@@ -44,19 +45,45 @@ impl When {
     }
 }
 
-/// Everything that a selection names.
-pub(crate) fn sites<'q, S: Storage>(
-    query: &'q Query<'q, S>,
+/// The paths of everything that a selection names, and its columns.
+pub(crate) fn wanted(
     select: &Select,
-    outcome: &mut Outcome,
-) -> Result<(Sites<'q, S>, Vec<tidegate_sql::Column>), QueryError> {
+) -> Result<(Vec<Vec<String>>, Vec<tidegate_sql::Column>), QueryError> {
     let columns = select.columns().map_err(QueryError::TooManyColumns)?;
     let mut wanted: Vec<Vec<String>> =
         columns.iter().map(|column| column.path.nodes().to_vec()).collect();
     wanted.extend(condition::paths(select.filter.as_ref(), &select.from));
     wanted.sort_unstable();
     wanted.dedup();
-    Ok((Sites::find(query, &wanted, outcome)?, columns))
+    Ok((wanted, columns))
+}
+
+/// Everything that a selection names.
+pub(crate) fn sites<'q, S: Storage>(
+    query: &'q Query<'q, S>,
+    select: &Select,
+    outcome: &mut Outcome,
+) -> Result<(Sites<'q, S>, Vec<tidegate_sql::Column>), QueryError> {
+    let (wanted, columns) = wanted(select)?;
+    let mut times = When::of(select.filter.as_ref()).times;
+    if let Some(windows) = select.group_by {
+        // the one end that is no time of a window may be the first of the next file
+        let (first, last) = match windows.bounds {
+            Bounds::StartIncluded => (windows.start, windows.end.saturating_sub(1)),
+            Bounds::EndIncluded => (windows.start.saturating_add(1), windows.end),
+        };
+        times = first.max(*times.start())..=last.min(*times.end());
+    }
+    let sites = Sites::find(query, &wanted, times, outcome)?;
+    // item by item behind each path of FROM
+    for behind in columns.chunks(select.from.len().max(1)) {
+        sites.notice_none(behind.iter().map(|column| column.path.nodes()), outcome);
+    }
+    for path in select.filter.as_ref().map_or(&[][..], Filter::series) {
+        let behind = condition::behind(path, &select.from);
+        sites.notice_none(behind.iter().map(Vec::as_slice), outcome);
+    }
+    Ok((sites, columns))
 }
 
 /// The paths of FROM.

@@ -47,25 +47,36 @@ pub(crate) struct Site<S: Storage> {
 pub(crate) struct Sites<'q, S: Storage> {
     query: &'q Query<'q, S>,
     scan: Scan,
+    /// Whose rows are read.
+    times: RangeInclusive<i64>,
+    /// Whether there are files that may have more series.
+    is_unread: bool,
     /// By path.
     pub(crate) list: Vec<Site<S>>,
 }
 
 impl<'q, S: Storage> Sites<'q, S> {
     /// Looks up everything that these paths mean.
+    ///
+    /// # Arguments
+    ///
+    /// - `times`: whose rows are read; series are there whatever times they have
     pub(crate) fn find(
         query: &'q Query<'q, S>,
         wanted: &[Vec<String>],
+        times: RangeInclusive<i64>,
         outcome: &mut Outcome,
     ) -> Result<Self, QueryError> {
         let patterns = wanted.iter().map(|nodes| Pattern::Tree(nodes.join(".").into())).collect();
         let scan = Scan { patterns, measurements: None, times: ALL_TIMES };
         let mut list: Vec<Site<S>> = Vec::new();
-        let mut n_columns = 0usize;
+        let (mut n_columns, mut is_unread) = (0usize, false);
         for (source, it) in query.sources.iter().enumerate() {
             for device in it.snapshot.devices(&scan.patterns) {
                 let Device::Tree { path } = &device else { continue };
-                let found = it.snapshot.device(&device, &scan)?;
+                let found = it.snapshot.device_between(&device, &scan, &times)?;
+                is_unread |= !found.unread().is_empty();
+                outcome.notice_unread(it.name, &found);
                 if found.columns().is_empty() {
                     continue;
                 }
@@ -89,7 +100,7 @@ impl<'q, S: Storage> Sites<'q, S> {
                 return Err(same_path(query, same, one, other));
             }
         }
-        Ok(Self { query, scan, list })
+        Ok(Self { query, scan, times, is_unread, list })
     }
 
     /// The series that a path means, in order.
@@ -114,6 +125,18 @@ impl<'q, S: Storage> Sites<'q, S> {
             }
         }
         found
+    }
+
+    /// Tells of paths of which none means anything.
+    pub(crate) fn notice_none<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p [String]> + Clone,
+        outcome: &mut Outcome,
+    ) {
+        // what cannot be read may have it, and is told of
+        if !self.is_unread && paths.clone().all(|nodes| self.cells(nodes).is_empty()) {
+            outcome.notice_none(paths);
+        }
     }
 
     /// The series of a device with that name.
@@ -158,7 +181,7 @@ impl<'q, S: Storage> Sites<'q, S> {
             return Ok(Some(Opened::Kept(scan)));
         }
         let Some(source) = self.query.sources.get(site.source) else { return Ok(None) };
-        let scan = source.snapshot.device(&site.device, &self.scan)?;
+        let scan = source.snapshot.device_between(&site.device, &self.scan, &self.times)?;
         Ok(Some(Opened::Anew(Box::new(scan))))
     }
 }

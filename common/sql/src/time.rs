@@ -23,7 +23,8 @@ pub(crate) use civil::days_in_month;
 pub(crate) use date_time::parse_date_time;
 
 /// What is said of a text that begins as no time does.
-const EXAMPLES: &str = "a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d";
+pub(crate) const EXAMPLES: &str =
+    "a time such as 2024-05-01T00:00:00Z, 1714521600000 or now() - 1d";
 
 /// Characters of a foreign text that an error shows.
 const SHOWN_CHARS_MAX: usize = 40;

@@ -6,9 +6,12 @@
 use core::ops::RangeInclusive;
 
 use tidegate_durable::Storage;
+use tidegate_model::DataType;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::Statistics;
 use tidegate_tsfile::TimeRange;
+use tidegate_tsfile::ValueStatistics;
+use tidegate_tsfile::Values;
 
 use crate::DeviceScan;
 use crate::StoreError;
@@ -19,7 +22,8 @@ use crate::StoreError;
 pub struct Aggregate {
     /// How many there are; [`Statistics::count`] cannot hold so many.
     pub count: u64,
-    /// Of all of them, as a file would say it.
+    /// Of all of them, as a file would say it, but for a NaN: it is neither minimum nor maximum where there
+    /// is anything else.
     pub statistics: Statistics,
     /// How many of them were read.
     pub n_read: u64,
@@ -68,7 +72,7 @@ impl<S: Storage> DeviceScan<S> {
             match statistics {
                 Some(statistics) => {
                     found.count = found.count.saturating_add(statistics.count.into());
-                    found.statistics.merge(statistics);
+                    merge_past_nan(&mut found.statistics, statistics);
                 }
                 None => self.read_into(column, range, times, &mut found)?,
             }
@@ -93,8 +97,10 @@ impl<S: Storage> DeviceScan<S> {
                     continue;
                 }
                 let is_inside = times.start <= start && end <= times.end;
-                let is_own =
-                    is_inside && series.data_type == data_type && part.is_whole(own, range);
+                let is_own = is_inside
+                    && series.data_type == data_type
+                    && part.is_whole(own, range)
+                    && !has_nan(&chunk.statistics);
                 pieces.push(Piece { range, statistics: is_own.then_some(&chunk.statistics) });
             }
         }
@@ -126,13 +132,59 @@ impl<S: Storage> DeviceScan<S> {
         while self.next_into(&mut rows, &mut batch)? {
             // rows without a cell are none, so that every time has its value
             if let Some(column) = batch.columns.first() {
-                let part =
-                    Statistics::of(Some(column.data_type), &batch.times, Some(&column.values));
+                let part = statistics_past_nan(column.data_type, &batch.times, &column.values);
                 found.count = found.count.saturating_add(batch.len() as u64);
                 found.n_read = found.n_read.saturating_add(batch.len() as u64);
-                found.statistics.merge(&part);
+                merge_past_nan(&mut found.statistics, &part);
             }
         }
         Ok(())
+    }
+}
+
+/// The statistics of points. In those of files a NaN in front stays minimum and maximum, as in Java; here
+/// both pass over it.
+pub fn statistics_past_nan(data_type: DataType, times: &[i64], values: &Values) -> Statistics {
+    let mut found = Statistics::of(Some(data_type), times, Some(values));
+    if has_nan(&found) {
+        match (&mut found.values, values) {
+            (ValueStatistics::Float(found), Values::Float(values)) => {
+                let values = values.iter().copied().filter(|value| !value.is_nan());
+                found.min = values.clone().reduce(f32::min).unwrap_or(found.min);
+                found.max = values.reduce(f32::max).unwrap_or(found.max);
+            }
+            (ValueStatistics::Double(found), Values::Double(values)) => {
+                let values = values.iter().copied().filter(|value| !value.is_nan());
+                found.min = values.clone().reduce(f64::min).unwrap_or(found.min);
+                found.max = values.reduce(f64::max).unwrap_or(found.max);
+            }
+            _ => (),
+        }
+    }
+    found
+}
+
+/// Takes in the statistics of other points, whose minimum and maximum count where there was but a NaN.
+pub fn merge_past_nan(own: &mut Statistics, other: &Statistics) {
+    own.merge(other);
+    match (&mut own.values, &other.values) {
+        (ValueStatistics::Float(own), ValueStatistics::Float(other)) => {
+            own.min = if own.min.is_nan() { other.min } else { own.min };
+            own.max = if own.max.is_nan() { other.max } else { own.max };
+        }
+        (ValueStatistics::Double(own), ValueStatistics::Double(other)) => {
+            own.min = if own.min.is_nan() { other.min } else { own.min };
+            own.max = if own.max.is_nan() { other.max } else { own.max };
+        }
+        _ => (),
+    }
+}
+
+/// Whether minimum or maximum is a NaN, which says nothing of the other values.
+fn has_nan(statistics: &Statistics) -> bool {
+    match &statistics.values {
+        ValueStatistics::Float(found) => found.min.is_nan() || found.max.is_nan(),
+        ValueStatistics::Double(found) => found.min.is_nan() || found.max.is_nan(),
+        _ => false,
     }
 }

@@ -316,22 +316,18 @@ impl<'a> Decoder<'_, 'a, '_> {
 
     /// Leaves out what no TsFile can hold: a flush that fails for good would hold all up.
     fn insert(&mut self, mut points: Points<'a>) {
-        let is_device = match &points.device {
-            Device::Tree { path } => is_name(path) && is_of_root(path),
-            Device::Table { database, segments } => {
-                is_name(database)
-                    && segments.0.len() <= TAGS_MAX
-                    && points.device.table_name().is_some_and(is_name)
-                    && segments.0.iter().flatten().all(|it| it.len() <= NAME_BYTES_MAX)
-            }
-        };
+        let device = points.device.to_string();
+        let of_device = fault_of(&points.device);
         let mut left_out = Vec::new();
-        points.columns.retain(|column| {
-            let is_kept = is_device && is_name(column.measurement);
-            if !is_kept {
-                left_out.push(format!("{} points of a name of no file", column.points.len()));
+        points.columns.retain(|PointsColumn { measurement, points: cells, .. }| {
+            let fault = of_device.clone().or_else(|| fault_of_name("measurement", measurement));
+            if let Some(fault) = &fault {
+                let n_points = cells.len();
+                left_out.push(format!(
+                    "{n_points} points of {device:.100}.{measurement:.100}: {fault}"
+                ));
             }
-            is_kept
+            fault.is_none()
         });
         // a column twice: the later one counts where both have a value, as with rows; of another type
         // it is none of the same series
@@ -385,6 +381,34 @@ impl<'a> Decoder<'_, 'a, '_> {
             }
         }
     }
+}
+
+/// Why no TsFile can have a device.
+fn fault_of(device: &Device) -> Option<String> {
+    match device {
+        Device::Tree { path } if !is_of_root(path) => {
+            Some(String::from("expected a device that begins with root"))
+        }
+        Device::Tree { path } => fault_of_name("device", path),
+        Device::Table { database, segments } => {
+            let n_tags = segments.0.len();
+            let long = segments.0.iter().flatten().find(|it| it.len() > NAME_BYTES_MAX);
+            fault_of_name("database", database)
+                .or_else(|| fault_of_name("table", device.table_name().unwrap_or_default()))
+                .or_else(|| fault_of_name("tag", long?))
+                .or_else(|| {
+                    let message = || format!("expected at most {TAGS_MAX} tags, found {n_tags}");
+                    (n_tags > TAGS_MAX).then(message)
+                })
+        }
+    }
+}
+
+/// Why no TsFile can have a name.
+fn fault_of_name(what: &str, name: &str) -> Option<String> {
+    let n_bytes = name.len();
+    let expected = format!("expected the name of a {what} of 1 to {NAME_BYTES_MAX} bytes");
+    (!is_name(name)).then(|| format!("{expected}, found {n_bytes}"))
 }
 
 /// Whether a TsFile can have this name.

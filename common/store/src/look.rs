@@ -42,6 +42,43 @@ pub struct Look {
     pub precision: Option<Precision>,
     /// Names of the tags of each table, as far as a sender has told them.
     pub tables: BTreeMap<TableName, Vec<Box<str>>>,
+    /// What of the spool is in the files.
+    pub taken: Taken,
+}
+
+/// Which records of a spool are durable in a store.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    spool: Option<[u8; 16]>,
+    position: u64,
+    done: BTreeSet<u64>,
+    last_known: u64,
+}
+
+impl Taken {
+    fn of(state: &State) -> Self {
+        let base = state.spool.map_or(0, |(_, base)| base);
+        let last_done = state.done.last().copied().unwrap_or(0);
+        let given = state.precedence.saturating_sub(base);
+        Self {
+            spool: state.spool.map(|(id, _)| id),
+            position: state.position,
+            done: state.done.clone(),
+            last_known: state.position.max(last_done).max(given),
+        }
+    }
+
+    /// Whether a record is in the files of the store.
+    ///
+    /// # Arguments
+    ///
+    /// - `spool`: the id of the spool
+    /// - `last`: its last record; one that ends before what the store knows is not as it was
+    pub fn has(&self, spool: [u8; 16], last: u64, sequence: u64) -> bool {
+        self.spool == Some(spool)
+            && self.last_known <= last
+            && (sequence <= self.position || self.done.contains(&sequence))
+    }
 }
 
 impl Look {
@@ -64,6 +101,7 @@ impl Look {
     /// it is: nothing says any more which devices are in it.
     pub fn at_with(root: &Path, on_damage: OnDamage) -> Result<Option<Self>, StoreError> {
         let Some(state) = state_at(root)? else { return Ok(None) };
+        let taken = Taken::of(&state);
         let mut seen = Seen::default();
         for layer in state.layers.values() {
             seen.take_in(root, layer)?;
@@ -102,7 +140,7 @@ impl Look {
             lost: Arc::new(lost),
             damage: Arc::new(damage),
         };
-        Ok(Some(Self { snapshot, precision: state.precision, tables: state.tables }))
+        Ok(Some(Self { snapshot, precision: state.precision, tables: state.tables, taken }))
     }
 }
 

@@ -5,7 +5,6 @@
 
 use core::ops::RangeInclusive;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -30,6 +29,8 @@ use crate::damage::LeftOut;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
 use crate::horizon::Horizons;
+use crate::known::Known;
+use crate::known::is_all_cut;
 use crate::lost::LostFile;
 use crate::memory::Memory;
 use crate::memory::SharedMemory;
@@ -195,13 +196,26 @@ impl<S: Storage> Snapshot<S> {
     /// Also where rows that are wanted are [lost](StoreError::is_of_damage), unless they are to be left
     /// out.
     pub fn device(&self, device: &Device, scan: &Scan) -> Result<DeviceScan<S>, StoreError> {
+        self.device_between(device, scan, &scan.times)
+    }
+
+    /// As [`device`](Self::device), for rows of some of the times only. Its columns are those of all times;
+    /// files that have no rows of these are looked at for that alone, and need not be readable.
+    pub fn device_between(
+        &self,
+        device: &Device,
+        scan: &Scan,
+        rows: &RangeInclusive<i64>,
+    ) -> Result<DeviceScan<S>, StoreError> {
         let kept = match device {
             Device::Tree { path } => path::kept(path),
             Device::Table { .. } => "".into(),
         };
         let nodes = path::nodes(&kept);
         let times = TimeRange { start: *scan.times.start(), end: *scan.times.end() };
-        DeviceScan::open(self, device, times, &Wanted::new(scan, device, &nodes))
+        let rows =
+            TimeRange { start: times.start.max(*rows.start()), end: times.end.min(*rows.end()) };
+        DeviceScan::open(self, device, (times, rows), &Wanted::new(scan, device, &nodes))
     }
 
     /// Gives the rows of all matching series to `take`, device by device, each in the order of
@@ -300,25 +314,40 @@ pub struct DeviceScan<S: Storage> {
     pub(crate) parts: Vec<Part<S>>,
     pub(crate) memory: Arc<Memory>,
     hidden: Vec<Hidden>,
+    unread: Vec<String>,
     damage: Arc<Damage>,
 }
 
 impl<S: Storage> DeviceScan<S> {
+    /// # Arguments
+    ///
+    /// - `times`: whose series are columns, and whose rows are wanted
     fn open(
         snapshot: &Snapshot<S>,
         device: &Device,
-        times: TimeRange,
+        (times, rows): (TimeRange, TimeRange),
         wanted: &Wanted<'_>,
     ) -> Result<Self, StoreError> {
+        let is_needed = |range: TimeRange| rows.start <= rows.end && range.overlaps(rows);
+        let mut unread = Vec::new();
         for lost in snapshot.lost.iter().filter(|lost| lost.may_have(device, times)) {
-            snapshot.damage.pass(&lost.lost.layer.path(), lost.error())?;
+            match rows.start <= rows.end && lost.may_have(device, rows) {
+                true => snapshot.damage.pass(&lost.lost.layer.path(), lost.error())?,
+                false => unread.push(lost.lost.layer.path()),
+            }
         }
         let mut found = Vec::new();
-        // of each measurement the type and form of its newest layer
-        let mut known: BTreeMap<Box<str>, (DataType, bool)> = BTreeMap::new();
-        for layer in &snapshot.layers {
-            let range = layer.range_of(device);
-            if times.start > times.end || !range.is_some_and(|range| range.overlaps(times)) {
+        let mut known = Known::default();
+        let mut others = Vec::new();
+        for (rank, layer) in snapshot.layers.iter().enumerate() {
+            let Some(range) = layer.range_of(device).filter(|range| range.overlaps(times)) else {
+                continue;
+            };
+            if times.start > times.end {
+                continue;
+            }
+            if !is_needed(range) {
+                others.push((rank, layer));
                 continue;
             }
             let own = wanted.find(layer).or_else(|error| {
@@ -327,35 +356,46 @@ impl<S: Storage> DeviceScan<S> {
             for (file, time, series) in own? {
                 let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
                 let cuts = snapshot.cuts(layer, device, &names);
-                for (at, series) in series.iter().enumerate() {
-                    if let Some(data_type) = series.data_type
-                        && !is_all_cut(&cuts, at, series)
-                    {
-                        known.insert(series.measurement.clone(), (data_type, time.is_some()));
-                    }
-                }
+                known.take(rank, time.is_some(), &series, &cuts);
                 found.push((Arc::clone(layer), file, time, series, cuts));
             }
         }
-        if let Some(rows) = snapshot.memory.devices().get(device)
-            && rows.range().overlaps(times)
-        {
-            for (name, series) in rows.series.iter().filter(|(name, _)| wanted.is(name)) {
-                known.insert(name.clone(), (series.data_type, rows.is_aligned));
+        // the newest ones first: they may say all that there is to know
+        for (rank, layer) in others.into_iter().rev() {
+            if wanted.are_all_newer(rank, &known) {
+                break;
+            }
+            let own = match wanted.find(layer) {
+                Err(error) if error.is_of_damage() && !error.is_vanished() => {
+                    unread.push(layer.layer.path());
+                    continue;
+                }
+                own => own?,
+            };
+            for (_, time, series) in own {
+                let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
+                let cuts = snapshot.cuts(layer, device, &names);
+                known.take(rank, time.is_some(), &series, &cuts);
             }
         }
-        let columns = known.into_iter().map(|(measurement, (data_type, is_aligned))| Series {
-            measurement,
-            data_type,
-            is_aligned,
-        });
+        if wanted.are_all_newer(0, &known) {
+            unread.clear();
+        }
+        if let Some(memory) = snapshot.memory.devices().get(device)
+            && memory.range().overlaps(times)
+        {
+            for (name, series) in memory.series.iter().filter(|(name, _)| wanted.is(name)) {
+                known.put(name, usize::MAX, series.data_type, memory.is_aligned);
+            }
+        }
         let mut scan = Self {
             device: device.clone(),
-            times,
-            columns: columns.collect(),
+            times: rows,
+            columns: known.into_columns(),
             parts: Vec::new(),
             memory: Arc::clone(&snapshot.memory),
             hidden: Vec::new(),
+            unread,
             damage: Arc::clone(&snapshot.damage),
         };
         for (layer, file, time, series, cuts) in found {
@@ -412,6 +452,11 @@ impl<S: Storage> DeviceScan<S> {
     /// Points within the times that cannot be shown, since their series has another type now.
     pub fn hidden(&self) -> &[Hidden] {
         &self.hidden
+    }
+
+    /// Files without rows of these times that cannot be read, and may have more series.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
     }
 
     /// Whether every value is of its series' type as it stands in its file.
@@ -627,13 +672,4 @@ fn pieces<'s>(
         (Cow::Owned(own(time, &chunk.statistics, chunk.offset)), columns)
     };
     chunks.iter().zip(ends).map(piece).collect()
-}
-
-/// Whether deletions have taken every point of a series.
-fn is_all_cut(cuts: &Cuts, at: usize, series: &SeriesMetadata) -> bool {
-    let (start, end) = (series.statistics.start_time, series.statistics.end_time);
-    let own = cuts.columns.get(at).map_or(&[][..], Vec::as_slice);
-    cuts.rows.iter().chain(own).any(|cut| {
-        cut.before_offset == u64::MAX && *cut.times.start() <= start && *cut.times.end() >= end
-    })
 }

@@ -18,6 +18,7 @@ use crate::Scan;
 use crate::StoreError;
 use crate::file::LayerFile;
 use crate::file::LayerTsFile;
+use crate::known::Known;
 
 /// The series of a device that a scan wants.
 pub(crate) struct Wanted<'s> {
@@ -46,6 +47,12 @@ impl<'s> Wanted<'s> {
         let named = self.scan.measurements.as_ref();
         named.is_none_or(|names| names.iter().any(|name| **name == *measurement))
             && self.scan.patterns.iter().any(|it| it.means(self.device, self.nodes, measurement))
+    }
+
+    /// Whether a few are wanted by name, and layers of that rank or newer ones have all of them.
+    pub(crate) fn are_all_newer(&self, rank: usize, known: &Known) -> bool {
+        let names = self.names.as_ref();
+        names.is_some_and(|names| names.iter().all(|name| known.has_since(name, rank)))
     }
 
     /// What a layer has of them.

@@ -287,9 +287,18 @@ fn rows_of_more_partitions_than_files_are_allowed_share_files() {
 fn a_request_that_no_file_can_hold_is_left_out_and_said_so() {
     let volume = SimVolume::new(SimStorage::new());
     let mut store = store(&volume);
-    let columns = vec![ints("", &[1]), ints("s", &[2])];
+    let long = "x".repeat(16 * 1024 + 1);
+    let columns = vec![ints("", &[1]), ints("s", &[2]), ints(&long, &[1])];
     let applied = store.apply_request(1, 5, &rows("root.a.d", vec![1], columns)).unwrap();
-    assert_eq!(applied.left_out.len(), 1, "{applied:?}");
+    // whose points they were was not said
+    let expected = "expected the name of a measurement of 1 to 16384 bytes, found";
+    assert_eq!(
+        applied.left_out,
+        [
+            format!("1 points of root.a.d.: {expected} 0"),
+            format!("1 points of root.a.d.{}: {expected} 16385", &long[..100])
+        ]
+    );
     assert!(matches!(store.apply_request(2, 5, &[9, 9, 9]), Err(StoreError::Request(_))));
     store.pass(2);
     store.flush().unwrap();
@@ -495,6 +504,8 @@ fn a_device_of_the_tree_model_that_does_not_begin_with_root_is_left_out() {
         let request = rows(device, vec![1], vec![ints("s", &[2])]);
         let applied = store.apply_request(sequence, 5, &request).unwrap();
         assert_eq!(applied.left_out.len(), n_left_out, "{device}: {applied:?}");
+        let expected = format!("1 points of {device}.s: expected a device that begins with root");
+        assert!(applied.left_out.iter().all(|told| *told == expected), "{applied:?}");
     }
     for _ in 0..2 {
         store.flush().unwrap();

@@ -11,7 +11,9 @@ mod wide;
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::io::BufWriter;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -48,6 +50,9 @@ use tidegate_tsfile::TsFileVersion;
 use crate::data::Place;
 use crate::data::Stores;
 use crate::data::Tried;
+use crate::data::View;
+use crate::data::context;
+use crate::data::has_series;
 use partial::Partial;
 use series::SeriesWriter;
 use wide::Layout;
@@ -91,6 +96,8 @@ pub(crate) struct Export {
 /// Why there is no file.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Stopped {
+    /// Whoever reads the standard output has seen enough.
+    Closed,
     /// Somebody did not want to wait.
     Interrupted,
     /// To be told.
@@ -180,6 +187,49 @@ impl Notices {
     }
 }
 
+/// Writes what all devices have; says how many points.
+fn write_all(
+    writer: &mut Writer,
+    devices: &[Found<'_>],
+    scan: &Scan,
+    notices: &mut Notices,
+    bar: &ProgressBar,
+    go_on: &dyn Fn() -> Result<(), Tried<Stopped>>,
+) -> Result<u64, Tried<Stopped>> {
+    let mut n_points = 0u64;
+    for (number, (device, _, look)) in devices.iter().enumerate() {
+        let opened = look.snapshot.device(device, scan)?;
+        for hidden in opened.hidden() {
+            let (measurement, found) = (&hidden.measurement, hidden.data_type);
+            let notice = format!(
+                "{} points of {device}.{measurement} are {found} in {} and are left out",
+                hidden.n_points, hidden.file
+            );
+            notices.tell(bar, notice);
+        }
+        let base = (number as u64).saturating_mul(STEPS);
+        let mut step = |time: i64, points: usize| {
+            n_points = n_points.saturating_add(points as u64);
+            bar.set_position(base.saturating_add(part(&opened, time)));
+            bar.set_message(format!("{n_points} points"));
+            go_on()
+        };
+        match writer {
+            Writer::Series(writer) => writer.device(device, &opened, &mut step)?,
+            Writer::Wide(writer) => writer.device(device, &opened, &mut step)?,
+        }
+    }
+    if let Writer::Wide(writer) = writer
+        && writer.n_replaced() > 0
+    {
+        let n_replaced = writer.n_replaced();
+        let notice =
+            format!("{n_replaced} texts are not UTF-8: U+FFFD stands in the places of that");
+        notices.tell(bar, notice);
+    }
+    Ok(n_points)
+}
+
 impl Export {
     /// Writes the file; says how many points are in it.
     pub(crate) fn run(&self) -> Result<u64, Stopped> {
@@ -189,7 +239,19 @@ impl Export {
         let _signals = Signals::spawn(move |_| stop.store(true, Ordering::Relaxed))
             .map_err(|error| format!("signals: {error}"))?;
         let mut notices = Notices::default();
-        self.place.with_stores(|stores| self.write(stores, &is_stopped, &mut notices))
+        let done = self.place.with_stores(|stores| self.write(stores, &is_stopped, &mut notices));
+        let broken = io::Error::from(rustix::io::Errno::PIPE).to_string();
+        match done {
+            Err(Stopped::Message(message)) if self.is_to_stdout() && message.contains(&broken) => {
+                Err(Stopped::Closed)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether the file is the standard output.
+    pub(crate) fn is_to_stdout(&self) -> bool {
+        self.out.as_os_str() == "-"
     }
 
     /// Writes the file from the stores as they are.
@@ -200,60 +262,95 @@ impl Export {
         notices: &mut Notices,
     ) -> Result<u64, Tried<Stopped>> {
         let (start, end) = &self.times;
-        let precision = stores.precision()?;
-        let context = stores.context(self.offset);
-        let times = times(&context, (start.as_deref(), end.as_deref()))?;
-        let scan = Scan { patterns: self.wanted(&context)?, measurements: None, times };
+        let patterns = self.wanted(&context(stores.all().precision, self.offset))?;
+        let stores = &stores.of(&patterns)?;
+        let precision = stores.precision;
+        let times = times(&context(precision, self.offset), (start.as_deref(), end.as_deref()))?;
+        let scan = Scan { patterns, measurements: None, times };
         let devices = self.devices(stores, &scan)?;
-        let (partial, file) = Partial::create(&self.out)?;
+        let bar = bar(devices.len() as u64);
+        self.expect_series(stores, &scan.patterns, notices, &bar)?;
+        let (out, file) = self.create()?;
+        let is_begun = out.is_none();
         let go_on = || match is_stopped.load(Ordering::Relaxed) {
             true => Err(Tried::Failed(Stopped::Interrupted)),
             false => Ok(()),
         };
-        let mut writer = self.writer(file, precision, &devices, &scan, &go_on)?;
-        let bar = bar(devices.len() as u64);
-        if self.database.is_none() {
-            self.tell_of_tables(stores, notices, &bar);
-        }
-        let mut n_points = 0u64;
-        for (number, (device, _, look)) in devices.iter().enumerate() {
-            let opened = look.snapshot.device(device, &scan)?;
-            for hidden in opened.hidden() {
-                let (measurement, found) = (&hidden.measurement, hidden.data_type);
-                let notice = format!(
-                    "{} points of {device}.{measurement} are {found} in {} and are left out",
-                    hidden.n_points, hidden.file
-                );
-                notices.tell(&bar, notice);
+        let written = || -> Result<u64, Tried<Stopped>> {
+            let mut writer = self.writer(file, precision, &devices, &scan, &go_on)?;
+            if self.database.is_none() {
+                self.tell_of_tables(stores, notices, &bar);
             }
-            let base = (number as u64).saturating_mul(STEPS);
-            let mut step = |time: i64, points: usize| {
-                n_points = n_points.saturating_add(points as u64);
-                bar.set_position(base.saturating_add(part(&opened, time)));
-                bar.set_message(format!("{n_points} points"));
-                go_on()
+            let n_points = write_all(&mut writer, &devices, &scan, notices, &bar, &go_on)?;
+            bar.finish_and_clear();
+            let file = match writer {
+                Writer::Series(writer) => writer.finish()?,
+                Writer::Wide(writer) => writer.finish()?,
             };
-            match &mut writer {
-                Writer::Series(writer) => writer.device(device, &opened, &mut step)?,
-                Writer::Wide(writer) => writer.device(device, &opened, &mut step)?,
-            }
-        }
-        bar.finish_and_clear();
-        if let Writer::Wide(writer) = &writer
-            && writer.n_replaced() > 0
-        {
-            let n_replaced = writer.n_replaced();
-            let notice =
-                format!("{n_replaced} texts are not UTF-8: U+FFFD stands in the places of that");
-            notices.tell(&bar, notice);
-        }
-        let file = match writer {
-            Writer::Series(writer) => writer.finish()?,
-            Writer::Wide(writer) => writer.finish()?,
+            go_on()?;
+            out.map_or(Ok(()), |partial| partial.keep(&file))?;
+            Ok(n_points)
         };
-        go_on()?;
-        partial.keep(&file)?;
-        Ok(n_points)
+        match written() {
+            // what has left cannot be taken back
+            Err(Tried::Vanished(Stopped::Message(error))) if is_begun => {
+                Err(Tried::Failed(Stopped::Message(format!(
+                    "{error}: files were merged meanwhile, what was written is not complete; ask again"
+                ))))
+            }
+            written => written,
+        }
+    }
+
+    /// What is written to, and where it is kept until it is whole; the standard output is not.
+    fn create(&self) -> Result<(Option<Partial>, File), String> {
+        if !self.is_to_stdout() {
+            let (partial, file) = Partial::create(&self.out)?;
+            return Ok((Some(partial), file));
+        }
+        if self.kind != Kind::Csv {
+            let kind = self.kind.to_possible_value();
+            let kind = kind.as_ref().map_or("such", |it| it.get_name());
+            return Err(format!(
+                "--out -: expected the name of a file, since {kind} is none for the standard output; \
+                 csv is"
+            ));
+        }
+        let out = io::stdout().as_fd().try_clone_to_owned();
+        let out = out.map_err(|error| format!("standard output: {error}"))?;
+        Ok((None, File::from(out)))
+    }
+
+    /// An error if no series matches any of the patterns: there is nothing to write, which a file without
+    /// points does not say. What one of several patterns lacks is told.
+    fn expect_series(
+        &self,
+        stores: &View<'_>,
+        patterns: &[Pattern],
+        notices: &mut Notices,
+        bar: &ProgressBar,
+    ) -> Result<(), String> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        let is_there = |pattern: &Pattern| {
+            let patterns = core::slice::from_ref(pattern);
+            stores.looks.iter().any(|(_, look)| has_series(look, patterns))
+        };
+        let named_there = self.patterns.iter().zip(patterns).map(|(text, it)| (text, is_there(it)));
+        let (there, lacking): (Vec<_>, Vec<_>) = named_there.partition(|(_, is_there)| *is_there);
+        let lacking: Vec<&str> = lacking.iter().map(|(text, _)| text.as_str()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let message = format!("no series matches {}", named(lacking));
+        if there.is_empty() {
+            // they may have been looked for here
+            self.tell_of_tables(stores, notices, bar);
+            return Err(format!("{message}: nothing was written; SHOW TIMESERIES lists all"));
+        }
+        notices.tell(bar, message);
+        Ok(())
     }
 
     fn wanted(&self, context: &TimeContext) -> Result<Vec<Pattern>, String> {
@@ -269,9 +366,9 @@ impl Export {
     }
 
     /// The devices, in order; each is in one origin.
-    fn devices<'s>(&self, stores: &'s Stores, scan: &Scan) -> Result<Vec<Found<'s>>, String> {
+    fn devices<'s>(&self, stores: &View<'s>, scan: &Scan) -> Result<Vec<Found<'s>>, String> {
         let mut devices = Vec::new();
-        for (name, look) in stores.looks() {
+        for (name, look) in &stores.looks {
             let found = look.snapshot.devices(&scan.patterns);
             devices.extend(found.into_iter().map(|device| (device, name.as_str(), look)));
         }
@@ -300,7 +397,7 @@ impl Export {
     }
 
     /// Tables are not of the tree: nobody shall think that they are in the file.
-    fn tell_of_tables(&self, stores: &Stores, notices: &mut Notices, bar: &ProgressBar) {
+    fn tell_of_tables(&self, stores: &View<'_>, notices: &mut Notices, bar: &ProgressBar) {
         let known = tables_of(stores);
         if !known.is_empty() {
             let notice = format!(
@@ -422,8 +519,8 @@ fn tags(devices: &[Found<'_>]) -> Vec<String> {
 }
 
 /// All tables, as `database.table`.
-fn tables_of(stores: &Stores) -> Vec<String> {
-    let tables = stores.looks().iter().flat_map(|(_, look)| look.snapshot.tables());
+fn tables_of(stores: &View<'_>) -> Vec<String> {
+    let tables = stores.looks.iter().flat_map(|(_, look)| look.snapshot.tables());
     let tables: BTreeSet<String> =
         tables.map(|(database, table)| format!("{database}.{table}")).collect();
     tables.into_iter().collect()

@@ -106,7 +106,7 @@ impl Stores {
     ) -> Result<Self, String> {
         let given_away = opened.directory.position();
         let begin = opened.points_position.min(given_away);
-        let spool = uuid::Uuid::parse_str(&opened.cluster_id).unwrap_or_default().into_bytes();
+        let spool = crate::state::spool_of(&opened.cluster_id);
         Ok(Self {
             open: BTreeMap::new(),
             next: begin.next(),
@@ -133,6 +133,14 @@ impl Stores {
     pub(super) fn wait_for_flush(&mut self, reply: SyncSender<Result<(), String>>) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push(reply);
+        }
+    }
+
+    /// Answers those who wait that the target takes nothing: they need not wait until it does.
+    pub(super) fn refuse_flushes(&mut self, error: &io::Error) {
+        for reply in core::mem::take(&mut self.waiting) {
+            // who asked may have gone
+            let _ = reply.try_send(Err(error.to_string()));
         }
     }
 

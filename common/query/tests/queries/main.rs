@@ -1,6 +1,7 @@
 //! Answers equal those of brute force over everything that a store holds, and look as they should.
 
 mod brute;
+mod damage;
 mod names;
 mod origins;
 mod output;

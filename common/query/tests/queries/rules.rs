@@ -76,17 +76,53 @@ fn tables_are_named_to_those_who_look_for_them_in_the_tree() {
     insert(&mut site, "pumps");
     let expected =
         ["tables cannot be asked, only exported with --database and --table: works.pumps"];
-    for text in
-        ["SHOW TIMESERIES", "COUNT DEVICES", "SHOW DATABASES", "SELECT n FROM root.works.**"]
-    {
+    for text in ["SHOW TIMESERIES", "COUNT DEVICES", "SHOW DATABASES"] {
         assert_eq!(ask(&site, text), expected, "{text}");
     }
+    let told = ask(&site, "SELECT n FROM root.works.**");
+    assert_eq!(told, ["no series matches root.works.**.n", expected[0]]);
     assert_eq!(ask(&site, "SELECT s FROM root.p.d1"), Vec::<String>::new());
     // sixteen are named
     (10..25).for_each(|number| insert(&mut site, &format!("t{number}")));
     assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t23 and works.t24"));
     insert(&mut site, "t25");
     assert!(ask(&site, "SHOW DEVICES")[0].ends_with("works.t24 and 1 more"));
+}
+
+/// A name with a typo gave an empty answer, as times without rows do; `count` of it gave an empty line.
+#[test]
+fn a_series_that_is_not_there_is_told_of_and_one_without_rows_is_not() {
+    let site = small();
+    let told = |text: &str| {
+        let mut kept = Kept::default();
+        let outcome = site.ask(text, &mut kept).unwrap_or_else(|error| panic!("{text}: {error}"));
+        outcome.notices
+    };
+    let none = |path: &str| vec![format!("no series matches {path}")];
+    for (text, path) in [
+        ("SELECT typo FROM root.p.d1", "root.p.d1.typo"),
+        ("SELECT s, typo FROM root.p.d1", "root.p.d1.typo"),
+        ("SELECT count(typo) FROM root.p.d1", "root.p.d1.typo"),
+        ("SELECT count(`a.b`) FROM root.p.d1 ALIGN BY DEVICE", "root.p.d1.`a.b`"),
+        ("SELECT * FROM root.none.**", "root.none.**.*"),
+        ("SELECT t FROM root.p.d1, root.q", "root.p.d1.t and root.q.t"),
+        ("SELECT LAST typo FROM root.p.d1", "root.p.d1.typo"),
+        ("SELECT s FROM root.p.d1 WHERE typo > 5", "root.p.d1.typo"),
+        ("SELECT s FROM root.p.d1 WHERE root.p.d3.s IS NULL", "root.p.d3.s"),
+    ] {
+        assert_eq!(told(text), none(path), "{text}");
+    }
+    for text in [
+        "SELECT s FROM root.p.d1 WHERE time > 1000000",
+        "SELECT count(s) FROM root.p.d1 WHERE time > 1000000",
+        "SELECT LAST s FROM root.p.d1 WHERE time > 1000000",
+        // one of them has it
+        "SELECT t FROM root.p.d1, root.p.d2",
+        "SELECT s FROM root.p.* WHERE t IS NULL",
+        "SELECT * FROM root.**",
+    ] {
+        assert_eq!(told(text), Vec::<String>::new(), "{text}");
+    }
 }
 
 #[test]
@@ -102,6 +138,52 @@ fn a_condition_on_several_series_holds_for_all_of_them() {
     assert_eq!(times("SELECT s FROM root.p.* WHERE NOT s < 7"), Vec::<i64>::new());
     // by device it asks one at a time
     assert_eq!(times("SELECT s FROM root.p.* WHERE s > 5 ALIGN BY DEVICE"), [1000, 1000]);
+}
+
+/// A NaN in front of a chunk, or of a batch of rows, was its minimum and maximum, as in files: the other
+/// values of it did not count.
+#[test]
+fn extremes_pass_over_nan_wherever_it_stands() {
+    let nan = f64::NAN;
+    for stored in [
+        vec![vec![1.0], vec![nan, 5.0, -5.0], vec![2.0]],
+        vec![vec![nan, 5.0, -5.0]],
+        vec![vec![nan], vec![-5.0, 5.0]],
+        vec![vec![5.0, -5.0, nan], vec![nan, 0.0]],
+        vec![vec![nan, nan]],
+    ] {
+        let mut site = Site::new();
+        let mut time = 0;
+        for values in &stored {
+            let times: Vec<i64> = (time..).take(values.len()).collect();
+            time += values.len() as i64;
+            let cells = |of: fn(f64) -> Value| values.iter().map(|it| Some(of(*it))).collect();
+            let columns = [
+                ("d", DataType::Double, cells(Value::Double)),
+                ("f", DataType::Float, cells(|it| Value::Float(it as f32))),
+            ];
+            site.insert("root.p.n", true, &times, &columns);
+            site.store.flush().unwrap();
+        }
+        let is_one = stored.concat().iter().any(|it| !it.is_nan());
+        let expected = if is_one { [5.0, -5.0] } else { [nan; 2] };
+        for filter in ["", " WHERE d = 0 OR d != 0 OR time >= 0", " GROUP BY ([0, 100), 100ms)"] {
+            for series in ["d", "f"] {
+                let text = format!(
+                    "SELECT max_value({series}), min_value({series}) FROM root.p.n{filter}"
+                );
+                let number = |cell: &Option<Value>| match cell {
+                    Some(Value::Double(number)) => *number,
+                    Some(Value::Float(number)) => f64::from(*number),
+                    other => panic!("{other:?}"),
+                };
+                let found: Vec<f64> = site.kept(&text).rows[0].1.iter().map(number).collect();
+                let is_equal =
+                    |(one, other): (&f64, &f64)| one == other || one.is_nan() && other.is_nan();
+                assert!(found.iter().zip(&expected).all(is_equal), "{stored:?} {text}: {found:?}");
+            }
+        }
+    }
 }
 
 #[test]

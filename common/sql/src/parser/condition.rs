@@ -130,6 +130,13 @@ impl Conditions {
                 let message = "expected a series or the time on one side of the comparison";
                 Err(cursor.fault_at(Reason::meaning(message), offset))
             }
+            // a word without its parentheses, or an interval, is a name
+            (Side::Time, Side::Series(path)) | (Side::Series(path), Side::Time) => {
+                let expected = format!("{} beside `time`", crate::time::EXAMPLES);
+                let found = format!("`{}`", crate::error::shown(&path.to_string(), 40));
+                let reason = Reason::Expected { expected, found, nearest: None };
+                Err(cursor.fault_at(reason, offset))
+            }
             _ => {
                 let what = "a comparison of a series or the time with another one".to_owned();
                 let instead = keyword::SIMPLER;

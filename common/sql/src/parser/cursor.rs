@@ -122,6 +122,15 @@ impl<'t> Cursor<'t> {
         SqlError::new(reason, self.text, offset)
     }
 
+    /// At the next token something stands that is not what should.
+    pub(super) fn expected(&self, expected: &str, found: &str) -> SqlError {
+        let found = match found {
+            "" => "the end of the statement".to_owned(),
+            found => format!("`{}`", shown(found, FOUND_CHARS_MAX)),
+        };
+        self.fault(Reason::Expected { expected: expected.to_owned(), found, nearest: None })
+    }
+
     /// The next token is none that can stand there.
     ///
     /// # Arguments

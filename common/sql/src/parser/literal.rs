@@ -106,6 +106,10 @@ pub(super) fn interval(cursor: &mut Cursor<'_>) -> Result<Interval, SqlError> {
 /// A whole number without a sign.
 pub(super) fn count(cursor: &mut Cursor<'_>) -> Result<u64, SqlError> {
     let token = cursor.peek();
+    if matches!(token.kind, Kind::Symbol(Symbol::Minus | Symbol::Plus)) {
+        let signed = format!("{}{}", token.text, cursor.peek_at(1).text);
+        return Err(cursor.expected("a whole number without a sign", &signed));
+    }
     if token.kind != Kind::Integer {
         return Err(cursor.unexpected("a whole number", &[]));
     }
@@ -153,13 +157,17 @@ fn date_expression(cursor: &mut Cursor<'_>) -> Result<i64, SqlError> {
             context.now
         }
     };
-    while cursor.peek_at(1).kind == Kind::Interval {
+    loop {
         let times = match cursor.peek().kind {
             Kind::Symbol(Symbol::Plus) => 1,
             Kind::Symbol(Symbol::Minus) => -1,
             _ => break,
         };
         cursor.advance();
+        if matches!(cursor.peek().kind, Kind::Integer | Kind::Exponent) {
+            let expected = "an interval such as 1d12h, its units right behind their numbers";
+            return Err(cursor.expected(expected, cursor.peek().text));
+        }
         let interval = interval(cursor)?;
         let range = Reason::Time(TimeError::Range { precision: context.precision });
         time = interval
