@@ -86,7 +86,7 @@ fn captured_file() -> Vec<u8> {
     file
 }
 
-fn filter(lines: &str) -> Arc<Filter> {
+pub(super) fn filter(lines: &str) -> Arc<Filter> {
     let text = format!(
         "[connector]\nconnector = \"iotdb-air-gap-connector\"\nnode-urls = \"h:1\"\n\
          [extractor]\n{lines}"
@@ -233,6 +233,7 @@ fn points_in(bytes: Vec<u8>) -> Points {
         bytes_max: 1 << 20,
         rows_max: 1000,
         knows: |_| true,
+        passes_io_errors: false,
     };
     let mut tablets = tidegate_tsfile::Tablets::new(&file, order);
     let mut points = Points::new();
