@@ -332,11 +332,14 @@ impl Edge {
         mods_bytes: Option<u64>,
         mods_seen: Option<ModsSeen>,
     ) {
-        let Some(slot) = self.slot(at) else { return };
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
         let Some(cargo) = &mut slot.cargo else { return };
         let Load::File(file) = &cargo.load else { return };
         cargo.departed.mods = mods_seen;
-        cargo.departed.mods_carried = mods_bytes.is_some();
+        // Of deletions that are not wanted none is missing.
+        cargo.departed.mods_carried = mods_bytes.is_some() || !pipe.filter.takes_deletions();
         let token = cargo.token.as_u64();
         if !slot.lane.is_ready() {
             let message = "the connection ended before the file was open".to_owned();

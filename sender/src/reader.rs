@@ -498,8 +498,10 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         check_unchanged(ts_file, *identity, path)?;
     }
     let is_of_tables = item.place.region.is_table_model();
+    // As IoTDB has it: what is deleted beside a file is there without its deletions.
+    let mods = mods.filter(|_| filter.takes_deletions());
     let travels = |seen: ModsSeen| seen.travels_in(dialect);
-    let is_whole = share == Share::All && mods_seen.is_none_or(travels);
+    let is_whole = share == Share::All && (mods.is_none() || mods_seen.is_none_or(travels));
     if version == TsFileVersion::V4 && dialect < Dialect::V2_0 && (is_whole || is_of_tables) {
         return Err(Stall::Blocked(format!(
             "{}: a TsFile of version 4 (IoTDB 2.x) cannot be sent in dialect {dialect}, which \
