@@ -127,8 +127,11 @@ fn concerned(gap: &Value) -> String {
         (Some(from), Some(to)) if to > 0 => Some(format!("bytes {from} to {to}")),
         _ => None,
     };
-    let both: Vec<String> = times.into_iter().chain(bytes).collect();
-    if both.is_empty() { "-".to_owned() } else { both.join(", ") }
+    let points = gap["points"].as_u64().map(|n_points| format!("{n_points} points"));
+    let [series, cause] = ["series", "cause"].map(|key| gap[key].as_str().map(plain));
+    let all = series.into_iter().chain(points).chain(times).chain(bytes).chain(cause);
+    let all: Vec<String> = all.collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(", ") }
 }
 
 /// `tidegate-sender check-conf`: all that `run` refuses before it opens its state or calls anybody, by

@@ -145,16 +145,27 @@ impl Edge {
         let Some(slot) = self.slot(at).filter(|slot| slot.pipe == pipe) else { return };
         let expected = slot.cargo.as_ref().map(|cargo| cargo.token.as_u64());
         match report {
-            ReadReport::Piece(piece) => {
+            ReadReport::Piece(mut piece) => {
                 if expected != Some(piece.token) {
                     return slot.give_back(piece.bytes);
                 }
+                let unread = std::mem::take(&mut piece.unread);
+                if !unread.is_empty() {
+                    self.note_unread(at, unread);
+                }
+                let Some(slot) = self.slot(at) else { return };
                 slot.pieces.push_back(piece);
                 match std::mem::replace(&mut slot.waiting, Waiting::Nothing) {
                     Waiting::Data(wanted) => self.send_piece(at, wanted),
                     Waiting::Tablet => self.send_tablet(at),
                     other => slot.waiting = other,
                 }
+            }
+            ReadReport::Unread { token, unread } if expected == Some(token) => {
+                self.note_unread(at, unread);
+            }
+            ReadReport::Mended { token, trouble } if expected == Some(token) => {
+                self.note_mended(at, &trouble);
             }
             ReadReport::Cut { token } if expected == Some(token) => self.choose_form(at, token),
             ReadReport::Tablets { token, dialect, not_excerpt, mods_seen }
@@ -187,10 +198,12 @@ impl Edge {
             ReadReport::Compared { .. }
             | ReadReport::Cut { .. }
             | ReadReport::Excerpt { .. }
+            | ReadReport::Mended { .. }
             | ReadReport::Nothing { .. }
             | ReadReport::Opened { .. }
             | ReadReport::Stalled { .. }
-            | ReadReport::Tablets { .. } => (),
+            | ReadReport::Tablets { .. }
+            | ReadReport::Unread { .. } => (),
         }
     }
 
@@ -319,11 +332,14 @@ impl Edge {
         mods_bytes: Option<u64>,
         mods_seen: Option<ModsSeen>,
     ) {
-        let Some(slot) = self.slot(at) else { return };
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
         let Some(cargo) = &mut slot.cargo else { return };
         let Load::File(file) = &cargo.load else { return };
         cargo.departed.mods = mods_seen;
-        cargo.departed.mods_carried = mods_bytes.is_some();
+        // Of deletions that are not wanted none is missing.
+        cargo.departed.mods_carried = mods_bytes.is_some() || !pipe.filter.takes_deletions();
         let token = cargo.token.as_u64();
         if !slot.lane.is_ready() {
             let message = "the connection ended before the file was open".to_owned();

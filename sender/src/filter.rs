@@ -23,6 +23,7 @@ pub(crate) struct Filter {
     history: RangeInclusive<i64>,
     realtime: RangeInclusive<i64>,
     either: RangeInclusive<i64>,
+    takes_deletions: bool,
 }
 
 /// No time at all.
@@ -36,6 +37,7 @@ impl Default for Filter {
             history: ALL_TIMES,
             realtime: ALL_TIMES,
             either: ALL_TIMES,
+            takes_deletions: true,
         }
     }
 }
@@ -66,6 +68,7 @@ impl Filter {
             // Limits that are not those of history alone.
             either: realtime.clone(),
             realtime: if extractor.takes_realtime { realtime } else { NO_TIMES },
+            takes_deletions: extractor.takes_deletions,
         })
     }
 
@@ -82,10 +85,21 @@ impl Filter {
         Wanted { pattern: self.pattern.clone(), times }
     }
 
-    /// What of a deletion concerns series that the pipe takes; `None` if nothing does.
+    /// Whether deletions leave, beside files and by themselves.
+    pub(crate) fn takes_deletions(&self) -> bool {
+        self.takes_deletions
+    }
+
+    /// What of a deletion concerns points that the pipe takes; `None` if nothing does.
     pub(crate) fn cut(&self, deletion: &Deletion) -> Option<Deletion> {
+        let start = deletion.start.max(*self.either.start());
+        let end = deletion.end.min(*self.either.end());
+        if !self.takes_deletions || start > end {
+            return None;
+        }
+        let deletion = Deletion { start, end, ..deletion.clone() };
         if self.pattern.is_all() {
-            return Some(deletion.clone());
+            return Some(deletion);
         }
         let Series::Tree { paths } = &deletion.series else { return None };
         let cut = |full: &Arc<str>| {
@@ -97,7 +111,7 @@ impl Filter {
         let paths: std::collections::BTreeSet<Arc<str>> = paths.iter().filter_map(cut).collect();
         let series = Series::Tree { paths };
         let is_empty = matches!(&series, Series::Tree { paths } if paths.is_empty());
-        (!is_empty).then(|| Deletion { series, ..deletion.clone() })
+        (!is_empty).then_some(Deletion { series, ..deletion })
     }
 }
 
@@ -149,6 +163,42 @@ mod tests {
             let filter = filter("pattern = \"root.a.d.s\"", generation).expect("a filter");
             let wanted = filter.wanted(Age::Realtime);
             assert_eq!(wanted.pattern.matches_series("root.a.d", "s1"), expected);
+        }
+    }
+
+    /// They took rows at the far side that had come by other ways.
+    #[test]
+    fn deletions_of_times_that_the_pipe_does_not_take_do_not_leave() {
+        let filter = filter("start-time = 5\nend-time = 9", Dialect::V1_3).expect("a filter");
+        let cut = |start, end| {
+            let series = Series::Tree { paths: [Arc::from("root.a.d.*")].into() };
+            filter.cut(&Deletion { start, end, series }).map(|cut| (cut.start, cut.end))
+        };
+        for (start, end, expected) in [
+            (i64::MIN, i64::MAX, Some((5, 9))),
+            (i64::MIN, 4, None),
+            (i64::MIN, 5, Some((5, 5))),
+            (9, 100, Some((9, 9))),
+            (10, 100, None),
+            (6, 7, Some((6, 7))),
+        ] {
+            assert_eq!(cut(start, end), expected, "{start} to {end}");
+        }
+    }
+
+    #[test]
+    fn no_deletion_leaves_where_only_insertions_are_included() {
+        let deletion = |start| Deletion {
+            start,
+            end: 9,
+            series: Series::Tree { paths: [Arc::from("root.a.d.*")].into() },
+        };
+        for (lines, takes) in [("", true), ("inclusion = \"data.insert\"", false)] {
+            let filter = filter(lines, Dialect::V1_3).expect("a filter");
+            assert_eq!(
+                (filter.takes_deletions(), filter.cut(&deletion(1)).is_some()),
+                (takes, takes)
+            );
         }
     }
 

@@ -7,6 +7,7 @@ mod excerpt;
 mod extract;
 mod mods;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::fs::File;
@@ -23,6 +24,7 @@ use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
 use tidegate_source::PinnedMods;
 use tidegate_source::Stall;
+use tidegate_source::UnreadPoints;
 use tidegate_tsfile::Share;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::TsFileVersion;
@@ -92,6 +94,10 @@ pub(crate) enum ReadReport {
         /// Whether series were left out, since the peer does not know their types.
         has_unknown_types: bool,
     },
+    /// Points of it could not be read, and what leaves lacks them.
+    Unread { token: u64, unread: Vec<UnreadPoints> },
+    /// It is damaged, but all that is wanted of it was found.
+    Mended { token: u64, trouble: String },
     /// It leaves as tablets; they follow in order, at least one.
     Tablets {
         token: u64,
@@ -140,6 +146,8 @@ pub(crate) struct PieceData {
     pub(crate) crc32: u32,
     /// CRC-32 of the TsFile up to the end of this piece.
     pub(crate) file_crc32: u32,
+    /// Of the last tablet, which points of the file could not be read.
+    pub(crate) unread: Vec<UnreadPoints>,
 }
 
 /// Bytes read at once when a file is compared.
@@ -148,6 +156,12 @@ const COMPARE_BYTES: usize = 256 * 1024;
 const PIECES_AHEAD: usize = 2;
 /// Above this piece size only one piece is held, or memory would not stay within its bound.
 const PIECE_BYTES_AHEAD_MAX: u32 = 8 << 20;
+
+/// So often, and as many minutes, bytes that the disk does not give back are asked for. Then the rest of
+/// their file leaves without them.
+const IO_TRIES: u32 = 10;
+/// Files that are remembered for what happened to them; all are forgotten when there are more.
+const FAILED_FILES_MAX: usize = 1024;
 
 /// A file being read.
 struct Reading {
@@ -174,6 +188,8 @@ struct Desk<'r, F> {
     spare: Vec<Vec<u8>>,
     /// Pieces that were handed out and have not come back.
     n_held: usize,
+    /// How often points of a file began to leave and could not be read, or sent, to the end.
+    failed: HashMap<FileIdentity, u32>,
 }
 
 /// Runs a reader until it is told to stop or the loop is gone.
@@ -183,7 +199,8 @@ pub(crate) fn run(
     excerpts: &Excerpts,
     report: impl FnMut(ReadReport),
 ) {
-    let mut desk = Desk { requests, report, spare: Vec::new(), n_held: 0 };
+    let failed = HashMap::new();
+    let mut desk = Desk { requests, report, spare: Vec::new(), n_held: 0, failed };
     let mut next = None;
     loop {
         match next.take().unwrap_or_else(|| desk.wait()) {
@@ -228,6 +245,28 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
                 other => return Form::Other(Some(other)),
             }
         }
+    }
+
+    fn n_failed(&self, identity: FileIdentity) -> u32 {
+        self.failed.get(&identity).copied().unwrap_or_default()
+    }
+
+    fn note_failed(&mut self, identity: FileIdentity) {
+        if self.failed.len() >= FAILED_FILES_MAX {
+            self.failed.clear();
+        }
+        let n_times = self.failed.entry(identity).or_default();
+        *n_times = n_times.saturating_add(1);
+    }
+
+    /// Says that nothing of a file leaves, and what could not be read of it.
+    fn report_nothing(&mut self, nothing: ReadReport, unread: Vec<UnreadPoints>) {
+        if let ReadReport::Nothing { token, .. } = nothing
+            && !unread.is_empty()
+        {
+            (self.report)(ReadReport::Unread { token, unread });
+        }
+        (self.report)(nothing);
     }
 
     fn take_back(&mut self, buffer: Vec<u8>) {
@@ -319,29 +358,65 @@ impl Points {
         desk: &mut Desk<'_, F>,
         excerpts: &Excerpts,
     ) -> Result<Option<ReadRequest>, Stall> {
+        let identity = self.item.identity;
+        let served = self.serve_some(desk, excerpts);
+        if let Err(Stall::Blocked(_)) = &served {
+            desk.note_failed(identity);
+        }
+        served
+    }
+
+    fn serve_some<F: FnMut(ReadReport)>(
+        self,
+        desk: &mut Desk<'_, F>,
+        excerpts: &Excerpts,
+    ) -> Result<Option<ReadRequest>, Stall> {
         let Self { reading, item, mods_seen, wanted, dialect } = self;
         let Reading { token, mods, ts_file, path, identity, piece_bytes, .. } = reading;
         let length_bytes = item.identity.length_bytes;
         let bytes = extract::Bytes { file: &ts_file, length_bytes };
-        let file = TsFile::open(bytes).map_err(|error| extract::read_stall(&path, &error))?;
         let deleted = mods.zip(mods_seen).map(|(mods, seen)| extract::entries(&mods, seen));
         let deleted = deleted.unwrap_or_default();
-        let order = extract::Order { item: &item, wanted, deleted, dialect, piece_bytes };
+        let n_failed = desk.n_failed(item.identity);
+        let passes_io_errors = n_failed >= IO_TRIES;
+        let order =
+            extract::Order { item: &item, wanted, deleted, dialect, piece_bytes, passes_io_errors };
+        let nothing =
+            |has_unknown_types| ReadReport::Nothing { token, mods_seen, has_unknown_types };
+        let opened = match extract::open(bytes, &path, &order)? {
+            Ok(opened) => opened,
+            Err(unread) => {
+                check_unchanged(&ts_file, identity, &path)?;
+                desk.report_nothing(nothing(false), vec![unread]);
+                return Ok(None);
+            }
+        };
+        let file = &opened.file;
+        let of_index = opened.unread.as_ref().map(extract::told);
+        if let Some(trouble) = opened.trouble.filter(|_| of_index.is_none()) {
+            let trouble = format!("{}: {trouble}", path.display());
+            (desk.report)(ReadReport::Mended { token, trouble });
+        }
         (desk.report)(ReadReport::Cut { token });
         let wants_excerpt = match desk.wait_for_form(token) {
             Form::Points { wants_excerpt } => wants_excerpt,
             Form::Other(next) => return Ok(next),
         };
-        let made = wants_excerpt.then(|| excerpt::make(&file, &path, &order, excerpts));
+        let made = wants_excerpt.then(|| excerpt::make(file, &path, &order, excerpts));
         let mut not_excerpt = None;
         match made.transpose()? {
-            Some(Made::Nothing { has_unknown_types }) => {
+            Some(Made::Nothing { has_unknown_types, mut unread }) => {
                 check_unchanged(&ts_file, identity, &path)?;
-                (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
+                unread.extend(of_index);
+                desk.report_nothing(nothing(has_unknown_types), unread);
                 return Ok(None);
             }
-            Some(Made::File { ts_file: made, length_bytes, has_unknown_types }) => {
+            Some(Made::File { ts_file: made, length_bytes, has_unknown_types, mut unread }) => {
                 check_unchanged(&ts_file, identity, &path)?;
+                unread.extend(of_index);
+                if !unread.is_empty() {
+                    (desk.report)(ReadReport::Unread { token, unread });
+                }
                 let path = excerpts.dir().to_owned();
                 let mut reading = Reading::new(token, made, length_bytes, path, piece_bytes)?;
                 (desk.report)(ReadReport::Excerpt {
@@ -356,12 +431,20 @@ impl Points {
             Some(Made::Impossible(reason)) => not_excerpt = Some(reason),
             None => (),
         }
-        let mut requests = extract::Requests::new(&file, &path, order);
+        if n_failed > 0 {
+            // What has left of it leaves again only with all that comes behind.
+            let mut all = extract::Requests::new(file, &path, order.clone());
+            while all.next_request()?.is_some() {}
+        }
+        let mut requests = extract::Requests::new(file, &path, order);
+        let unread = |requests: &extract::Requests<'_>| {
+            let unread = requests.unread().iter().map(extract::told);
+            unread.chain(of_index.clone()).collect::<Vec<_>>()
+        };
         let mut first = requests.next_request()?;
         if first.is_none() {
             check_unchanged(&ts_file, identity, &path)?;
-            let has_unknown_types = requests.has_unknown_types();
-            (desk.report)(ReadReport::Nothing { token, mods_seen, has_unknown_types });
+            desk.report_nothing(nothing(requests.has_unknown_types()), unread(&requests));
             return Ok(None);
         }
         (desk.report)(ReadReport::Tablets { token, dialect, not_excerpt, mods_seen });
@@ -378,7 +461,9 @@ impl Points {
                 check_unchanged(&ts_file, identity, &path)?;
             }
             let part = Part::Tablet { is_last, has_unknown_types };
-            Ok(Some(PieceData { token, part, offset: 0, bytes: payload, crc32: 0, file_crc32: 0 }))
+            let unread = if is_last { unread(&requests) } else { Vec::new() };
+            let (offset, crc32, file_crc32) = (0, 0, 0);
+            Ok(Some(PieceData { token, part, offset, bytes: payload, crc32, file_crc32, unread }))
         })
     }
 }
@@ -403,13 +488,20 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
         let file = TsFile::open(extract::Bytes { file: ts_file, length_bytes });
         let is_table_model = item.place.region.is_table_model();
         let found = file.and_then(|file| wanted.share_of(&file, is_table_model));
-        share = found.map_err(|error| extract::read_stall(path, &error))?;
+        share = match found {
+            Ok(share) => share,
+            // How much can be found all the same, a look at each point tells.
+            Err(error) if extract::is_of_bytes(&error, false) => Share::Some,
+            Err(error) => return Err(extract::read_stall(path, &error)),
+        };
         // What was found is of the file that was opened, unless somebody has written into it.
         check_unchanged(ts_file, *identity, path)?;
     }
     let is_of_tables = item.place.region.is_table_model();
+    // As IoTDB has it: what is deleted beside a file is there without its deletions.
+    let mods = mods.filter(|_| filter.takes_deletions());
     let travels = |seen: ModsSeen| seen.travels_in(dialect);
-    let is_whole = share == Share::All && mods_seen.is_none_or(travels);
+    let is_whole = share == Share::All && (mods.is_none() || mods_seen.is_none_or(travels));
     if version == TsFileVersion::V4 && dialect < Dialect::V2_0 && (is_whole || is_of_tables) {
         return Err(Stall::Blocked(format!(
             "{}: a TsFile of version 4 (IoTDB 2.x) cannot be sent in dialect {dialect}, which \
@@ -563,7 +655,8 @@ impl Reading {
             self.crc32.combine(&crc32fast::Hasher::new_with_initial_len(crc32, n_bytes));
         }
         let file_crc32 = self.crc32.clone().finalize();
-        PieceData { token: self.token, part, offset, bytes, crc32, file_crc32 }
+        let unread = Vec::new();
+        PieceData { token: self.token, part, offset, bytes, crc32, file_crc32, unread }
     }
 }
 

@@ -123,6 +123,7 @@ struct RegionReport {
     excerpt_files: u64,
     /// Files of which nothing was wanted.
     outside_files: u64,
+    short_files: u64,
     resent_files: u64,
     covered_files: u64,
     sent_deletions: u64,
@@ -174,6 +175,10 @@ pub(crate) struct GapReport {
     /// First and last time stamp concerned, where they are known.
     pub(crate) from_time: Option<i64>,
     pub(crate) to_time: Option<i64>,
+    /// Which series could not be read, of how many points, and why.
+    pub(crate) series: Option<String>,
+    pub(crate) points: Option<u64>,
+    pub(crate) cause: Option<String>,
 }
 
 const NOT_SEALED: &str = "rows that exist only in the write-ahead log, and unsealed files, are not \
@@ -205,6 +210,9 @@ pub(crate) fn gap_report(pipe: &str, dated: &DatedGap) -> GapReport {
         to_byte: gap.bytes.1,
         from_time: gap.times.map(|(start, _)| start),
         to_time: gap.times.map(|(_, end)| end),
+        series: gap.unread.as_ref().and_then(|it| it.series.as_deref()).map(str::to_owned),
+        points: gap.unread.as_ref().and_then(|it| it.n_points),
+        cause: gap.unread.as_ref().map(|it| it.why.to_string()),
     }
 }
 
@@ -351,6 +359,7 @@ fn region_report(region: String, lane: usize, status: StreamStatus) -> RegionRep
         tablet_files: status.tablet_files,
         excerpt_files: status.excerpt_files,
         outside_files: status.outside_files,
+        short_files: status.short_files,
         resent_files: status.resent_files,
         covered_files: status.covered_files,
         sent_deletions: status.sent_deletions,
@@ -456,6 +465,12 @@ pub(crate) fn render(report: &Value) -> String {
                 out.push_str(&format!(
                     "    {tablets} of the sent files left as tablets, {excerpts} as files of their wanted \
                      points; of {outside} others nothing is wanted\n"
+                ));
+            }
+            let short = number(&region["short_files"]);
+            if short > 0 {
+                out.push_str(&format!(
+                    "    {short} files left but for points that could not be read: tidegate-sender gaps\n"
                 ));
             }
             let deletions = ["pending_deletions", "sent_deletions", "resent_files"];

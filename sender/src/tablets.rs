@@ -9,6 +9,7 @@ use tidegate_model::Verdict;
 use tidegate_source::Departed;
 use tidegate_source::Form;
 use tidegate_source::ModsSeen;
+use tidegate_source::UnreadPoints;
 
 use crate::edge::Edge;
 use crate::lane_slot::Load;
@@ -132,6 +133,25 @@ impl Edge {
                 self.give_up_frame(at, "a tablet", error);
             }
         }
+    }
+
+    /// Points of the item could not be read: a gap, once the others have left.
+    pub(crate) fn note_unread(&mut self, at: usize, unread: Vec<UnreadPoints>) {
+        let state = &mut self.state;
+        let Some(slot) = state.lanes.get(at).and_then(Option::as_ref) else { return };
+        let Some(pipe) = state.pipes.get_mut(&slot.pipe) else { return };
+        let Some(cargo) = &slot.cargo else { return };
+        pipe.source.handle_unread(cargo.token, unread);
+    }
+
+    /// A damaged file leaves as if it was sound.
+    pub(crate) fn note_mended(&mut self, at: usize, trouble: &str) {
+        let state = &self.state;
+        let Some(slot) = state.lanes.get(at).and_then(Option::as_ref) else { return };
+        let Some(pipe) = state.pipes.get(&slot.pipe) else { return };
+        let name = &pipe.definition.name;
+        let text = format!("pipe {name}: {trouble}; its points were found by a walk over its data");
+        self.warn(&text, &text);
     }
 
     /// Nothing of the item is to leave: it is done as if it had.

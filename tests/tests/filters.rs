@@ -260,6 +260,23 @@ fn to_1_2_files_with_mods_leave_as_their_points_and_files_without_as_they_are() 
 }
 
 #[test]
+fn where_only_insertions_are_included_files_leave_whole_and_without_their_mods() {
+    for (extractor, n_mods) in [("", 2), ("inclusion = \"data.insert\"", 0)] {
+        let fixture = Fixture::new(extractor, "tidegate.dialect = \"1.3\"");
+        let sum = fixture.run();
+        assert_eq!((sum("sent_files"), sum("tablet_files"), sum("sent_deletions")), (6, 0, 0));
+        assert_eq!(fixture.setup.gaps().expect("gaps"), Value::Array(Vec::new()));
+        let all = harness::poll(WITHIN, "all files to be in their places", || {
+            let all = arrival::arrived(&fixture.receiver_setup.files())?;
+            let is_mods = |name: &&String| name.ends_with(".mods");
+            let n_found = all.keys().filter(is_mods).count();
+            Ok((all.len() - n_found == 6).then_some(n_found))
+        });
+        assert_eq!(all.expect("six files"), n_mods, "{extractor}");
+    }
+}
+
+#[test]
 fn a_range_of_history_limits_history_alone_also_after_a_restart() {
     let mut site = Site::new(&[]);
     let folder = "sequence/root.a/1/0";

@@ -25,6 +25,8 @@ use crate::value::Kind;
 pub struct ExtractorSpec {
     /// The mode that was asked for.
     pub realtime_mode: RealtimeMode,
+    /// Whether deletions are sent, those beside a file and later ones.
+    pub takes_deletions: bool,
     /// Which series; `None` for all.
     pub pattern: Option<PatternSpec>,
     /// Whether what was there when the pipe was created is sent.
@@ -111,6 +113,7 @@ pub(crate) fn read_extractor(
     };
     let (takes_history, takes_realtime) = (enabled("history.enable"), enabled("realtime.enable"));
     let realtime_mode = read_mode(section, notes, faults);
+    let takes_deletions = read_inclusion(section, notes, faults);
     let (pattern, whole, history) = (pattern?, whole?, history?);
     let (mut takes_history, mut takes_realtime) = (takes_history?, takes_realtime?);
     let (mut history_times, mut realtime_times) = (history, TimeLimits::default());
@@ -138,6 +141,7 @@ pub(crate) fn read_extractor(
     }
     Some(ExtractorSpec {
         realtime_mode: realtime_mode?,
+        takes_deletions: takes_deletions?,
         pattern,
         takes_history,
         takes_realtime,
@@ -164,6 +168,59 @@ fn read_mode(
         ));
     }
     Some(realtime_mode)
+}
+
+/// `inclusion` without what `inclusion.exclusion` takes away: whether deletions are in it. Points must be.
+///
+/// Without the key deletions are sent, other than by IoTDB.
+fn read_inclusion(section: &Section, notes: &mut Vec<String>, faults: &mut Faults) -> Option<bool> {
+    let items = |given: &Given| -> Vec<String> {
+        let items = given.value.split(',').map(|it| it.trim().to_ascii_lowercase());
+        items.filter(|it| !it.is_empty()).collect()
+    };
+    let (mut has_deletions, mut is_sound) = (true, true);
+    let included = section.given("inclusion");
+    if let Some(given) = included {
+        let mut has_points = false;
+        has_deletions = false;
+        for item in items(given) {
+            match &*item {
+                "data" => (has_points, has_deletions) = (true, true),
+                "data.insert" => has_points = true,
+                "data.delete" => has_deletions = true,
+                _ => is_sound = false,
+            }
+        }
+        if !is_sound || !has_points {
+            let expected = "data.insert, or data for insertions and deletions (neither schemas nor \
+                            authorities are sent)";
+            bad_value(given, expected, faults);
+            return None;
+        }
+    }
+    let excluded = section.given("inclusion.exclusion");
+    if let Some(given) = excluded {
+        for item in items(given) {
+            match item.split('.').next() {
+                // Never sent anyway.
+                Some("schema" | "auth") => (),
+                _ if ["data.delete", "delete"].contains(&&*item) => has_deletions = false,
+                _ => is_sound = false,
+            }
+        }
+        if !is_sound {
+            bad_value(given, "data.delete (without insertions nothing could be sent)", faults);
+            return None;
+        }
+    }
+    if let Some(given) = included.or(excluded).filter(|_| !has_deletions) {
+        notes.push(format!(
+            "{} = {}: no deletion is sent, and rows that were deleted beside a file arrive with it",
+            given.shown_key,
+            given.shown_value(),
+        ));
+    }
+    Some(has_deletions)
 }
 
 /// `path`, else `pattern` in its format; outer `None` if there is a fault.

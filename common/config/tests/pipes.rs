@@ -252,7 +252,6 @@ fn what_this_release_does_not_have_is_refused_by_name() {
         ("path.exclusion = \"root.a.**\"", "extractor.path.exclusion = \"root.a.**\""),
         ("history.loose-range = \"time\"", "extractor.history.loose-range = \"time\""),
         ("forwarding-pipe-requests = false", "extractor.forwarding-pipe-requests = \"false\""),
-        ("inclusion = \"all\"", "extractor.inclusion = \"all\""),
         ("mode = \"snapshot\"", "extractor.mode = \"snapshot\""),
         ("password = \"hunter2\"", "extractor.password"),
     ];
@@ -277,10 +276,46 @@ fn what_this_release_does_not_have_is_refused_by_name() {
     assert_eq!(read(&processor).unwrap_err(), not_yet(what, 6));
 
     let harmless = "pattern = \"root\"\nhistory.enable = true\nforwarding-pipe-requests = true\n\
-                    inclusion = \"data.insert\"\nrealtime.mode = \"forced-log\"";
+                    inclusion = \"data\"\nrealtime.mode = \"forced-log\"";
     let pipe = extractor(harmless).unwrap();
     assert_eq!(pipe.extractor.realtime_mode, RealtimeMode::ForcedLog);
     assert_eq!(pipe.notes, ["extractor.realtime.mode = forced-log runs as file in this release"]);
+}
+
+/// `data.insert` was accepted, and deletions left.
+#[test]
+fn deletions_are_sent_unless_inclusion_leaves_them_out_and_points_must_be() {
+    for (lines, expected) in [
+        ("", Some(true)),
+        ("inclusion = \"data\"", Some(true)),
+        ("inclusion = \"data.delete, DATA.insert,\"", Some(true)),
+        ("inclusion = \"data.insert\"", Some(false)),
+        ("\"inclusion.exclusion\" = \"\"", Some(true)),
+        ("\"inclusion.exclusion\" = \"data.delete\"", Some(false)),
+        ("\"inclusion.exclusion\" = \"schema, auth.user, delete\"", Some(false)),
+        ("inclusion = \"data\"\n\"inclusion.exclusion\" = \"schema\"", Some(true)),
+        ("inclusion = \"\"", None),
+        ("inclusion = \"all\"", None),
+        ("inclusion = \"data.delete\"", None),
+        ("inclusion = \"data.insert, schema\"", None),
+        ("\"inclusion.exclusion\" = \"data\"", None),
+        ("\"inclusion.exclusion\" = \"data.insert\"", None),
+    ] {
+        let found = extractor(lines);
+        match expected {
+            Some(takes) => {
+                let pipe = found.unwrap_or_else(|error| panic!("{lines}: {error}"));
+                assert_eq!(pipe.extractor.takes_deletions, takes, "{lines}");
+                let is_told = pipe.notes.iter().any(|note| note.contains("no deletion is sent"));
+                assert_eq!(is_told, !takes, "{lines}: {:?}", pipe.notes);
+            }
+            None => {
+                let error = found.unwrap_err();
+                assert!(error.contains("p.toml:6: extractor.inclusion"), "{lines}: {error}");
+                assert!(error.contains("data."), "{lines}: {error}");
+            }
+        }
+    }
 }
 
 /// One line for each limit of a filter.

@@ -1,6 +1,7 @@
 //! Gap records: what could not be delivered, and why.
 
 use core::fmt;
+use std::sync::Arc;
 
 use tidegate_codec::Reader;
 use tidegate_codec::Writer;
@@ -28,6 +29,22 @@ pub struct Gap {
     pub bytes: (u64, u64),
     /// First and last time stamp concerned, where they are known.
     pub times: Option<(i64, i64)>,
+    /// Which points of the file could not be read.
+    pub unread: Option<UnreadPoints>,
+}
+
+/// Points of a file that could not be read. Their times are those of the gap.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_structs)] // built by the edge
+pub struct UnreadPoints {
+    /// The series, or the device if all of its are concerned; `None` if the file does not say.
+    pub series: Option<Arc<str>>,
+    /// First and last time, by the statistics, where they can be read.
+    pub times: Option<(i64, i64)>,
+    /// How many they are at most, by the statistics.
+    pub n_points: Option<u64>,
+    /// Why.
+    pub why: Arc<str>,
 }
 
 /// Why a range could not be delivered.
@@ -41,6 +58,8 @@ pub enum GapReason {
     ModsUnreadable,
     /// The peer's dialect has no form for deletions.
     ModsNotCarried,
+    /// Points of a file that left in part: they are damaged, or the disk does not give them back.
+    PointsUnread,
     /// Rows that left as tablets overlap a file that left whole: an IoTDB may take them into a memtable
     /// that it opened before it loaded the file, and then reads the file's values.
     RowsMayBeHidden,
@@ -52,7 +71,7 @@ pub enum GapReason {
     VanishedUnsent,
 }
 
-const REASONS: [(GapReason, u8, &str, &str); 7] = [
+const REASONS: [(GapReason, u8, &str, &str); 8] = [
     (
         GapReason::ModsUnreadable,
         1,
@@ -101,6 +120,14 @@ const REASONS: [(GapReason, u8, &str, &str); 7] = [
          may go on reading the file's values where both have one: compare them, and insert these rows \
          again after a FLUSH",
     ),
+    (
+        GapReason::PointsUnread,
+        8,
+        "points-unread",
+        "points of a file that left in part could not be read; all others have left. Where the source \
+         still answers for them, insert them at the far side by hand; or put a sound copy of the file in \
+         its place at the source, and it leaves anew",
+    ),
 ];
 
 impl GapReason {
@@ -127,7 +154,7 @@ impl GapReason {
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, name, n_files, reason, bytes, times } = self;
+        let Self { place, name, n_files, reason, bytes, times, unread } = self;
         write!(f, "{} {}/{}/{name}", reason.key(), place.region, place.partition)?;
         if *n_files > 1 {
             write!(f, " and {} more", n_files - 1)?;
@@ -138,12 +165,33 @@ impl fmt::Display for Gap {
         if let Some((start, end)) = times {
             write!(f, ": times {start} to {end}")?;
         }
+        if let Some(unread) = unread {
+            write!(f, ": {unread}")?;
+        }
         write!(f, ": {}", reason.explanation())
+    }
+}
+
+impl fmt::Display for UnreadPoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, n_points, why, .. } = self;
+        match n_points {
+            Some(1) => f.write_str("1 point")?,
+            Some(n_points) => write!(f, "{n_points} points")?,
+            None => f.write_str("points")?,
+        }
+        if let Some(series) = series {
+            write!(f, " of {series}")?;
+        }
+        write!(f, ": {why}")
     }
 }
 
 /// Form of the body below.
 const FORM: u8 = 1;
+/// The same, with points that could not be read behind it.
+const FORM_UNREAD: u8 = 2;
+const SERIES_BYTES_MAX: usize = 1 << 20;
 const DATABASE_BYTES_MAX: usize = 4096;
 
 impl Gap {
@@ -151,7 +199,7 @@ impl Gap {
     pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         let mut out = Writer::new(&mut body);
-        out.u8(FORM);
+        out.u8(if self.unread.is_some() { FORM_UNREAD } else { FORM });
         out.u8(self.reason.row().1);
         encode_place(&self.place, &mut out);
         encode_name(&self.name, &mut out);
@@ -162,6 +210,9 @@ impl Gap {
         let (start, end) = self.times.unwrap_or_default();
         out.i64(start);
         out.i64(end);
+        if let Some(unread) = &self.unread {
+            unread.encode(&mut out);
+        }
         body
     }
 
@@ -169,7 +220,7 @@ impl Gap {
     pub fn decode(body: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(body);
         let form = reader.u8("kind")?;
-        if form != FORM {
+        if ![FORM, FORM_UNREAD].contains(&form) {
             return Err(RecordError::Form(form));
         }
         let code = reader.u8("kind")?;
@@ -182,10 +233,34 @@ impl Gap {
         let has_times = reader.bool("flag")?;
         let times = (reader.i64("time")?, reader.i64("time")?);
         let times = has_times.then_some(times);
+        let unread = match form {
+            FORM_UNREAD => Some(UnreadPoints::decode(&mut reader, times)?),
+            _ => None,
+        };
         match reader.remaining() {
-            0 => Ok(Self { place, name, n_files, reason, bytes, times }),
+            0 => Ok(Self { place, name, n_files, reason, bytes, times, unread }),
             n_bytes => Err(RecordError::Surplus(n_bytes)),
         }
+    }
+}
+
+impl UnreadPoints {
+    fn encode(&self, out: &mut Writer<'_>) {
+        out.bool(self.series.is_some());
+        out.str(self.series.as_deref().unwrap_or_default());
+        out.bool(self.n_points.is_some());
+        out.i64(self.n_points.unwrap_or_default().cast_signed());
+        out.str(&self.why);
+    }
+
+    fn decode(reader: &mut Reader<'_>, times: Option<(i64, i64)>) -> Result<Self, RecordError> {
+        let has_series = reader.bool("flag")?;
+        let series: Arc<str> = reader.str("series", SERIES_BYTES_MAX)?.into();
+        let has_number = reader.bool("flag")?;
+        let n_points = reader.i64("number")?.cast_unsigned();
+        let why = reader.str("reason", SERIES_BYTES_MAX)?.into();
+        let (series, n_points) = (has_series.then_some(series), has_number.then_some(n_points));
+        Ok(Self { series, times, n_points, why })
     }
 }
 

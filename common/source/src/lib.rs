@@ -29,6 +29,7 @@ pub use extent::Extent;
 pub use extent::device_key;
 pub use gap::Gap;
 pub use gap::GapReason;
+pub use gap::UnreadPoints;
 pub use identity::FileIdentity;
 pub use identity::Place;
 pub use identity::RegionKey;

@@ -30,6 +30,8 @@ pub(crate) struct Partition {
     pub(crate) lost: Vec<Lost>,
     /// The scan in which the partition was first listed; 0 if it is known from the journal.
     pub(crate) first_scan: u64,
+    /// Whether a file of it has left but for points that could not be read.
+    pub(crate) has_short: bool,
     /// The highest version that counts as history, and how many files were sealed and open then.
     pub(crate) boundary: Option<(u64, u32, u32)>,
 }

@@ -111,6 +111,8 @@ pub struct Sent {
     pub crc32: u32,
     /// In what form it left.
     pub form: Form,
+    /// Whether points of it could not be read.
+    pub is_short: bool,
 }
 
 /// What divides history from what came since: the files of one partition at the creation of the
@@ -165,7 +167,7 @@ impl Record {
                 let kind = match sent.form {
                     Form::File => KIND_SENT,
                     form => {
-                        out.u8(form_code(form));
+                        out.u8(form_code(form) | if sent.is_short { SHORT } else { 0 });
                         KIND_SENT_OTHERWISE
                     }
                 };
@@ -248,10 +250,10 @@ impl Record {
         }
         let record = match kind {
             KIND_SEEN => Self::Seen(Known::decode(reader)?, decode_mods(reader)?),
-            KIND_SENT => Self::Sent(Sent::decode(Form::File, reader)?),
+            KIND_SENT => Self::Sent(Sent::decode(Form::File, false, reader)?),
             KIND_SENT_OTHERWISE => {
-                let form = decode_form(reader)?;
-                Self::Sent(Sent::decode(form, reader)?)
+                let (form, is_short) = decode_form(reader)?;
+                Self::Sent(Sent::decode(form, is_short, reader)?)
             }
             KIND_COVERED => Self::Covered(FileIdentity::decode(reader)?),
             KIND_REQUEUED => {
@@ -326,13 +328,14 @@ impl Sent {
         out.i32(self.crc32.cast_signed());
     }
 
-    fn decode(form: Form, reader: &mut Reader<'_>) -> Result<Self, RecordError> {
+    fn decode(form: Form, is_short: bool, reader: &mut Reader<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             file: Known::decode(reader)?,
             sequence: reader.i64("number")?.cast_unsigned(),
             mods: decode_mods(reader)?,
             crc32: reader.i32("checksum")?.cast_unsigned(),
             form,
+            is_short,
         })
     }
 }
@@ -392,10 +395,14 @@ fn form_code(form: Form) -> u8 {
     }
 }
 
-fn decode_form(reader: &mut Reader<'_>) -> Result<Form, RecordError> {
+/// Set in the code of a form if points of the file could not be read; a whole file needs none to be.
+const SHORT: u8 = 0x80;
+
+fn decode_form(reader: &mut Reader<'_>) -> Result<(Form, bool), RecordError> {
     let code = reader.u8("kind")?;
     let all = [Form::Tablets, Form::Nothing, Form::Excerpt];
-    all.into_iter().find(|it| form_code(*it) == code).ok_or(RecordError::Kind(code))
+    let form = all.into_iter().find(|it| form_code(*it) == code & !SHORT);
+    Ok((form.ok_or(RecordError::Kind(code))?, code & SHORT > 0))
 }
 
 fn encode_mods(mods: Option<ModsMark>, out: &mut Writer<'_>) {

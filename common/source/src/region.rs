@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use tidegate_model::Time;
 
 use crate::deletion::DeletionKey;
+use crate::gap::UnreadPoints;
 use crate::identity::FileIdentity;
 use crate::identity::Space;
 use crate::identity::TsFileName;
@@ -205,6 +206,8 @@ pub(crate) struct Region {
     /// behind a deletion that is not known.
     pub(crate) unreadable_mods: BTreeSet<FileIdentity>,
     pub(crate) in_flight: Option<(Token, Flight)>,
+    /// What could not be read of the file that is out.
+    pub(crate) unread: Vec<UnreadPoints>,
     /// The file that may not be overtaken and cannot leave, with the reason.
     pub(crate) blocked: Option<(OrderKey, String)>,
     /// The sequence number that was given last; a retry keeps it.
@@ -249,11 +252,13 @@ pub(crate) struct Counts {
     pub(crate) tablet_files: u64,
     pub(crate) excerpt_files: u64,
     pub(crate) outside_files: u64,
+    pub(crate) short_files: u64,
 }
 
 impl Counts {
     /// A file was acknowledged, or nothing of it was wanted.
-    pub(crate) fn count(&mut self, form: Form, length_bytes: u64) {
+    pub(crate) fn count(&mut self, form: Form, is_short: bool, length_bytes: u64) {
+        self.short_files += u64::from(is_short);
         if form == Form::Nothing {
             self.outside_files += 1;
             return;

@@ -280,6 +280,8 @@ pub struct StreamStatus {
     pub excerpt_files: u64,
     /// Files of which nothing was wanted.
     pub outside_files: u64,
+    /// Files that left, or count as if, but for points that could not be read: each a gap record or more.
+    pub short_files: u64,
     /// Files that were queued once more behind a late one that they win over.
     pub resent_files: u64,
     /// Targets of compactions that did not leave because everything in them had.
@@ -428,6 +430,7 @@ impl Source {
             tablet_files: counts.tablet_files,
             excerpt_files: counts.excerpt_files,
             outside_files: counts.outside_files,
+            short_files: counts.short_files,
             resent_files: counts.resent_files,
             covered_files: counts.covered_files,
             sent_deletions: counts.deletions,

@@ -84,6 +84,7 @@ fn order(wanted: Wanted) -> TabletOrder {
         bytes_max: 1 << 20,
         rows_max: 1024,
         knows: |_| true,
+        passes_io_errors: false,
     }
 }
 
@@ -370,7 +371,14 @@ fn rows_of_tables_carry_their_tags_and_no_tree_pattern_takes_them() {
 
 fn excerpt_order(wanted: Wanted, version: TsFileVersion) -> ExcerptOrder {
     let (deleted, is_table_model) = (Vec::new(), false);
-    ExcerptOrder { wanted, deleted, is_table_model, version, knows: |_| true }
+    ExcerptOrder {
+        wanted,
+        deleted,
+        is_table_model,
+        version,
+        knows: |_| true,
+        passes_io_errors: false,
+    }
 }
 
 /// The file of an excerpt, which must be sound and the same each time; `None` if it would be empty.

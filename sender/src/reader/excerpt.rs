@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tidegate_model::Dialect;
 use tidegate_source::Stall;
+use tidegate_source::UnreadPoints;
 use tidegate_tsfile::ExcerptError;
 use tidegate_tsfile::ExcerptOrder;
 use tidegate_tsfile::ReadError;
@@ -16,6 +17,7 @@ use tidegate_tsfile::write_excerpt;
 use super::extract::Bytes;
 use super::extract::Order;
 use super::extract::read_stall;
+use super::extract::told;
 use super::extract::types_of;
 use crate::excerpts::Excerpts;
 
@@ -23,12 +25,13 @@ use crate::excerpts::Excerpts;
 #[derive(Debug)]
 pub(super) enum Made {
     /// No point is wanted.
-    Nothing { has_unknown_types: bool },
+    Nothing { has_unknown_types: bool, unread: Vec<UnreadPoints> },
     File {
         ts_file: File,
         length_bytes: u64,
         /// Whether series were left out since the peer does not know their types.
         has_unknown_types: bool,
+        unread: Vec<UnreadPoints>,
     },
     /// Nor will it be another time.
     Impossible(String),
@@ -55,6 +58,7 @@ pub(super) fn make(
             Dialect::V2_0 => file.version(),
         },
         knows: types_of(order.dialect),
+        passes_io_errors: order.passes_io_errors,
     };
     let found = match write_excerpt(file, &order, excerpts.bounded(&ts_file)) {
         Ok(found) => found,
@@ -69,8 +73,9 @@ pub(super) fn make(
         },
     };
     let has_unknown_types = found.n_unknown > 0;
+    let unread = found.unread.parts().iter().map(told).collect();
     Ok(match found.written.map(|it| it.length_bytes) {
-        None => Made::Nothing { has_unknown_types },
-        Some(length_bytes) => Made::File { ts_file, length_bytes, has_unknown_types },
+        None => Made::Nothing { has_unknown_types, unread },
+        Some(length_bytes) => Made::File { ts_file, length_bytes, has_unknown_types, unread },
     })
 }

@@ -14,7 +14,9 @@ use tidegate_model::Tablet;
 use tidegate_source::FileItem;
 use tidegate_source::ModsSeen;
 use tidegate_source::Stall;
+use tidegate_source::UnreadPoints;
 use tidegate_tsfile::ModEntry;
+use tidegate_tsfile::Opened;
 use tidegate_tsfile::RESOURCE_BYTES_MAX;
 use tidegate_tsfile::RESOURCE_SUFFIX;
 use tidegate_tsfile::ReadAt;
@@ -25,7 +27,9 @@ use tidegate_tsfile::TabletError;
 use tidegate_tsfile::TabletOrder;
 use tidegate_tsfile::Tablets;
 use tidegate_tsfile::TsFile;
+use tidegate_tsfile::UnreadPart;
 use tidegate_tsfile::Wanted;
+use tidegate_tsfile::open_to_extract;
 use tidegate_wire::request::encode_tablet_request;
 
 use super::stall;
@@ -38,7 +42,7 @@ const TABLET_ROWS_MAX: usize = 1024;
 const TABLET_BYTES_MAX: usize = 4 << 20;
 
 /// A file whose bytes are read with `pread`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes<'f> {
     pub(super) file: &'f File,
     pub(super) length_bytes: u64,
@@ -109,18 +113,20 @@ pub(super) struct Requests<'f> {
 }
 
 /// What is asked of [`Requests`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Order<'f> {
     pub(super) item: &'f FileItem,
     pub(super) wanted: Wanted,
     pub(super) deleted: Vec<ModEntry>,
     pub(super) dialect: Dialect,
     pub(super) piece_bytes: u32,
+    /// Whether what the disk does not give back is left out.
+    pub(super) passes_io_errors: bool,
 }
 
 impl<'f> Requests<'f> {
     pub(super) fn new(file: &'f TsFile<Bytes<'f>>, path: &'f Path, order: Order<'f>) -> Self {
-        let Order { item, wanted, deleted, dialect, piece_bytes } = order;
+        let Order { item, wanted, deleted, dialect, piece_bytes, passes_io_errors } = order;
         let region = &item.place.region;
         let bytes_max = usize::try_from(piece_bytes).unwrap_or(usize::MAX);
         let order = TabletOrder {
@@ -130,6 +136,7 @@ impl<'f> Requests<'f> {
             bytes_max: bytes_max.min(TABLET_BYTES_MAX),
             rows_max: TABLET_ROWS_MAX,
             knows: types_of(dialect),
+            passes_io_errors,
         };
         Self { tablets: Tablets::new(file, order), ahead: VecDeque::new(), dialect, path }
     }
@@ -150,6 +157,11 @@ impl<'f> Requests<'f> {
         Ok(Some(Request { payload, is_last: self.ahead.is_empty(), has_unknown_types }))
     }
 
+    /// What could not be read so far.
+    pub(super) fn unread(&self) -> &[UnreadPart] {
+        self.tablets.unread().parts()
+    }
+
     /// Whether series were left out so far.
     pub(super) fn has_unknown_types(&self) -> bool {
         self.tablets.n_unknown() > 0
@@ -164,6 +176,43 @@ pub(super) fn types_of(dialect: Dialect) -> fn(DataType) -> bool {
     }
 }
 
+/// A file whose points are to leave, or why nothing in it can be found.
+pub(super) fn open<'f>(
+    bytes: Bytes<'f>,
+    path: &Path,
+    order: &Order<'_>,
+) -> Result<Result<Opened<Bytes<'f>>, UnreadPoints>, Stall> {
+    let is_table_model = order.item.place.region.is_table_model();
+    match open_to_extract(bytes, &order.wanted, is_table_model) {
+        Ok(opened) => Ok(Ok(opened)),
+        Err(error) if is_of_bytes(&error, order.passes_io_errors) => {
+            let (series, times, n_points) = (None, None, None);
+            Ok(Err(UnreadPoints { series, times, n_points, why: error.to_string().into() }))
+        }
+        Err(error) => Err(read_stall(path, &error)),
+    }
+}
+
+/// What is told of points that could not be read.
+pub(super) fn told(part: &UnreadPart) -> UnreadPoints {
+    let series = match (&part.device, &part.measurement) {
+        (Some(device), Some(measurement)) => Some(format!("{device}.{measurement}").into()),
+        (device, _) => device.as_deref().map(Into::into),
+    };
+    let UnreadPart { times, n_points, why, .. } = part;
+    UnreadPoints { series, times: *times, n_points: *n_points, why: why.as_str().into() }
+}
+
+/// Whether an error says something of the bytes of a file, which will be the same the next time.
+pub(super) fn is_of_bytes(error: &ReadError, passes_io_errors: bool) -> bool {
+    match error {
+        ReadError::Io { source, .. } => {
+            passes_io_errors && source.kind() != io::ErrorKind::UnexpectedEof
+        }
+        _ => true,
+    }
+}
+
 /// What a file that could not be read holds up.
 pub(super) fn read_stall(path: &Path, error: &ReadError) -> Stall {
     let text = format!("{}: {error}", path.display());
@@ -171,10 +220,8 @@ pub(super) fn read_stall(path: &Path, error: &ReadError) -> Stall {
         ReadError::Io { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof => {
             Stall::Moved // truncated under us
         }
-        ReadError::Io { .. } | ReadError::Encrypted { .. } | ReadError::TooLarge { .. } => {
-            Stall::Blocked(text)
-        }
-        _ => Stall::Damaged(text),
+        // It may be there later.
+        _ => Stall::Blocked(text),
     }
 }
 

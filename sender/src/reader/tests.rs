@@ -1,5 +1,6 @@
 //! The reader as a thread: what it reports of which file.
 
+mod damaged;
 mod points;
 
 use std::io::Write;

@@ -318,6 +318,9 @@ impl Source {
         let Some(region) = self.regions.get(tracked.region()) else { return false };
         let partition = tracked.last.place().partition;
         let has_aside = region.aside.keys().any(|key| key.partition == partition);
+        if region.partitions.get(&partition).is_some_and(|it| it.has_short) {
+            return false;
+        }
         let progress = tracked.facts.progress.as_ref();
         (is_trusted && !has_aside)
             || region.watermark.proves(progress, self.marks, self.config.without)

@@ -18,6 +18,7 @@ use super::Without;
 use crate::extent::Extent;
 use crate::gap::Gap;
 use crate::gap::GapReason;
+use crate::gap::UnreadPoints;
 use crate::identity::FileIdentity;
 use crate::identity::Place;
 use crate::identity::RegionKey;
@@ -29,6 +30,7 @@ use crate::item::ItemKind;
 use crate::item::Outcome;
 use crate::item::Precedence;
 use crate::item::Token;
+use crate::record::Known;
 use crate::record::Record;
 use crate::record::Sent;
 use crate::region::ASIDE;
@@ -167,6 +169,15 @@ impl Source {
         }
     }
 
+    /// Some of an item that is out could not be read, and what leaves lacks it: a gap, once the rest has
+    /// left. Of a file nothing leaves a second time for that.
+    pub fn handle_unread(&mut self, token: Token, unread: Vec<UnreadPoints>) {
+        let key = self.in_flight.get(&token);
+        if let Some(region) = key.and_then(|key| self.regions.get_mut(key)) {
+            region.unread = unread;
+        }
+    }
+
     /// A file was compared with its [twin](FileItem::twin): an equal one has left already, another
     /// one leaves like any file.
     pub fn handle_twin(&mut self, token: Token, is_equal: bool) {
@@ -179,7 +190,8 @@ impl Source {
         match twin.filter(|_| is_equal) {
             Some(crc32) => {
                 let (_, sequence) = region.numbered.take().expect("an item in flight has a number");
-                self.set_rests(&key, identity, sequence, crc32, Form::File);
+                let (form, is_short) = (Form::File, false);
+                self.set_rests(&key, identity, Left::Sent { sequence, crc32, form, is_short });
             }
             None => {
                 region.numbered = None;
@@ -361,6 +373,7 @@ impl Source {
         let region = self.regions.entry(key.clone()).or_default();
         region.served_in_turn = turn;
         region.in_flight = Some((token, flight));
+        region.unread = Vec::new();
         self.in_flight.insert(token, key.clone());
         Item { token, stream: key.clone(), sequence, precedence, extent, kind }
     }
@@ -415,12 +428,16 @@ impl Source {
             .map(|entry| entry.key)
             .collect();
         let region = self.regions.entry(key.clone()).or_default();
-        region.counts.count(how.form, identity.length_bytes);
+        let unread = std::mem::take(&mut region.unread);
+        let is_short = !unread.is_empty();
+        region.counts.count(how.form, is_short, identity.length_bytes);
         region.has_files |= how.form.is_file();
         self.note_uncarried(identity, how);
         self.note_left_out(identity, how);
+        self.note_unread(identity, unread);
         self.note_done(key, &carried);
-        self.set_rests(key, identity, sequence, how.crc32, how.form);
+        let Departed { crc32, form, .. } = how;
+        self.set_rests(key, identity, Left::Sent { sequence, crc32, form, is_short });
     }
 
     /// Deletions that a file left without become a gap, once.
@@ -449,6 +466,28 @@ impl Source {
         }
     }
 
+    /// What could not be read of a file is a gap, once: it may leave again, and is no better then.
+    fn note_unread(&mut self, identity: FileIdentity, unread: Vec<UnreadPoints>) {
+        let Some(tracked) = self.files.get(&identity) else { return };
+        if matches!(tracked.left, Some(Left::Sent { is_short: true, .. })) {
+            return;
+        }
+        let (known, extent) = (tracked.known(identity), tracked.facts.extent.bounds());
+        for unread in unread {
+            let Known { place, name, .. } = known.clone();
+            let times = unread.times.or(extent);
+            self.push(Effect::Gap(Gap {
+                place,
+                name,
+                n_files: 1,
+                reason: GapReason::PointsUnread,
+                bytes: (0, identity.length_bytes),
+                times,
+                unread: Some(unread),
+            }));
+        }
+    }
+
     /// A file may be at the far side, though nobody has said so: it may be compacted before it leaves again.
     pub(super) fn note_file_sent(&mut self, key: &RegionKey) {
         let region = self.regions.entry(key.clone()).or_default();
@@ -467,18 +506,19 @@ impl Source {
         self.regions.get(&tracked.last.place().region).is_some_and(|region| region.has_files)
     }
 
+    /// Points of a file are not at the far side and never will be by itself. What compactions make of it
+    /// may hold them, if the source can read what cannot be read here.
+    pub(super) fn note_short(&mut self, file: &Known, is_short: bool) {
+        let region = self.regions.entry(file.place.region.clone()).or_default();
+        let partition = region.partitions.entry(file.place.partition).or_default();
+        partition.has_short |= is_short;
+    }
+
     /// A file is at the far side, or nothing of it is wanted there.
-    fn set_rests(
-        &mut self,
-        key: &RegionKey,
-        identity: FileIdentity,
-        sequence: u64,
-        crc32: u32,
-        form: Form,
-    ) {
+    fn set_rests(&mut self, key: &RegionKey, identity: FileIdentity, left: Left) {
         let tracked = self.files.get_mut(&identity).expect("an item in flight is tracked");
         let mods = tracked.extra().mods_settled;
-        tracked.left = Some(Left::Sent { sequence, crc32, form });
+        tracked.left = Some(left);
         tracked.is_beaten = false;
         tracked.state = State::Rests;
         let (file, first_scan) = (tracked.known(identity), tracked.first_scan);
@@ -488,7 +528,10 @@ impl Source {
         let location = tracked.last.clone();
         let rank = self.rank(&location, identity);
         self.note_live(identity);
-        self.record(Record::Sent(Sent { file, sequence, mods, crc32, form }));
+        if let Left::Sent { sequence, crc32, form, is_short } = left {
+            self.note_short(&file, is_short);
+            self.record(Record::Sent(Sent { file, sequence, mods, crc32, form, is_short }));
+        }
         let region = self.regions.entry(key.clone()).or_default();
         region.count_waiting(first_scan, false);
         if is_hit {
@@ -517,6 +560,7 @@ impl Source {
                 reason: GapReason::ModsNotCarried,
                 bytes: (0, 0),
                 times: Some((first.deletion.start, first.deletion.end)),
+                unread: None,
             }));
         }
         if first.is_last_part {

@@ -38,13 +38,14 @@ impl Source {
             Record::Sent(sent) => {
                 let identity = sent.file.identity;
                 self.remember(&sent.file);
-                let region = self.regions.entry(sent.file.place.region).or_default();
+                self.note_short(&sent.file, sent.is_short);
+                let region = self.regions.entry(sent.file.place.region.clone()).or_default();
                 region.last_sequence = region.last_sequence.max(sent.sequence);
-                region.counts.count(sent.form, identity.length_bytes);
+                region.counts.count(sent.form, sent.is_short, identity.length_bytes);
                 region.has_files |= sent.form.is_file();
-                let (sequence, crc32, form) = (sent.sequence, sent.crc32, sent.form);
-                self.set_left(identity, Left::Sent { sequence, crc32, form });
                 self.set_settled(identity, sent.mods);
+                let Sent { sequence, crc32, form, is_short, .. } = sent;
+                self.set_left(identity, Left::Sent { sequence, crc32, form, is_short });
             }
             Record::Covered(identity) => self.set_left(identity, Left::Covered),
             Record::Requeued(files) => {
@@ -192,8 +193,8 @@ impl Source {
             let known = tracked.known(*identity);
             let mods = tracked.extra().mods_settled;
             match tracked.left {
-                Some(Left::Sent { sequence, crc32, form }) => {
-                    let sent = Sent { file: known, sequence, mods, crc32, form };
+                Some(Left::Sent { sequence, crc32, form, is_short }) => {
+                    let sent = Sent { file: known, sequence, mods, crc32, form, is_short };
                     records.push(Record::Sent(sent));
                 }
                 // Not before it is known what it leaves with.

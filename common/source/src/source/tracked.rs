@@ -91,7 +91,13 @@ pub(super) static NO_EXTRA: Extra = Extra {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Left {
     /// By itself.
-    Sent { sequence: u64, crc32: u32, form: Form },
+    Sent {
+        sequence: u64,
+        crc32: u32,
+        form: Form,
+        /// Whether points of it could not be read, and are on record as a gap.
+        is_short: bool,
+    },
     /// With the files that a compaction made it of.
     Covered,
 }

@@ -151,7 +151,8 @@ impl Source {
         times: Option<(i64, i64)>,
     ) {
         let Known { place, name, .. } = file;
-        self.push(Effect::Gap(Gap { place, name, n_files, reason, bytes, times }));
+        let unread = None;
+        self.push(Effect::Gap(Gap { place, name, n_files, reason, bytes, times, unread }));
     }
 
     /// Targets that may hold a file which vanished unsent must leave.

@@ -16,6 +16,7 @@ use tidegate_source::RegionKey;
 use tidegate_source::SourceMarks;
 use tidegate_source::Space;
 use tidegate_source::TsFileName;
+use tidegate_source::UnreadPoints;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::ProgressIndex;
 use tidegate_tsfile::SimpleProgress;
@@ -95,6 +96,12 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
             if kind == 14 {
                 site.departed.form = [Form::Tablets, Form::Nothing, Form::Excerpt][rng.usize(..3)];
             }
+            if kind == 14 && rng.bool() {
+                site.scan();
+                let item = site.poll().expect("a file");
+                site.source.handle_unread(item.token, vec![unread(rng)]);
+                site.end(&item, tidegate_model::Verdict::Accepted);
+            }
             site.turn();
             let sent = site.records.into_iter().find(|it| matches!(it, Record::Sent(_)));
             sent.expect("a file has left")
@@ -127,6 +134,15 @@ fn record(rng: &mut fastrand::Rng, kind: u8) -> Record {
     }
 }
 
+fn unread(rng: &mut fastrand::Rng) -> UnreadPoints {
+    UnreadPoints {
+        series: rng.bool().then(|| "root.a.`b.c`.s".into()),
+        times: rng.bool().then(|| (i64(rng), i64(rng))),
+        n_points: rng.bool().then(|| u64(rng)),
+        why: "page at byte 7: not of its compressor".into(),
+    }
+}
+
 /// A gap of each reason; gaps are built inside only, so one is read back.
 fn gap(rng: &mut fastrand::Rng) -> Gap {
     let known = known(rng);
@@ -142,7 +158,9 @@ fn gap(rng: &mut fastrand::Rng) -> Gap {
     body.push(u8::from(times));
     let (start, end) = if times { (i64(rng), i64(rng)) } else { (0, 0) };
     body.extend([start, end].map(i64::to_be_bytes).concat());
-    Gap::decode(&body).expect("a gap")
+    let mut gap = Gap::decode(&body).expect("a gap");
+    gap.unread = rng.bool().then(|| UnreadPoints { times: gap.times, ..unread(rng) });
+    gap
 }
 
 /// What may come of a few bytes: another value or an error, and never more than they can say.

@@ -7,6 +7,7 @@ use tidegate_source::GapReason;
 use tidegate_source::ItemKind;
 use tidegate_source::Record;
 use tidegate_source::SourceConfig;
+use tidegate_source::UnreadPoints;
 
 use crate::tree::Key;
 use crate::tree::Site;
@@ -238,4 +239,76 @@ fn series_that_were_left_out_are_a_gap() {
     (site.departed.form, site.departed.has_unknown_types) = (Form::Tablets, true);
     site.turn();
     assert_eq!(site.reasons(), [GapReason::TypesNotCarried]);
+}
+
+fn unread(series: &str, times: Option<(i64, i64)>) -> UnreadPoints {
+    let why = "page at byte 7: not of its compressor".into();
+    UnreadPoints { series: Some(series.into()), times, n_points: Some(3), why }
+}
+
+/// Sends the next file, of which something cannot be read.
+fn send_short(site: &mut Site, unread: Vec<UnreadPoints>, verdict: Verdict) {
+    let item = site.poll().expect("a file");
+    site.source.handle_unread(item.token, unread);
+    site.end(&item, verdict);
+}
+
+/// It left again every minute for ever, up to the damage, and nothing behind it.
+#[test]
+fn a_file_of_which_points_cannot_be_read_leaves_once_and_they_are_a_gap_once() {
+    let mut site = site();
+    let key = site.tree.add_with(&unsequence(1), name(5), &[("root.t.d", 1, 9)]);
+    site.departed.form = Form::Tablets;
+    site.scan();
+    // What was not acknowledged is no gap yet.
+    let parts = || vec![unread("root.t.d.s", Some((4, 6))), unread("root.t.d.u", None)];
+    send_short(&mut site, parts(), Verdict::Unknown);
+    assert_eq!(site.reasons(), []);
+    send_short(&mut site, parts(), Verdict::Accepted);
+    assert_eq!(site.reasons(), [GapReason::PointsUnread; 2]);
+    let times: Vec<_> = site.gaps.iter().map(|gap| gap.times).collect();
+    assert_eq!(times, [Some((4, 6)), Some((1, 9))], "of the file, where statistics cannot be read");
+    let told = site.gaps[0].to_string();
+    assert!(told.contains(": times 4 to 6: 3 points of root.t.d.s: page at byte 7"), "{told}");
+    for restarts in [false, true] {
+        if restarts {
+            site.restart();
+        }
+        assert_eq!(site.turns(3), [""; 0]);
+        assert_eq!((site.status(1).sent_files, site.status(1).short_files), (1, 1));
+    }
+    // Behind a late file it leaves again, and nobody has to be told again.
+    site.tree.add_with(&sequence(1), name(3), &[("root.t.d", 5, 20)]);
+    site.scan();
+    site.pass(100);
+    site.scan();
+    send_short(&mut site, vec![], Verdict::Accepted);
+    send_short(&mut site, parts(), Verdict::Accepted);
+    assert_eq!(site.reasons().len(), 2);
+    // Another file in its place is looked at like any other.
+    site.tree.file(&key).identity.inode += 1000;
+    site.tree.hush();
+    assert_eq!(site.turns(5), ["u5"]);
+    assert_eq!(site.reasons().len(), 2);
+}
+
+/// The source may read what cannot be read here: an encrypted file, or one whose disk came back.
+#[test]
+fn what_compactions_make_of_a_file_that_left_in_part_leaves_also_after_a_restart() {
+    for (is_short, restarts) in [(false, false), (true, false), (true, true)] {
+        let mut site = site();
+        let key = site.tree.add(&sequence(1), 1);
+        site.departed.form = Form::Nothing;
+        site.scan();
+        let parts = if is_short { vec![unread("root.t.d1.s", None)] } else { Vec::new() };
+        send_short(&mut site, parts, Verdict::Accepted);
+        if restarts {
+            site.restart();
+            site.scan();
+        }
+        site.departed.form = Form::Tablets;
+        compact(&mut site, &[key], 1);
+        let left = site.calm_down().len();
+        assert_eq!(left, usize::from(is_short), "{is_short} {restarts}");
+    }
 }

@@ -8,14 +8,17 @@ use tidegate_model::Category;
 use tidegate_model::DataType;
 
 use super::WantedSeries;
+use super::careful::CarefulRows;
 use super::share::Wanted;
+use super::unread::Passes;
+use super::unread::Unread;
 use crate::Batch;
 use crate::Cuts;
+use crate::Device;
 use crate::DeviceId;
 use crate::ModEntry;
 use crate::ReadAt;
 use crate::ReadError;
-use crate::Rows;
 use crate::Selection;
 use crate::SeriesMetadata;
 use crate::SeriesSpec;
@@ -42,6 +45,15 @@ pub struct ExcerptOrder {
     pub version: TsFileVersion,
     /// Types that the peer knows; series of others are left out, and counted.
     pub knows: fn(DataType) -> bool,
+    /// Whether bytes that cannot be fetched are left out as damaged ones are; else they are an error.
+    pub passes_io_errors: bool,
+}
+
+impl ExcerptOrder {
+    /// What is too large here may pass as tablets.
+    fn passes(&self) -> Passes {
+        Passes { io_errors: self.passes_io_errors, too_large: false }
+    }
 }
 
 /// What came of [`write_excerpt`].
@@ -52,13 +64,16 @@ pub struct Excerpt<W> {
     pub written: Option<Written<W>>,
     /// Series with wanted points that were left out since the peer does not know their type.
     pub n_unknown: u32,
+    /// What could not be read.
+    pub unread: Unread,
 }
 
 /// Columns of an aligned device that are read at once; each may have a page in memory. A device comes
 /// once in a file, so more cannot be done one after the other.
 const COLUMNS_MAX: usize = 1024;
 
-/// Writes the points of a file that are wanted, as a file.
+/// Writes the points of a file that are wanted, as a file. What is damaged is left out, page by page and
+/// column by column.
 ///
 /// The same file and order give the same bytes. Memory taken: the pages being read, one for each
 /// column of a device, what the writer takes, and the index of the new file.
@@ -73,20 +88,23 @@ pub fn write_excerpt<R: ReadAt, W: Write>(
             writer.declare_table(known_columns(table, order.knows))?;
         }
     }
-    let mut copy = Copy { file, order, writer, has_rows: false };
-    let mut n_unknown = 0u32;
+    let unread = Unread::default();
+    let mut copy = Copy { file, order, writer, has_rows: false, n_unknown: 0, unread };
     for device in file.devices() {
-        let device = device?;
-        let ExcerptOrder { wanted, is_table_model, knows, .. } = order;
-        let found = WantedSeries::of(file, &device, wanted, *is_table_model, *knows)?;
-        let Some(found) = found else { continue };
-        n_unknown = n_unknown.saturating_add(found.n_unknown);
-        if !found.series.is_empty() || *is_table_model && found.has_rows(wanted) {
-            copy.device(device.id(), found)?;
+        let (copied, device) = match device {
+            Ok(device) => (copy.wanted_of(&device), Some(device)),
+            Err(error) => (Err(error.into()), None),
+        };
+        match copied {
+            Err(ExcerptError::Read(error)) if error.passes(order.passes()) => {
+                copy.unread.push_device(device.as_ref().map(Device::id), &error);
+            }
+            copied => copied?,
         }
     }
-    let written = if copy.has_rows { Some(copy.writer.finish()?) } else { None };
-    Ok(Excerpt { written, n_unknown })
+    let Copy { writer, has_rows, n_unknown, unread, .. } = copy;
+    let written = if has_rows { Some(writer.finish()?) } else { None };
+    Ok(Excerpt { written, n_unknown, unread })
 }
 
 /// Rows on their way from one file to the other.
@@ -95,11 +113,23 @@ struct Copy<'f, R, W> {
     order: &'f ExcerptOrder,
     writer: TsFileWriter<W>,
     has_rows: bool,
+    n_unknown: u32,
+    unread: Unread,
 }
 
-impl<R: ReadAt, W: Write> Copy<'_, R, W> {
+impl<'f, R: ReadAt, W: Write> Copy<'f, R, W> {
+    fn wanted_of(&mut self, device: &Device) -> Result<(), ExcerptError> {
+        let ExcerptOrder { wanted, is_table_model, knows, .. } = self.order;
+        let found = WantedSeries::of(self.file, device, wanted, *is_table_model, *knows)?;
+        let Some(found) = found else { return Ok(()) };
+        self.n_unknown = self.n_unknown.saturating_add(found.n_unknown);
+        if found.series.is_empty() && !(*is_table_model && found.has_rows(wanted)) {
+            return Ok(());
+        }
+        self.device(device.id(), found)
+    }
+
     fn device(&mut self, device: &DeviceId, found: WantedSeries) -> Result<(), ExcerptError> {
-        let file = self.file;
         let spec = |one: &SeriesMetadata| {
             one.data_type.map(|data_type| SeriesSpec::new(&one.measurement, data_type))
         };
@@ -107,7 +137,7 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
         let Some(time) = time else {
             for one in &series {
                 let Some(spec) = spec(one) else { continue };
-                let rows = file.rows(one, self.selection(device, core::slice::from_ref(one)))?;
+                let rows = self.careful(device, None, vec![one.clone()]);
                 self.rows(rows, |writer| writer.begin_series(device, &spec))?;
             }
             return Ok(());
@@ -128,14 +158,14 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
             return Ok(());
         }
         let specs: Vec<SeriesSpec> = series.iter().filter_map(spec).collect();
-        let rows = file.aligned_rows(&time, &series, self.selection(device, &series))?;
+        let rows = self.careful(device, Some(time), series);
         self.rows(rows, |writer| writer.begin_aligned(device, &specs))
     }
 
     /// Whether a column of an aligned device has a value in the rows that are wanted: without one it
     /// would only make a series at the far side.
     fn has_points(
-        &self,
+        &mut self,
         device: &DeviceId,
         time: &SeriesMetadata,
         one: &SeriesMetadata,
@@ -146,32 +176,40 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
         {
             return Ok(true);
         }
-        let one = core::slice::from_ref(one);
-        let mut rows = self.file.aligned_rows(time, one, self.selection(device, one))?;
+        let mut rows = self.careful(device, Some(time.clone()), vec![one.clone()]);
         let mut batch = Batch::default();
-        while rows.next_into(&mut batch)? {
+        let mut unread = Unread::default();
+        while rows.next_into(&mut batch, &mut unread)? {
             if batch.n_points() > 0 {
+                // What is damaged of it is met again.
                 return Ok(true);
             }
         }
+        self.unread.append(unread);
         Ok(false)
     }
 
-    fn selection(&self, device: &DeviceId, series: &[SeriesMetadata]) -> Selection {
+    fn careful(
+        &self,
+        device: &DeviceId,
+        time: Option<SeriesMetadata>,
+        series: Vec<SeriesMetadata>,
+    ) -> CarefulRows<'f, R> {
         let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
         let cuts = Cuts::of(&self.order.deleted, device, &names);
-        Selection { times: self.order.wanted.times.clone(), cuts }
+        let selection = Selection { times: self.order.wanted.times.clone(), cuts };
+        CarefulRows::new(self.file, device, time, series, selection, self.order.passes())
     }
 
     /// Copies the rows, if there are any, behind what `begin` writes.
     fn rows(
         &mut self,
-        mut rows: Rows<'_, R>,
+        mut rows: CarefulRows<'_, R>,
         begin: impl FnOnce(&mut TsFileWriter<W>) -> Result<(), WriteError>,
     ) -> Result<(), ExcerptError> {
         let mut begin = Some(begin);
         let mut batch = Batch::default();
-        while rows.next_into(&mut batch)? {
+        while rows.next_into(&mut batch, &mut self.unread)? {
             if !self.order.is_table_model {
                 batch.drop_empty_rows();
             }

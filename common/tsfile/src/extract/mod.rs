@@ -11,9 +11,12 @@ use crate::TsFile;
 use share::Share;
 use share::Wanted;
 
+mod careful;
 pub(crate) mod excerpt;
+pub(crate) mod open;
 pub(crate) mod share;
 pub(crate) mod tablets;
+pub(crate) mod unread;
 
 /// The wanted series of one device.
 #[derive(Debug)]

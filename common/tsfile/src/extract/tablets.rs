@@ -11,7 +11,10 @@ use tidegate_model::Tablet;
 use tidegate_model::Value;
 
 use super::WantedSeries;
+use super::careful::CarefulRows;
 use super::share::Wanted;
+use super::unread::Passes;
+use super::unread::Unread;
 use crate::Batch;
 use crate::Cuts;
 use crate::Device;
@@ -20,7 +23,6 @@ use crate::Devices;
 use crate::ModEntry;
 use crate::ReadAt;
 use crate::ReadError;
-use crate::Rows;
 use crate::Selection;
 use crate::SeriesMetadata;
 use crate::TsFile;
@@ -41,9 +43,19 @@ pub struct TabletOrder {
     pub rows_max: usize,
     /// Types that the peer knows; series of others are left out, and counted.
     pub knows: fn(DataType) -> bool,
+    /// Whether bytes that cannot be fetched are left out as damaged ones are; else they are an error.
+    pub passes_io_errors: bool,
+}
+
+impl TabletOrder {
+    fn passes(&self) -> Passes {
+        Passes { io_errors: self.passes_io_errors, too_large: true }
+    }
 }
 
 /// The points of a file that are wanted, as tablets.
+///
+/// What is damaged is left out, page by page and column by column, and named by [`unread`](Self::unread).
 ///
 /// Memory taken: the pages being read, one for each column of a group, and a tablet or two.
 #[derive(Debug)]
@@ -56,6 +68,7 @@ pub struct Tablets<'f, R> {
     current: Option<Filling<'f, R>>,
     ready: VecDeque<Tablet>,
     n_unknown: u32,
+    unread: Unread,
 }
 
 /// Columns of one device that go into the same tablets.
@@ -90,6 +103,7 @@ impl<'f, R: ReadAt> Tablets<'f, R> {
             current: None,
             ready: VecDeque::new(),
             n_unknown: 0,
+            unread: Unread::default(),
         }
     }
 
@@ -98,29 +112,45 @@ impl<'f, R: ReadAt> Tablets<'f, R> {
         self.n_unknown
     }
 
+    /// What could not be read so far.
+    pub fn unread(&self) -> &Unread {
+        &self.unread
+    }
+
     /// The next tablet; `None` behind the last one.
+    ///
+    /// # Errors
+    /// [`TabletError::Read`] only where another try may find more.
     pub fn next_tablet(&mut self) -> Result<Option<Tablet>, TabletError> {
         loop {
             if let Some(tablet) = self.ready.pop_front() {
                 return Ok(Some(tablet));
             }
             if let Some(filling) = &mut self.current {
-                if !filling.fill(&self.order, &mut self.ready)? {
+                if !filling.fill(&self.order, &mut self.ready, &mut self.unread)? {
                     self.current = None;
                 }
             } else if let Some(group) = self.groups.pop_front() {
-                self.current = Some(Filling::new(self.file, group, &self.order)?);
+                self.current = Filling::new(self.file, group, &self.order, &mut self.unread)?;
             } else {
-                match self.devices.next() {
-                    Some(device) => self.begin(&device?)?,
+                let passes = self.order.passes();
+                let begun = match self.devices.next() {
+                    Some(Ok(device)) => (self.begin(&device), Some(device)),
+                    Some(Err(error)) => (Err(error), None),
                     None => return Ok(None),
+                };
+                match begun {
+                    (Err(error), device) if error.passes(passes) => {
+                        self.unread.push_device(device.as_ref().map(Device::id), &error);
+                    }
+                    (begun, _) => begun?,
                 }
             }
         }
     }
 
     /// Sorts the wanted series of a device into groups.
-    fn begin(&mut self, device: &Device) -> Result<(), TabletError> {
+    fn begin(&mut self, device: &Device) -> Result<(), ReadError> {
         let TabletOrder { wanted, database, bytes_max, knows, .. } = &self.order;
         let is_table = database.is_some();
         let found = WantedSeries::of(self.file, device, wanted, is_table, *knows)?;
@@ -171,7 +201,7 @@ struct Filling<'f, R> {
 /// Rows of one series, or of some columns of an aligned device.
 #[derive(Debug)]
 struct Cursor<'f, R> {
-    rows: Rows<'f, R>,
+    rows: CarefulRows<'f, R>,
     batch: Batch,
     at: usize,
     /// Of each column, where in its values the next one stands.
@@ -179,34 +209,38 @@ struct Cursor<'f, R> {
 }
 
 impl<'f, R: ReadAt> Filling<'f, R> {
-    fn new(file: &'f TsFile<R>, group: Group, order: &TabletOrder) -> Result<Self, TabletError> {
+    /// `None` if nobody can say whose rows they are.
+    fn new(
+        file: &'f TsFile<R>,
+        group: Group,
+        order: &TabletOrder,
+        unread: &mut Unread,
+    ) -> Result<Option<Self>, ReadError> {
         let Group { device, time, series, keeps_empty_rows } = group;
-        let times = order.wanted.times.clone();
-        let selection = |series: &[SeriesMetadata]| {
+        let tags = order.database.as_ref().map_or(Ok(Vec::new()), |_| tags_of(file, &device));
+        let tags = match tags {
+            Ok(tags) => tags,
+            Err(error) if error.passes(order.passes()) => {
+                unread.push_device(Some(&device), &error);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let cursor = |time: Option<SeriesMetadata>, series: Vec<SeriesMetadata>| {
             let names: Vec<&str> = series.iter().map(|it| &*it.measurement).collect();
             let cuts = Cuts::of(&order.deleted, &device, &names);
-            Selection { times: times.clone(), cuts }
+            let selection = Selection { times: order.wanted.times.clone(), cuts };
+            let passes = order.passes();
+            Cursor::new(CarefulRows::new(file, &device, time, series, selection, passes))
         };
-        let cursors = match &time {
-            Some(time) => {
-                vec![Cursor::new(file.aligned_rows(time, &series, selection(&series))?)]
-            }
-            None => {
-                let each = series.iter().map(|one| {
-                    let selection = selection(core::slice::from_ref(one));
-                    Ok(Cursor::new(file.rows(one, selection)?))
-                });
-                each.collect::<Result<_, ReadError>>()?
-            }
-        };
-        let tags = match &order.database {
-            Some(_) => tags_of(file, &device)?,
-            None => Vec::new(),
+        let is_aligned = time.is_some();
+        let cursors = match time {
+            Some(time) => vec![cursor(Some(time), series.clone())],
+            None => series.iter().map(|one| cursor(None, vec![one.clone()])).collect(),
         };
         let columns =
             series.into_iter().filter_map(|one| Some((one.measurement, one.data_type?))).collect();
-        let is_aligned = time.is_some();
-        Ok(Self { device, is_aligned, keeps_empty_rows, tags, columns, cursors })
+        Ok(Some(Self { device, is_aligned, keeps_empty_rows, tags, columns, cursors }))
     }
 
     /// Puts the next tablet behind those that are ready, if there is one; `false` behind the last row.
@@ -214,6 +248,7 @@ impl<'f, R: ReadAt> Filling<'f, R> {
         &mut self,
         order: &TabletOrder,
         ready: &mut VecDeque<Tablet>,
+        unread: &mut Unread,
     ) -> Result<bool, TabletError> {
         let fixed_bytes = self.fixed_bytes(order);
         let mut bytes = fixed_bytes;
@@ -221,7 +256,7 @@ impl<'f, R: ReadAt> Filling<'f, R> {
         let mut columns: Vec<Vec<Option<Value>>> = vec![Vec::new(); self.columns.len()];
         let mut row = Vec::with_capacity(self.columns.len());
         let row_fixed = self.row_bytes();
-        while let Some(time) = self.next_time()? {
+        while let Some(time) = self.next_time(unread)? {
             let texts = self.texts_bytes(time);
             let row_bytes = row_fixed.saturating_add(texts);
             let would_be = bytes.saturating_add(row_bytes);
@@ -326,10 +361,10 @@ impl<'f, R: ReadAt> Filling<'f, R> {
     }
 
     /// The earliest time that is next in any cursor.
-    fn next_time(&mut self) -> Result<Option<i64>, ReadError> {
+    fn next_time(&mut self, unread: &mut Unread) -> Result<Option<i64>, ReadError> {
         let mut earliest: Option<i64> = None;
         for cursor in &mut self.cursors {
-            if let Some(time) = cursor.time()? {
+            if let Some(time) = cursor.time(unread)? {
                 earliest = Some(earliest.map_or(time, |it| it.min(time)));
             }
         }
@@ -371,18 +406,18 @@ impl<'f, R: ReadAt> Filling<'f, R> {
 }
 
 impl<'f, R: ReadAt> Cursor<'f, R> {
-    fn new(rows: Rows<'f, R>) -> Self {
+    fn new(rows: CarefulRows<'f, R>) -> Self {
         Self { rows, batch: Batch::default(), at: 0, next_values: Vec::new() }
     }
 
     /// The time of the next row.
-    fn time(&mut self) -> Result<Option<i64>, ReadError> {
+    fn time(&mut self, unread: &mut Unread) -> Result<Option<i64>, ReadError> {
         loop {
             if let Some(time) = self.batch.times.get(self.at) {
                 return Ok(Some(*time));
             }
             self.at = 0;
-            let is_there = self.rows.next_into(&mut self.batch)?;
+            let is_there = self.rows.next_into(&mut self.batch, unread)?;
             // Also behind the last row: a column that is not counted would take the cell of another.
             self.next_values.clear();
             self.next_values.resize(self.batch.columns.len(), 0);

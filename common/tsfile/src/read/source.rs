@@ -195,7 +195,14 @@ impl Window {
         if self.buffer.len() < length {
             self.buffer.resize(length, 0);
         }
-        fill(source, offset, self.buffer.get_mut(..length).unwrap_or_default())?;
+        let filled = fill(source, offset, self.buffer.get_mut(..length).unwrap_or_default());
+        if filled.is_err() && length_bytes < length {
+            // Perhaps what cannot be fetched is what nobody has asked for.
+            fill(source, offset, self.buffer.get_mut(..length_bytes).unwrap_or_default())?;
+            self.n_held = length_bytes;
+            return Ok(());
+        }
+        filled?;
         self.n_held = length;
         Ok(())
     }

@@ -86,7 +86,7 @@ fn captured_file() -> Vec<u8> {
     file
 }
 
-fn filter(lines: &str) -> Arc<Filter> {
+pub(super) fn filter(lines: &str) -> Arc<Filter> {
     let text = format!(
         "[connector]\nconnector = \"iotdb-air-gap-connector\"\nnode-urls = \"h:1\"\n\
          [extractor]\n{lines}"
@@ -208,6 +208,46 @@ fn a_file_with_mods_goes_to_1_2_as_the_points_that_survive() {
     assert!(matches!(leaves(&fixture, Age::Realtime, Dialect::V1_3, 1 << 20), Found::Whole));
 }
 
+/// As IoTDB has it with `mods.enable`, which follows `inclusion`.
+#[test]
+fn where_only_insertions_are_included_a_file_leaves_without_its_deletions_in_every_form() {
+    let mods = "DELETION,root.t.d1.s_int32,9223372036854775807,100,199\n";
+    for inclusion in ["", "inclusion = \"data.insert\"\n"] {
+        let takes_deletions = inclusion.is_empty();
+        let with_mods = |lines: &str| {
+            let fixture = fixture(&format!("{inclusion}{lines}"));
+            fs::write(fixture.dir.path().join("7-1-0-0.tsfile.mods"), mods).expect("mods");
+            fixture
+        };
+        for dialect in [Dialect::V1_2, Dialect::V1_3] {
+            let fixture = with_mods("");
+            match fixture.open(dialect, 1 << 20) {
+                ReadReport::Opened { mods_bytes, mods_seen, .. } => {
+                    assert!(dialect > Dialect::V1_2 || !takes_deletions);
+                    assert_eq!(
+                        (mods_bytes.is_some(), mods_seen.is_some()),
+                        (takes_deletions, true)
+                    );
+                    if !takes_deletions {
+                        let whole = captured_file();
+                        assert_eq!(fixture.read(whole.len()).expect("a file"), whole);
+                    }
+                }
+                ReadReport::Tablets { .. } => {
+                    assert!(dialect == Dialect::V1_2 && takes_deletions);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let fixture = with_mods("pattern = \"root.t.d1\"");
+        let sent = points_of(&tablets(&fixture, Age::Realtime, Dialect::V1_3, 1 << 20));
+        let is_deleted = |(series, time): &&(String, i64)| {
+            series.ends_with(".s_int32") && (100..200).contains(time)
+        };
+        assert_eq!(sent.keys().any(|key| is_deleted(&key)), !takes_deletions);
+    }
+}
+
 /// The excerpt that a reader makes of the fixture's file, if it makes one.
 fn excerpt_of(
     fixture: &Fixture,
@@ -233,6 +273,7 @@ fn points_in(bytes: Vec<u8>) -> Points {
         bytes_max: 1 << 20,
         rows_max: 1000,
         knows: |_| true,
+        passes_io_errors: false,
     };
     let mut tablets = tidegate_tsfile::Tablets::new(&file, order);
     let mut points = Points::new();
