@@ -328,6 +328,28 @@ fn a_list_that_goes_while_its_store_is_open_is_missed_at_the_next_look() {
         assert_eq!(opened.find_lost().unwrap(), [&*paths[1]]);
         assert_eq!(answers(&opened.snapshot()), expected);
     }
+    // where its rows expire meanwhile it goes with them
+    volume.disk.delete(&name);
+    opened.lose_missing().unwrap();
+    opened.expire(1050).unwrap();
+    assert_eq!(opened.lost().count(), 1);
+    opened.expire(1100).unwrap();
+    assert_eq!((opened.lost().count(), opened.faults()), (0, Vec::new()));
+    assert_eq!(content(&volume), BTreeMap::new());
+}
+
+/// A merge goes by the deletions that were there when the store was opened.
+#[test]
+fn a_list_that_is_damaged_behind_the_back_of_an_open_store_gets_no_row_into_a_merged_file() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut opened = store(&volume);
+    let paths = fill(&mut opened, ModsKind::Text, |name, bytes| volume.stage(name, bytes));
+    let expected = answers(&opened.snapshot());
+    volume.disk.set_content(&volume.disk_name(&format!("{}.mods", paths[0])), Vec::new());
+    while opened.merge_once().unwrap() {}
+    assert_eq!(opened.layers().count(), 2);
+    assert_eq!(answers(&opened.snapshot()), expected);
+    assert_eq!(answers(&store(&volume).snapshot()), expected);
 }
 
 /// Rows that such a list deletes were in answers, and a merge kept them for good.
