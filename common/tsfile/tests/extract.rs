@@ -94,6 +94,7 @@ fn tablets(file: &TsFile<Vec<u8>>, order: TabletOrder) -> Vec<Tablet> {
     while let Some(tablet) = tablets.next_tablet().unwrap() {
         found.push(tablet);
     }
+    assert_eq!(tablets.unread().parts(), [], "of a sound file");
     found
 }
 
@@ -383,7 +384,11 @@ fn excerpt_order(wanted: Wanted, version: TsFileVersion) -> ExcerptOrder {
 
 /// The file of an excerpt, which must be sound and the same each time; `None` if it would be empty.
 fn excerpt(file: &TsFile<Vec<u8>>, order: &ExcerptOrder) -> Option<TsFile<Vec<u8>>> {
-    let write = || write_excerpt(file, order, Vec::new()).unwrap().written.map(|it| it.out);
+    let write = || {
+        let excerpt = write_excerpt(file, order, Vec::new()).unwrap();
+        assert_eq!(excerpt.unread.parts(), [], "of a sound file");
+        excerpt.written.map(|it| it.out)
+    };
     let bytes = write();
     assert_eq!(bytes, write(), "an excerpt that is sent again has the same bytes");
     let excerpt = TsFile::open(bytes?).unwrap();

@@ -2,10 +2,13 @@
 //! and column by column, and everything else comes.
 //!
 //! Sound series are read as ever. Only where a page cannot be read, times are taken apart at the ends of
-//! pages, and the page is told from the others by reading it alone.
+//! pages, and the page is told from the others by reading it alone. What gives fewer points than the index says,
+//! without an error, is found out at the end.
 
+use core::ops::Range;
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
 
@@ -22,6 +25,7 @@ use crate::ReadError;
 use crate::Rows;
 use crate::Selection;
 use crate::SeriesMetadata;
+use crate::Statistics;
 use crate::TsFile;
 use crate::read::chunk::Pages;
 use crate::read::source::Window;
@@ -42,6 +46,11 @@ pub(super) struct CarefulRows<'f, R> {
     next: Option<i64>,
     /// Pages that are named already: marker of the chunk and number of the page.
     named: HashSet<(u64, usize)>,
+    /// How many points of a chunk are, by its marker.
+    n_named: HashMap<u64, u64>,
+    /// How many points of each column were given.
+    n_given: Vec<u64>,
+    is_counted: bool,
 }
 
 /// A series with times of its own, or the time column and some others of an aligned device.
@@ -88,6 +97,7 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
         passes: Passes,
     ) -> Self {
         let times = selection.times.clone();
+        let n_given = vec![0; series.len()];
         Self {
             file,
             device: device.path.clone(),
@@ -98,6 +108,9 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
             passes,
             rows: None,
             named: HashSet::new(),
+            n_named: HashMap::new(),
+            n_given,
+            is_counted: false,
         }
     }
 
@@ -116,6 +129,7 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
                 None => match self.begin() {
                     Ok(false) => {
                         batch.clear();
+                        self.name_lacking(unread)?;
                         return Ok(false);
                     }
                     Ok(true) => continue,
@@ -126,6 +140,9 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
                 Ok(true) => {
                     if let Some(last) = batch.times.last() {
                         self.next = last.checked_add(1);
+                    }
+                    for (n_given, column) in self.n_given.iter_mut().zip(&batch.columns) {
+                        *n_given = n_given.saturating_add(column.presence.count() as u64);
                     }
                     return Ok(true);
                 }
@@ -184,18 +201,19 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
                 self.parts.push_front(Part { times: rest, sound: None });
             }
             self.parts.push_front(Part { times: slice.clone(), sound: Some(sound) });
-            if at > 0 {
-                let before = *times.start()..=slice.start().saturating_sub(1);
-                let sound = Some(self.whole.clone());
-                self.parts.push_front(Part { times: before, sound });
-            }
+            self.read_apart(slices.get(..at).unwrap_or_default());
             return Ok(());
         }
-        // Each by itself can be read.
-        for times in slices.into_iter().rev() {
-            self.parts.push_front(Part { times, sound: Some(self.whole.clone()) });
-        }
+        self.read_apart(&slices);
         Ok(())
+    }
+
+    /// Each of these slices can be read by itself.
+    fn read_apart(&mut self, slices: &[RangeInclusive<i64>]) {
+        for times in slices.iter().rev() {
+            let (times, sound) = (times.clone(), Some(self.whole.clone()));
+            self.parts.push_front(Part { times, sound });
+        }
     }
 
     /// What of the columns can be read within a slice; the rest is named.
@@ -376,6 +394,8 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
         if page.n_points == 0 || !self.named.insert((page.chunk, page.number)) {
             return;
         }
+        let n_named = self.n_named.entry(page.chunk).or_default();
+        *n_named = n_named.saturating_add(page.n_points);
         let wanted = &self.selection.times;
         let times = (page.start.max(*wanted.start()), page.end.min(*wanted.end()));
         unread.push(UnreadPart {
@@ -385,6 +405,139 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
             n_points: Some(page.n_points),
             why: error.to_string(),
         });
+    }
+
+    /// Names what is neither given nor named, though the index says that it is there: a header that makes a
+    /// chunk end early looks like a sound one.
+    fn name_lacking(&mut self, unread: &mut Unread) -> Result<(), ReadError> {
+        if core::mem::replace(&mut self.is_counted, true) {
+            return Ok(());
+        }
+        let lacking = self.lacking();
+        let lacking = lacking.inspect_err(|_| self.is_counted = false)?;
+        for (measurement, page, error) in lacking {
+            self.name(&page, Some(measurement), &error, unread);
+        }
+        Ok(())
+    }
+
+    fn lacking(&self) -> Result<Vec<(Box<str>, Page, ReadError)>, ReadError> {
+        let mut lacking = Vec::new();
+        let mut anchors = self.whole.anchor().map_or(Vec::new(), |it| it.chunks.clone());
+        anchors.sort_unstable_by_key(|chunk| chunk.statistics.start_time);
+        let is_whole = |chunk: &ChunkMetadata| {
+            let Cuts { rows, columns } = &self.selection.cuts;
+            let times = &self.selection.times;
+            let (start, end) = (chunk.statistics.start_time, chunk.statistics.end_time);
+            let is_cut = !rows.is_empty() || columns.iter().any(|cuts| !cuts.is_empty());
+            !is_cut && times.contains(&start) && times.contains(&end)
+        };
+        let (first, last) = self.selection.times.clone().into_inner();
+        anchors.retain(|chunk| chunk.statistics.overlaps(first, last));
+        let is_apart = anchors.windows(2).all(|pair| match pair {
+            [one, next] => one.statistics.end_time < next.statistics.start_time,
+            _ => true,
+        });
+        let is_counted = is_apart && anchors.iter().all(is_whole);
+        let mut ends: Vec<u64> = anchors.iter().map(|chunk| chunk.offset).collect();
+        ends.sort_unstable();
+        for (column, n_given) in self.whole.series.iter().zip(&self.n_given) {
+            let own = column.chunks.iter();
+            let own = own.filter(|chunk| chunk.statistics.overlaps(first, last));
+            let own: Vec<&ChunkMetadata> = own.collect();
+            let expected: u64 = own.iter().map(|chunk| u64::from(chunk.statistics.count)).sum();
+            let n_named = |chunk: &ChunkMetadata| self.n_named.get(&chunk.offset).copied();
+            let named: u64 = own.iter().filter_map(|chunk| n_named(chunk)).sum();
+            if is_counted && n_given.saturating_add(named) >= expected {
+                continue;
+            }
+            for chunk in own {
+                let count = u64::from(chunk.statistics.count);
+                let n_found = match is_counted {
+                    true => self.n_points_of(column, chunk, &ends)?,
+                    false => self.n_points_by_headers(chunk)?,
+                };
+                let known = n_found.saturating_add(n_named(chunk).unwrap_or_default());
+                let n_points = count.saturating_sub(known);
+                let page = Page { n_points, number: usize::MAX, ..Page::of_chunk(chunk) };
+                let expected = "as many points of a chunk as the index says";
+                let error =
+                    ReadError::unsound(chunk.offset, expected, format!("{n_found} of {count}"));
+                lacking.push((column.measurement.clone(), page, error));
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// How many points a chunk has by the headers of its pages; none, if their times cannot be those that the
+    /// index says, and pages may have been passed over.
+    fn n_points_by_headers(&self, chunk: &ChunkMetadata) -> Result<u64, ReadError> {
+        let pages = self.pages_of(chunk)?;
+        let times = self.whole.time.iter().flat_map(|time| &time.chunks);
+        let times = times.filter(|it| it.offset < chunk.offset).max_by_key(|it| it.offset);
+        let of_times = times.map(|times| self.pages_of(times)).transpose()?;
+        let of_times = of_times.as_deref().unwrap_or(&pages);
+        let Statistics { start_time, end_time, .. } = times.unwrap_or(chunk).statistics;
+        let (Some(first), Some(last)) = (of_times.first(), of_times.last()) else { return Ok(0) };
+        // One whose last time is before its first is not among them.
+        let is_next = |pair: &[Page]| match pair {
+            [one, next] => one.end < next.start && one.number.saturating_add(1) == next.number,
+            _ => true,
+        };
+        let is_sound = (first.number, first.start) == (0, start_time)
+            && (last.end == end_time || last.is_rest)
+            && of_times.windows(2).all(is_next);
+        if !is_sound {
+            return Ok(0);
+        }
+        // If the times of a page that was passed over are wrong, it is one next to those that are wanted.
+        let (wanted_first, wanted_last) = self.selection.times.clone().into_inner();
+        let before = of_times.iter().rfind(|page| page.end < wanted_first);
+        let behind = of_times.iter().find(|page| page.start > wanted_last);
+        let anchor = match &self.whole.time {
+            Some(_) => Columns { time: self.whole.time.clone(), series: Vec::new() },
+            None => self.whole.clone(),
+        };
+        for page in before.into_iter().chain(behind) {
+            let error = self.probe(&anchor, &(page.start..=page.end))?;
+            if matches!(error, Some(ReadError::Unsound { .. })) {
+                return Ok(0);
+            }
+        }
+        let own = pages.iter().filter(|page| last.is_rest || page.number <= last.number);
+        Ok(own.map(|page| page.n_points).fold(0, u64::saturating_add))
+    }
+
+    /// How many points of a chunk can be read if nothing else is.
+    ///
+    /// # Arguments
+    ///
+    /// - `anchors`: markers of the chunks that have the times, in order
+    fn n_points_of(
+        &self,
+        column: &SeriesMetadata,
+        chunk: &ChunkMetadata,
+        anchors: &[u64],
+    ) -> Result<u64, ReadError> {
+        let behind = anchors.partition_point(|offset| *offset <= chunk.offset);
+        let start = behind.checked_sub(1).and_then(|at| anchors.get(at)).copied();
+        let own = start.unwrap_or(chunk.offset)..anchors.get(behind).copied().unwrap_or(u64::MAX);
+        let one = Columns { time: self.whole.time.clone(), series: vec![column.clone()] };
+        let rows = one.of_chunks(&own).rows(self.file, Selection::default());
+        let mut n_points = 0u64;
+        let read = rows.and_then(|rows| {
+            let Some(mut rows) = rows else { return Ok(()) };
+            let mut batch = Batch::default();
+            while rows.next_into(&mut batch)? {
+                n_points = n_points.saturating_add(batch.n_points() as u64);
+            }
+            Ok(())
+        });
+        match read {
+            Err(error) if !error.passes(self.passes) => Err(error),
+            // What comes behind is named as far as it is.
+            Ok(()) | Err(_) => Ok(n_points),
+        }
     }
 
     /// Names all columns within some times.
@@ -444,7 +597,7 @@ impl Columns {
     }
 
     /// Only chunks that stand within these offsets.
-    fn of_chunks(&self, own: &core::ops::Range<u64>) -> Self {
+    fn of_chunks(&self, own: &Range<u64>) -> Self {
         let mut found = self.clone();
         for one in found.time.iter_mut().chain(&mut found.series) {
             one.chunks.retain(|chunk| own.contains(&chunk.offset));
@@ -452,7 +605,7 @@ impl Columns {
         found
     }
 
-    fn drop_chunks(&mut self, own: &core::ops::Range<u64>) {
+    fn drop_chunks(&mut self, own: &Range<u64>) {
         for one in self.time.iter_mut().chain(&mut self.series) {
             one.chunks.retain(|chunk| !own.contains(&chunk.offset));
         }
