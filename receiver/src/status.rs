@@ -165,7 +165,23 @@ pub(crate) struct LoaderReport {
     /// Files of stores that are gone, or damaged so that nothing in them can be found.
     #[serde(default)]
     pub(crate) lost: usize,
+    /// Stores that are gone, and others in their places, of the stores that are open.
+    #[serde(default)]
+    pub(crate) gone: Vec<StoreReport>,
+    /// Stores that were found to be older than they had been, since the start.
+    #[serde(default)]
+    pub(crate) older: Vec<StoreReport>,
     pub(crate) last_error: Option<String>,
+}
+
+/// How far a store was, and is.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct StoreReport {
+    pub(crate) origin: String,
+    /// The last record that was in it.
+    pub(crate) expected: u64,
+    /// The last one up to which everything was, when that was noticed.
+    pub(crate) found: u64,
 }
 
 /// The status for people.
@@ -216,6 +232,18 @@ pub(crate) fn render(report: &Report) -> String {
         out.line(format!(
             "             {} files of the store are gone or damaged: tidegate-receiver gaps names them",
             loader.lost
+        ));
+    }
+    for StoreReport { origin, expected, .. } in &loader.gone {
+        out.line(format!(
+            "             STORE GONE: {origin}, with records up to {expected}; answers fail until it is \
+             back, or given up with tidegate-receiver forget-lost"
+        ));
+    }
+    for StoreReport { origin, expected, found } in &loader.older {
+        out.line(format!(
+            "             STORE OLDER THAN IT WAS: {origin}, up to record {found}, it had {expected}; what \
+             the spool still had was taken in again, tidegate-receiver gaps names the rest"
         ));
     }
     if let Some(error) = &loader.last_error {

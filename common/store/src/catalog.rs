@@ -11,6 +11,7 @@
 //! | 6 | lost: i32 count of layers that are none any more, since their files cannot be read; of each its id i64 and what was found |
 //! | 7 | found: i32 count of lost layers that can be read again, their ids i64 |
 //! | 8 | rebuilt: what became of a catalog that was damaged or gone |
+//! | 9 | gone: i64, the last record of the store that was in this place before and vanished; -1 once it was given up |
 //!
 //! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
 
@@ -46,6 +47,7 @@ const HORIZON: u8 = 5;
 const LOST: u8 = 6;
 const FOUND: u8 = 7;
 const REBUILT: u8 = 8;
+const GONE: u8 = 9;
 
 /// Most accounts of catalogs that were made anew; each is kept as a gap record, too.
 const REBUILT_MAX: usize = 16;
@@ -95,6 +97,8 @@ pub(crate) struct State {
     pub(crate) lost: BTreeMap<u64, Lost>,
     /// What became of catalogs that were damaged or gone, the last one last.
     pub(crate) rebuilt: Vec<Box<str>>,
+    /// The last record of the store that was in this place before and vanished.
+    pub(crate) gone: Option<u64>,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
     /// Places of layers that were removed; only where the rest of a damaged catalog is read.
@@ -221,6 +225,11 @@ impl<S: Storage> Catalog<S> {
         self.append(FOUND, &bytes)
     }
 
+    /// Remembers that another store was in this place, or that it was given up.
+    pub(crate) fn set_gone(&mut self, last: Option<u64>) -> Result<(), StoreError> {
+        self.append(GONE, &encode_gone(last))
+    }
+
     /// Remembers what has expired.
     pub(crate) fn set_horizon(&mut self, horizon: Horizon) -> Result<(), StoreError> {
         self.append(HORIZON, &encode_horizon(horizon))
@@ -324,8 +333,11 @@ impl State {
                 let rebuilt = reader.str("account of a catalog", WORDS_BYTES_MAX)?;
                 self.tell_rebuilt(rebuilt);
             }
+            GONE => {
+                self.gone = u64::try_from(reader.i64("last record of a store")?).ok();
+            }
             found => {
-                let expected = "a record of the catalog of kind 1 to 8";
+                let expected = "a record of the catalog of kind 1 to 9";
                 return Err(Error::Value { offset: 0, expected, found: found.into() });
             }
         }
@@ -389,6 +401,7 @@ impl State {
         }
         records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
         records.extend(self.rebuilt.iter().map(|it| (REBUILT, encode_text(it))));
+        records.extend(self.gone.map(|last| (GONE, encode_gone(Some(last)))));
         for (table, tags) in &self.tables {
             records.push((TABLE, encode_table(table, tags)));
         }
@@ -445,6 +458,10 @@ fn encode_lost<'l>(all: impl ExactSizeIterator<Item = (u64, &'l str)>) -> Vec<u8
         writer.str(found);
     }
     bytes
+}
+
+fn encode_gone(last: Option<u64>) -> Vec<u8> {
+    last.map_or(-1, u64::cast_signed).to_be_bytes().to_vec()
 }
 
 fn encode_text(text: &str) -> Vec<u8> {

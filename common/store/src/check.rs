@@ -18,6 +18,8 @@ use crate::catalog::CATALOG;
 use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_if_there;
+use crate::gone::WHOLE_STORE;
+use crate::gone::told_of;
 use crate::look::MISSING;
 use crate::look::state_at;
 use crate::volume::Volume;
@@ -71,6 +73,9 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
             return Ok(Some(checked));
         }
     };
+    if let Some(last) = state.gone {
+        checked.note(WHOLE_STORE, told_of(last));
+    }
     for layer in state.layers.values() {
         check_layer(root, layer, &mut checked)?;
     }

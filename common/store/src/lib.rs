@@ -27,6 +27,7 @@
 //!   what is left of it and of the files; [`Store::rebuilt`] says so.
 //! - A **file that is gone or damaged** is [lost](Store::lost): no layer, until it is there again. Whoever
 //!   needs rows of it is told, or goes on without them if that is [allowed](OnDamage).
+//!   So it is with a whole store that was [removed](Store::gone), if somebody remembers that it was there.
 //! - A **series has one type**: that of the newest layer that has points of it which were not
 //!   deleted. Older values are converted where every one of them can be. Where they cannot they are
 //!   not rows of the series, and [`DeviceScan::hidden`] counts them and names their file; merging
@@ -63,6 +64,7 @@ mod expire;
 mod faults;
 mod file;
 mod flush;
+mod gone;
 mod horizon;
 mod layer;
 mod leftovers;
@@ -89,6 +91,7 @@ pub use damage::OnDamage;
 pub use device::Device;
 pub use error::StoreError;
 pub use faults::Fault;
+pub use gone::Standing;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;

@@ -127,16 +127,18 @@ impl<V: Volume> Store<V> {
     }
 
     /// Gives up what is lost, but for files that are there again: answers go on without it, with older
-    /// rows in its places. What was kept aside stays where it is. Returns the places of the files.
+    /// rows in its places. What was kept aside stays where it is. Returns the places of the files. So is
+    /// the store that was here before, if it vanished.
     pub fn forget_lost(&mut self) -> Result<Vec<String>, StoreError> {
         self.find_lost()?;
-        let paths: Vec<String> = self.lost().map(|lost| lost.layer.path()).collect();
-        if paths.is_empty() {
-            return Ok(paths);
+        let mut paths: Vec<String> = self.lost().map(|lost| lost.layer.path()).collect();
+        if !paths.is_empty() {
+            let removed = self.lost().map(|lost| lost.layer.id).collect();
+            let position = self.position();
+            self.catalog.change(&Change { position, removed, ..Change::default() })?;
+            self.look_at_lost()?;
         }
-        let removed = self.lost().map(|lost| lost.layer.id).collect();
-        self.catalog.change(&Change { position: self.position(), removed, ..Change::default() })?;
-        self.look_at_lost()?;
+        paths.extend(self.forget_gone()?);
         Ok(paths)
     }
 

@@ -15,6 +15,7 @@ use super::storing::Stores;
 use super::storing::WAITING_MAX;
 use super::storing::failed;
 use crate::gaps::Gap;
+use crate::status::StoreReport;
 
 /// Gaps that are remembered as told; beyond that they are looked up again.
 const TOLD_MAX: usize = 10_000;
@@ -75,7 +76,14 @@ impl<S: Storage> Loader<S> {
         let Some(stores) = &self.stores else { return };
         let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
         let lost = stores.open.values().map(|store| store.lost().count()).sum();
-        self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
+        let gone = stores.open.iter().filter_map(|(origin, store)| {
+            let (origin, expected) = (origin.clone(), store.gone()?);
+            Some(StoreReport { origin, expected, found: 0 })
+        });
+        let gone: Vec<StoreReport> = gone.collect();
+        self.note(|report| {
+            (report.unmergeable, report.lost, report.gone) = (unmergeable, lost, gone);
+        });
     }
 
     /// Looks whether lost files are there again, and whether others are lost.
