@@ -175,16 +175,25 @@ fn a_store_that_is_gone_at_a_start_is_told_of_and_refused_until_it_is_back_or_gi
     daemon.wait_loaded();
     let answer = sql(&site, &["--origin", &name]);
     assert_eq!((answer.0, rows_of(&answer)), (Some(0), vec!["1,10", "2,20", "3,30"]), "{answer:?}");
+    let outcome = |daemon: &Daemon| {
+        let gaps = daemon.gaps();
+        let gaps = gaps.as_array().unwrap();
+        let gap = gaps.iter().rfind(|gap| gap["item"] == "the whole store").unwrap();
+        gap["outcome"].as_str().unwrap_or("none").to_owned()
+    };
+    assert!(outcome(&daemon).starts_with("there again since 2"), "{}", outcome(&daemon));
     assert!(daemon.terminate().0.success());
     fs::remove_dir_all(&root).unwrap();
     let daemon = site.start();
     daemon.wait_status(|it| it["loader"]["gone"][0]["origin"] == *name);
     assert_eq!(sql(&site, &[]).0, Some(1));
+    assert_eq!(outcome(&daemon), "none");
     let given_up = site.output("forget-lost", &["--origin", &name]);
     let said = String::from_utf8_lossy(&given_up.stdout).into_owned();
     assert!(said.starts_with("the whole store, up to record ") && said.ends_with(": given up\n"));
     daemon.wait_status(|it| it["loader"]["gone"] == serde_json::json!([]));
     assert_eq!(sql(&site, &[]).0, Some(0));
+    assert!(outcome(&daemon).starts_with("given up 2"), "{}", outcome(&daemon));
     assert!(daemon.terminate().0.success());
     let daemon = site.start();
     let status = daemon.wait_loaded();

@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::volume::Volume;
 
 /// What is named where a file would be.
-pub(crate) const WHOLE_STORE: &str = "the whole store";
+pub const WHOLE_STORE: &str = "the whole store";
 
 /// How far a store is, as its catalog says it. Of one store it never goes back.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

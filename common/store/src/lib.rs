@@ -92,6 +92,7 @@ pub use device::Device;
 pub use error::StoreError;
 pub use faults::Fault;
 pub use gone::Standing;
+pub use gone::WHOLE_STORE;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;

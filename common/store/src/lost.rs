@@ -16,6 +16,7 @@ use crate::Device;
 use crate::StoreError;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
+use crate::catalog::FORGOTTEN_AT_ONCE_MAX;
 use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
@@ -28,6 +29,10 @@ use crate::store::Store;
 use crate::tombstone::Tombstone;
 use crate::volume::Volume;
 
+/// What is said of a file in the place of a lost one that has other rows than that had.
+const OTHER_ROWS: &str = "a file with rows of other devices or times";
+/// What is added to the name of a file that is there again after it was given up.
+pub(crate) const GIVEN_UP_SUFFIX: &str = ".given-up";
 /// Longest account of what was found in the place of a file.
 const FOUND_BYTES_MAX: usize = 1000;
 /// Most layers that one record of the catalog takes out.
@@ -133,6 +138,8 @@ impl<V: Volume> Store<V> {
         self.find_lost()?;
         let mut paths: Vec<String> = self.lost().map(|lost| lost.layer.path()).collect();
         if !paths.is_empty() {
+            // first: else one that is put back in between would be a leftover
+            paths.chunks(FORGOTTEN_AT_ONCE_MAX).try_for_each(|some| self.catalog.forget(some))?;
             let removed = self.lost().map(|lost| lost.layer.id).collect();
             let position = self.position();
             self.catalog.change(&Change { position, removed, ..Change::default() })?;
@@ -183,18 +190,30 @@ impl<V: Volume> Store<V> {
     /// Looks whether lost files are there again, as they were; those that are count as before. Returns
     /// their places.
     pub fn find_lost(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for lost in self.catalog.state().lost.values() {
             let layer = &lost.layer;
             let dir = self.volume.dir(&layer.directory());
             let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
             match open_again(layer, &dir) {
                 Ok(Some(file)) => found.push(file),
-                Ok(None) => put_aside(layer, &dir),
-                Err(error) if error.is_of_content() => put_aside(layer, &dir),
+                Ok(None) => {
+                    put_aside(layer, &dir);
+                    others.push((layer.id, Box::from(OTHER_ROWS)));
+                }
+                Err(error) if error.is_of_content() => {
+                    put_aside(layer, &dir);
+                    others.push((layer.id, account(&error)));
+                }
                 // not there, or not to be read: there is another time
                 Err(_) => (),
             }
+        }
+        let known = &self.catalog.state().lost;
+        others.retain(|(id, account)| known.get(id).is_some_and(|lost| lost.found != *account));
+        if !others.is_empty() {
+            others.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| self.catalog.lose(some))?;
+            self.look_at_lost()?;
         }
         if found.is_empty() {
             return Ok(Vec::new());
@@ -242,7 +261,10 @@ fn put_aside<S: Storage>(layer: &Layer, dir: &S) {
 
 /// Whether a name is that of a file which was kept aside, or of what stood beside it.
 pub(crate) fn is_kept(name: &FileName, listed: &[FileName]) -> bool {
-    let asides = listed.iter().filter_map(|name| name.as_str().strip_suffix(UNREAD_SUFFIX));
+    let asides = listed.iter().filter_map(|name| {
+        let name = name.as_str();
+        name.strip_suffix(UNREAD_SUFFIX).or_else(|| name.strip_suffix(GIVEN_UP_SUFFIX))
+    });
     let mut asides = asides.filter_map(|own| name.as_str().strip_prefix(own));
     asides.any(|end| !end.is_empty())
 }

@@ -131,6 +131,8 @@ pub struct Store<V: Volume> {
     pub(crate) lost: Arc<Vec<LostFile>>,
     rebuilt: Option<Rebuilt>,
     n_taken_in: usize,
+    kept_aside: Vec<String>,
+    found: Vec<String>,
 }
 
 impl<V: Volume> Store<V> {
@@ -166,11 +168,13 @@ impl<V: Volume> Store<V> {
             lost: Arc::default(),
             rebuilt,
             n_taken_in,
+            kept_aside: Vec::new(),
+            found: Vec::new(),
         };
-        store.remove_leftovers()?;
+        store.kept_aside = store.remove_leftovers()?;
         store.look_for_lacking_mods();
         store.look_at_lost()?;
-        store.find_lost()?;
+        store.found = store.find_lost()?;
         Ok(store)
     }
 
@@ -183,6 +187,17 @@ impl<V: Volume> Store<V> {
     /// since its last record was torn.
     pub fn n_taken_in(&self) -> usize {
         self.n_taken_in
+    }
+
+    /// Where files are kept that were found, when the store was opened, in the places of files that had
+    /// been given up: they count for nothing.
+    pub fn kept_aside(&self) -> &[String] {
+        &self.kept_aside
+    }
+
+    /// Lost files that were there again when the store was opened.
+    pub fn found(&self) -> &[String] {
+        &self.found
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count

@@ -13,6 +13,7 @@ use tidegate_durable::Storage;
 use tidegate_store::Applied;
 use tidegate_store::DirVolume;
 use tidegate_store::Store;
+use tidegate_store::WHOLE_STORE;
 
 use super::Loader;
 use super::remembered::DirectoryId;
@@ -21,6 +22,7 @@ use super::remembered::Known;
 use super::storing::Stores;
 use super::storing::failed;
 use crate::gaps::Gap;
+use crate::gaps::Outcome;
 use crate::status::StoreReport;
 
 /// Most stores that status names one by one.
@@ -155,6 +157,11 @@ impl<S: Storage> Loader<S> {
         // one that was made anew and not given everything before the daemon ended
         let is_new = store.gone().is_some() && known.and_then(|it| it.gone) != store.gone();
         let is_whole = is_new || found == Found::Gone;
+        let is_back = known.is_some_and(|known| known.gone.is_some()) && store.gone().is_none();
+        if is_back {
+            tracing::info!(origin, "the store of an origin is there again");
+            self.settle(origin, vec![WHOLE_STORE.to_owned()], Outcome::Back);
+        }
         match (found, known) {
             (Found::Sound, _) | (_, None) => Ok(()),
             (_, Some(known)) => {

@@ -47,6 +47,7 @@ use crate::state::lost_gap;
 use crate::target::Target;
 
 use super::again::Again;
+use super::lacking::tell_kept;
 use super::remembered::DirectoryId;
 use super::remembered::Known;
 use super::remembered::Remembered;
@@ -277,6 +278,8 @@ impl<S: Storage> Loader<S> {
         }
         let flushed = stores.flush().map_err(failed);
         let flushed = flushed.and_then(|()| self.let_go(Touched::default()));
+        // they may be what the question needs
+        let flushed = flushed.and_then(|()| self.find_back());
         for reply in waiting {
             // who asked may have gone
             let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());
@@ -497,6 +500,8 @@ impl<S: Storage> Loader<S> {
         if let Some(rebuilt) = store.rebuilt() {
             tracing::error!(origin, %rebuilt, "catalog of the store made anew");
         }
+        tell_kept(origin, &store);
+        self.tell_found(origin, store.found());
         self.compare(origin, &mut store)?;
         self.tell(origin, &store)?;
         if store.n_taken_in() > 0 {
