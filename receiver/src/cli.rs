@@ -404,6 +404,10 @@ fn ask(
                 Err(reading) => return fail(EXIT_UNAVAILABLE, &format!("{error}; {reading}")),
             }
         }
+        // it runs, and there is no such origin, say
+        Err(error @ AskError::Refused { .. }) if request.command == "forget-lost" => {
+            return fail(1, &error.to_string());
+        }
         Err(error) => return fail(EXIT_UNAVAILABLE, &error.to_string()),
     };
     let text = match question.json {

@@ -134,7 +134,7 @@ fn start(conf: &Path, config: ReceiverConfig, log: LogHandle) -> Result<Running,
     }));
     let common = Common { supervisor: &supervisor, tell: &tell, guard: &guard, report: &report };
     let stores = match config.target {
-        tidegate_config::Target::Store => Some(Stores::new(&opened, &config)?),
+        tidegate_config::Target::Store => Some(Stores::new(&opened, &target, &config)?),
         _ => None,
     };
     let places = Places { layout, target, stores, run: run.simple().to_string() };

@@ -31,7 +31,7 @@ const OTHERS: &str = "(others)";
 const REWRITE_BYTES: u64 = 8 << 20;
 
 /// Something that is missing.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct Gap {
     /// Whose data.
     pub(crate) origin: String,
@@ -79,6 +79,16 @@ impl Inbox {
     }
 }
 
+/// What became of something that was missing.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// It is there again.
+    Back,
+    /// Somebody gave it up.
+    GivenUp,
+}
+
 /// How often and when a gap was met.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Times {
@@ -88,6 +98,9 @@ pub(crate) struct Times {
     pub(crate) first_ms: i64,
     /// Last time.
     pub(crate) last_ms: i64,
+    /// What became of it since, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<(Outcome, i64)>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -116,12 +129,13 @@ impl<S: Storage> Gaps<S> {
     /// counted, and its count reaches the disk at every doubling.
     pub(crate) fn note(&mut self, gap: Gap, count: u64, now_ms: i64) -> Result<(), WriteError> {
         let gap = gap.admitted(&self.list, GAPS_MAX);
-        let first = Times { count: 0, first_ms: now_ms, last_ms: now_ms };
+        let first = Times { count: 0, first_ms: now_ms, last_ms: now_ms, outcome: None };
         let times = self.list.entry(gap.clone()).or_insert(first);
         let before = times.count;
         times.count = before.saturating_add(count);
         times.last_ms = now_ms;
-        if times.count.checked_ilog2() > before.checked_ilog2() {
+        let was_over = times.outcome.take().is_some();
+        if was_over || times.count.checked_ilog2() > before.checked_ilog2() {
             self.journal.append(&Line { gap, times: *times })?;
         }
         Ok(())
@@ -142,9 +156,26 @@ impl<S: Storage> Gaps<S> {
         self.list.iter()
     }
 
-    /// Whether it is known.
+    /// Whether it is known, and nothing has become of it.
     pub(crate) fn has(&self, gap: &Gap) -> bool {
-        self.list.contains_key(gap)
+        self.list.get(gap).is_some_and(|times| times.outcome.is_none())
+    }
+
+    /// Remembers what has become of items of an origin, until one is missing again.
+    pub(crate) fn settle(
+        &mut self,
+        origin: &str,
+        items: &[String],
+        outcome: (Outcome, i64),
+    ) -> Result<(), WriteError> {
+        let is_meant = |gap: &Gap| gap.origin == *origin && items.contains(&gap.item);
+        for (gap, times) in self.list.iter_mut().filter(|(gap, _)| is_meant(gap)) {
+            if times.outcome.is_none() {
+                times.outcome = Some(outcome);
+                self.journal.append(&Line { gap: gap.clone(), times: *times })?;
+            }
+        }
+        Ok(())
     }
 
     /// How many there are.
@@ -188,6 +219,29 @@ mod tests {
         assert_eq!(taken.values().sum::<u64>(), 100_002);
         assert_eq!(taken[&gap("a")], 2);
         assert!(inbox.put(gap("a")), "and must be told again");
+    }
+
+    #[test]
+    fn what_became_of_a_gap_is_remembered_until_it_is_met_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Gaps::open(DirStorage::open(directory.path()).unwrap(), 1).unwrap().0;
+        let outcomes =
+            |gaps: &Gaps<_>| gaps.list().map(|(_, times)| times.outcome).collect::<Vec<_>>();
+        let mut gaps = open();
+        gaps.note(gap("a"), 3, 0).unwrap();
+        gaps.note(gap("b"), 1, 0).unwrap();
+        let back = (Outcome::Back, 7);
+        gaps.settle("another", &["a".to_owned()], back).unwrap();
+        assert!(gaps.has(&gap("a")));
+        gaps.settle("o", &["a".to_owned(), "c".to_owned()], back).unwrap();
+        // what came first counts
+        gaps.settle("o", &["a".to_owned()], (Outcome::GivenUp, 9)).unwrap();
+        gaps.sync().unwrap();
+        assert!(!gaps.has(&gap("a")) && gaps.has(&gap("b")));
+        assert_eq!(outcomes(&open()), [Some(back), None]);
+        gaps.note(gap("a"), 0, 8).unwrap();
+        gaps.sync().unwrap();
+        assert_eq!(outcomes(&open()), [None, None]);
     }
 
     /// A peer chooses its origin with each handshake.

@@ -32,6 +32,7 @@ use crate::dedup::Lane;
 use crate::disk::DiskGuard;
 use crate::gaps::Gap;
 use crate::gaps::Inbox;
+use crate::gaps::Outcome;
 use crate::ingest::Deferred;
 use crate::ingest::Fault;
 use crate::ingest::Greeting;
@@ -76,6 +77,8 @@ pub(crate) enum KeeperOp {
     Prove { connection: u64 },
     /// The loader went on: outdated segments may go.
     Retain,
+    /// Remember what has become of items that were lost.
+    Settled { origin: String, items: Vec<String>, outcome: Outcome },
     /// The daemon ends.
     Stop,
     /// Keep a request.
@@ -240,6 +243,10 @@ impl<S: Storage> Keeper<S> {
                 self.settle()?;
                 tolerate_full(self.state.spool.retain().map(drop))?;
                 Ok(())
+            }
+            KeeperOp::Settled { origin, items, outcome } => {
+                let outcome = (outcome, now_ms());
+                tolerate_full(self.state.gaps.settle(&origin, &items, outcome)).map(drop)
             }
             KeeperOp::Stop => Ok(()),
             KeeperOp::Submit(job) => self.submit(job),

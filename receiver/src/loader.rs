@@ -5,7 +5,9 @@
 //! Rows, deletions and plans are passed over: they stay in the spool for a later consumer. Where the
 //! target is a store, `loader/storing.rs` gives it everything instead.
 
+mod again;
 mod lacking;
+mod remembered;
 mod retention;
 mod rollback;
 mod storing;

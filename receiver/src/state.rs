@@ -3,7 +3,7 @@
 //! ```text
 //! <state>/lock          held while the daemon runs
 //! <state>/spool/        accepted items in order of arrival
-//! <state>/memory/       origins, gaps, own cluster id, target, checkpoint, unlooked
+//! <state>/memory/       origins, gaps, own cluster id, target, checkpoint, unlooked, stored
 //! <state>/staging/      files on their way, and sealed ones until the loader takes them
 //! <state>/snapshots/    schema and config snapshots, kept and not applied
 //! <state>/unclaimed/    staged files of records that can no longer be read; made when needed

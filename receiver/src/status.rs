@@ -11,6 +11,7 @@ use tidegate_daemon::text::plain;
 use tidegate_daemon::text::rfc3339;
 
 use crate::gaps::Gap;
+use crate::gaps::Outcome;
 use crate::gaps::Times;
 use crate::records::RecordKind;
 use crate::state::CONSUMER_DIRECTORY;
@@ -130,6 +131,9 @@ pub(crate) struct GapReport {
     pub(crate) count: u64,
     pub(crate) first: String,
     pub(crate) last: String,
+    /// What has become of it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outcome: Option<String>,
 }
 
 impl GapReport {
@@ -141,6 +145,10 @@ impl GapReport {
             count: times.count,
             first: rfc3339(times.first_ms),
             last: rfc3339(times.last_ms),
+            outcome: times.outcome.map(|(outcome, at_ms)| match outcome {
+                Outcome::Back => format!("there again since {}", rfc3339(at_ms)),
+                Outcome::GivenUp => format!("given up {}", rfc3339(at_ms)),
+            }),
         }
     }
 }
@@ -165,7 +173,23 @@ pub(crate) struct LoaderReport {
     /// Files of stores that are gone, or damaged so that nothing in them can be found.
     #[serde(default)]
     pub(crate) lost: usize,
+    /// Stores that are gone, and others in their places, of the stores that are open.
+    #[serde(default)]
+    pub(crate) gone: Vec<StoreReport>,
+    /// Stores that were found to be older than they had been, since the start.
+    #[serde(default)]
+    pub(crate) older: Vec<StoreReport>,
     pub(crate) last_error: Option<String>,
+}
+
+/// How far a store was, and is.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct StoreReport {
+    pub(crate) origin: String,
+    /// The last record that was in it.
+    pub(crate) expected: u64,
+    /// The last one up to which everything was, when that was noticed.
+    pub(crate) found: u64,
 }
 
 /// The status for people.
@@ -216,6 +240,18 @@ pub(crate) fn render(report: &Report) -> String {
         out.line(format!(
             "             {} files of the store are gone or damaged: tidegate-receiver gaps names them",
             loader.lost
+        ));
+    }
+    for StoreReport { origin, expected, .. } in &loader.gone {
+        out.line(format!(
+            "             STORE GONE: {origin}, with records up to {expected}; answers fail until it is \
+             back, or given up with tidegate-receiver forget-lost"
+        ));
+    }
+    for StoreReport { origin, expected, found } in &loader.older {
+        out.line(format!(
+            "             STORE OLDER THAN IT WAS: {origin}, up to record {found}, it had {expected}; what \
+             the spool still had was taken in again, tidegate-receiver gaps names the rest"
         ));
     }
     if let Some(error) = &loader.last_error {
@@ -320,7 +356,9 @@ pub(crate) fn render_gaps(gaps: &[GapReport], columns: Option<u16>) -> String {
         None => table.set_header(["origin", "item", "times", "first", "last", "reason"]),
         Some(_) => table.set_header(["origin", "item", "when", "reason"]),
     };
-    for GapReport { origin, item, reason, count, first, last } in gaps {
+    for GapReport { origin, item, reason, count, first, last, outcome } in gaps {
+        let outcome = outcome.as_ref().map(|outcome| format!("{}: ", outcome.to_uppercase()));
+        let reason = &format!("{}{reason}", outcome.unwrap_or_default());
         let [origin, item, reason] = [origin, item, reason].map(|it| plain(it));
         match columns {
             None => table.add_row([&origin, &item, &count.to_string(), first, last, &reason]),
@@ -385,6 +423,7 @@ mod tests {
             count: number,
             first: "2026-11-27T17:27:43.001Z".to_owned(),
             last: "2026-11-28T17:27:43.002Z".to_owned(),
+            outcome: None,
         };
         let gaps: Vec<GapReport> = (1..=3).map(gap).collect();
         for columns in [80, 100] {
@@ -404,6 +443,24 @@ mod tests {
             [&gap.origin, &gap.item, &gap.reason, &gap.last].iter().all(|it| line.contains(*it))
         })));
         assert_eq!(render_gaps(&[], Some(100)), "no gaps\n");
+    }
+
+    #[test]
+    fn a_gap_says_what_has_become_of_it_in_front_of_the_advice() {
+        let gap = Gap { reason: "put it back".to_owned(), ..Gap::default() };
+        let times = |outcome| Times { outcome, ..Times::default() };
+        let shown = |outcome| render_gaps(&[GapReport::of((&gap, &times(outcome)))], None);
+        assert!(shown(None).contains(" put it back "));
+        let back = shown(Some((Outcome::Back, 0)));
+        assert!(
+            back.contains(" THERE AGAIN SINCE 1970-01-01T00:00:00.000Z: put it back "),
+            "{back}"
+        );
+        let given_up = shown(Some((Outcome::GivenUp, 0)));
+        assert!(
+            given_up.contains(" GIVEN UP 1970-01-01T00:00:00.000Z: put it back "),
+            "{given_up}"
+        );
     }
 
     #[test]

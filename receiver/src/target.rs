@@ -96,6 +96,11 @@ impl Target {
         &self.directory
     }
 
+    /// What its marker says.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// An error that may pass unless the marker is there, whatever keeps it from being read.
     pub(crate) fn check(&self) -> io::Result<()> {
         let found = match read_marker(&self.directory) {

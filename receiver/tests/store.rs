@@ -288,21 +288,48 @@ fn a_file_that_is_gone_stops_no_origin_and_is_told_once_and_counts_again_when_it
     daemon.wait_loaded();
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
     assert_eq!(sql(&[]).stdout, before.stdout);
+    let outcome = |daemon: &common::Daemon| {
+        let gaps = daemon.gaps();
+        let gaps = gaps.as_array().unwrap();
+        let gap = gaps.iter().find(|gap| gap["item"] == file.as_str()).unwrap();
+        gap["outcome"].as_str().unwrap_or("none").to_owned()
+    };
+    assert!(outcome(&daemon).starts_with("there again since 2"), "{}", outcome(&daemon));
     // who knows that it does not come back says so once
-    fs::remove_file(&path).unwrap();
+    let away_again = site.path("away-again");
+    fs::rename(&path, &away_again).unwrap();
     assert!(daemon.terminate().0.success());
     let daemon = site.start();
     daemon.wait_status(|status| status["loader"]["lost"] == 1);
     assert_eq!(sql(&[]).status.code(), Some(1));
+    assert_eq!(outcome(&daemon), "none", "it is lost again");
     let forget = |origin: &str| {
         let output = site.output("forget-lost", &["--origin", origin]);
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
     let (status, _, said) = forget("nobody");
-    assert!(status != Some(0) && said.contains("no store of origin nobody"), "{said}");
+    assert_eq!(status, Some(1), "the daemon runs: {said}");
+    assert!(said.contains("no store of origin nobody, there are those of: "), "{said}");
+    assert!(said.contains(&origin), "{said}");
+    // a question looks whether it is back
+    let bytes = fs::read(&away_again).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(sql(&[]).status.code(), Some(0));
+    fs::remove_file(&path).unwrap();
+    assert!(daemon.terminate().0.success());
+    let daemon = site.start();
+    daemon.wait_status(|status| status["loader"]["lost"] == 1);
     assert_eq!(forget(&origin), (Some(0), format!("{file}: given up\n"), String::new()));
     assert_eq!(forget(&origin).1, "nothing is lost\n");
+    assert!(outcome(&daemon).starts_with("given up 2"), "{}", outcome(&daemon));
     daemon.wait_status(|status| status["loader"]["lost"] == 0);
+    assert_eq!(sql(&[]).stdout, lenient.stdout);
+    assert!(daemon.terminate().0.success());
+    // what is put back all the same is nobody's to remove
+    fs::rename(&away_again, &path).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("a file that had been given up was there again");
+    assert!(first.join(format!("{file}.given-up")).is_file());
     assert_eq!(sql(&[]).stdout, lenient.stdout);
     assert!(daemon.terminate().0.success());
 }

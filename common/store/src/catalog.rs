@@ -11,6 +11,8 @@
 //! | 6 | lost: i32 count of layers that are none any more, since their files, or the deletions that came with them, cannot be read; of each its id i64, u8 0 file or 1 deletions, and what was found |
 //! | 7 | found: i32 count of lost layers that can be read again, their ids i64 |
 //! | 8 | rebuilt: what became of a catalog that was damaged or gone |
+//! | 9 | gone: i64, the last record of the store that was in this place before and vanished; -1 once it was given up |
+//! | 10 | forgotten: i32 count of places of lost files that were given up |
 //!
 //! Integers are big-endian. A layer and a deletion are as `layer.rs` and `tombstone.rs` write them.
 
@@ -46,7 +48,13 @@ const HORIZON: u8 = 5;
 const LOST: u8 = 6;
 const FOUND: u8 = 7;
 const REBUILT: u8 = 8;
+const GONE: u8 = 9;
+const FORGOTTEN: u8 = 10;
 
+/// Most places of files that were given up; what is put back into others is a leftover.
+const FORGOTTEN_MAX: usize = 10_000;
+/// Most of them in one record.
+pub(crate) const FORGOTTEN_AT_ONCE_MAX: usize = 1000;
 /// Most accounts of catalogs that were made anew; each is kept as a gap record, too.
 const REBUILT_MAX: usize = 16;
 /// Longest text of a record.
@@ -97,6 +105,10 @@ pub(crate) struct State {
     pub(crate) lost: BTreeMap<u64, Lost>,
     /// What became of catalogs that were damaged or gone, the last one last.
     pub(crate) rebuilt: Vec<Box<str>>,
+    /// The last record of the store that was in this place before and vanished.
+    pub(crate) gone: Option<u64>,
+    /// Places of lost files that were given up: should one be there again, it is somebody's.
+    pub(crate) forgotten: BTreeSet<String>,
     /// The greatest precedence that was given.
     pub(crate) precedence: u64,
     /// Places of layers that were removed; only where the rest of a damaged catalog is read.
@@ -223,6 +235,16 @@ impl<S: Storage> Catalog<S> {
         self.append(FOUND, &bytes)
     }
 
+    /// Remembers that another store was in this place, or that it was given up.
+    pub(crate) fn set_gone(&mut self, last: Option<u64>) -> Result<(), StoreError> {
+        self.append(GONE, &encode_gone(last))
+    }
+
+    /// Remembers the places of files that are given up.
+    pub(crate) fn forget(&mut self, paths: &[String]) -> Result<(), StoreError> {
+        self.append(FORGOTTEN, &encode_paths(paths.iter()))
+    }
+
     /// Remembers what has expired.
     pub(crate) fn set_horizon(&mut self, horizon: Horizon) -> Result<(), StoreError> {
         self.append(HORIZON, &encode_horizon(horizon))
@@ -320,8 +342,19 @@ impl State {
                 let rebuilt = reader.str("account of a catalog", WORDS_BYTES_MAX)?;
                 self.tell_rebuilt(rebuilt);
             }
+            GONE => {
+                self.gone = u64::try_from(reader.i64("last record of a store")?).ok();
+            }
+            FORGOTTEN => {
+                for _ in 0..reader.count("number of files given up", 4)? {
+                    let path = reader.str("place of a file", WORDS_BYTES_MAX)?;
+                    if self.forgotten.len() < FORGOTTEN_MAX {
+                        self.forgotten.insert(path.to_owned());
+                    }
+                }
+            }
             found => {
-                let expected = "a record of the catalog of kind 1 to 8";
+                let expected = "a record of the catalog of kind 1 to 10";
                 return Err(Error::Value { offset: 0, expected, found: found.into() });
             }
         }
@@ -389,6 +422,11 @@ impl State {
         }
         records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
         records.extend(self.rebuilt.iter().map(|it| (REBUILT, encode_text(it))));
+        records.extend(self.gone.map(|last| (GONE, encode_gone(Some(last)))));
+        let forgotten: Vec<&String> = self.forgotten.iter().collect();
+        for some in forgotten.chunks(FORGOTTEN_AT_ONCE_MAX) {
+            records.push((FORGOTTEN, encode_paths(some.iter().copied())));
+        }
         for (table, tags) in &self.tables {
             records.push((TABLE, encode_table(table, tags)));
         }
@@ -446,6 +484,18 @@ fn encode_lost(all: &[Unreadable]) -> Vec<u8> {
     writer.length(all.len());
     all.iter().for_each(|lost| lost.encode(&mut writer));
     bytes
+}
+
+fn encode_paths<'p>(paths: impl ExactSizeIterator<Item = &'p String>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes);
+    writer.length(paths.len());
+    paths.for_each(|path| writer.str(path));
+    bytes
+}
+
+fn encode_gone(last: Option<u64>) -> Vec<u8> {
+    last.map_or(-1, u64::cast_signed).to_be_bytes().to_vec()
 }
 
 fn encode_text(text: &str) -> Vec<u8> {

@@ -21,6 +21,8 @@ use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_if_there;
 use crate::fingerprint::Fingerprint;
+use crate::gone::WHOLE_STORE;
+use crate::gone::told_of;
 use crate::list::List;
 use crate::list::is_copy;
 use crate::look::MISSING;
@@ -79,6 +81,9 @@ pub fn check(root: &Path) -> Result<Option<Checked>, StoreError> {
         }
     };
     let known = precedences(&state.deletions);
+    if let Some(last) = state.gone {
+        checked.note(WHOLE_STORE, told_of(last));
+    }
     for layer in state.layers.values() {
         check_layer(root, layer, &known, &mut checked)?;
     }

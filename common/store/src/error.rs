@@ -11,6 +11,7 @@ use tidegate_tsfile::ReadError;
 use tidegate_wire::request::RequestError;
 
 use crate::fingerprint::Fingerprint;
+use crate::gone::told_of;
 
 /// What an operating system calls a disk that cannot give back what was written; it has no name in
 /// [`io::ErrorKind`].
@@ -25,6 +26,11 @@ pub enum StoreError {
     CatalogDamaged(JournalDamage),
     /// A record of the catalog that this release does not understand.
     CatalogRecord(tidegate_codec::Error),
+    /// The store that was here vanished as a whole, and another one was made in its place.
+    Gone {
+        /// Its last record.
+        last: u64,
+    },
     /// A file or directory.
     Io {
         /// What was being done.
@@ -114,9 +120,10 @@ impl StoreError {
         }
     }
 
-    /// Whether it is one file of the store that is lost or damaged: whoever leaves it out can go on.
+    /// Whether it is a file of the store that is lost or damaged, or the store that was here before:
+    /// whoever leaves it out can go on.
     pub fn is_of_damage(&self) -> bool {
-        matches!(self, Self::Lost { .. }) || self.is_of_file()
+        matches!(self, Self::Gone { .. } | Self::Lost { .. }) || self.is_of_file()
     }
 
     /// Whether one file cannot be read while others may be: it is gone or damaged, or lies where the
@@ -185,6 +192,7 @@ impl fmt::Display for StoreError {
                 )
             }
             Self::CatalogRecord(error) => write!(f, "store: record of the catalog: {error}"),
+            Self::Gone { last } => write!(f, "store: {}", told_of(*last)),
             Self::Io { doing, what, source } => write!(f, "store: cannot {doing} {what}: {source}"),
             Self::List { list, expected, found } => write!(
                 f,

@@ -3,6 +3,8 @@
 //! Everything here follows from the catalog, or from what lies beside it, and is found again at every
 //! start. So it may be told as often as somebody likes, and needs no record of whether it was.
 
+use crate::gone::WHOLE_STORE;
+use crate::gone::told_of;
 use crate::layer::Layer;
 use crate::lost::Lost;
 use crate::lost::LostPart;
@@ -32,6 +34,9 @@ impl<V: Volume> Store<V> {
             item: String::from("catalog of the store"),
             what: what.to_string(),
         });
+        let gone =
+            self.gone().map(|last| Fault { item: WHOLE_STORE.to_owned(), what: told_of(last) });
+        let accounts = accounts.chain(gone);
         let lost = self.lost().map(of_lost);
         let damaged = self.layers().filter_map(|layer| {
             let found = self.damaged.get(&layer.id)?;

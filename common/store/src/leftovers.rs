@@ -15,14 +15,17 @@ use crate::StoreError;
 use crate::error::is_of_file;
 use crate::file::names_of;
 use crate::layer::Layer;
+use crate::lost::GIVEN_UP_SUFFIX;
 use crate::lost::Lost;
 use crate::lost::is_kept;
 use crate::store::Store;
 use crate::volume::Volume;
 
 impl<V: Volume> Store<V> {
-    /// Removes files that the catalog does not speak of.
-    pub(crate) fn remove_leftovers(&self) -> Result<(), StoreError> {
+    /// Removes files that the catalog does not speak of. One that is in the place of a file that was given
+    /// up is none of an interrupted run: it is kept, under another name. Returns the places of those.
+    pub(crate) fn remove_leftovers(&self) -> Result<Vec<String>, StoreError> {
+        let mut kept = Vec::new();
         let mut known: BTreeMap<String, BTreeSet<FileName>> = BTreeMap::new();
         for layer in &self.layers {
             known.entry(layer.layer.directory()).or_default().extend(layer.names());
@@ -33,15 +36,30 @@ impl<V: Volume> Store<V> {
         let paths = self.volume.data_dirs().map_err(StoreError::io("list", "the data"))?;
         for path in paths {
             let dir = self.volume.dir(&path).map_err(StoreError::io("open", &path))?;
-            let listed = dir.list().map_err(StoreError::io("list", &path))?;
+            let list = || dir.list().map_err(StoreError::io("list", &path));
+            let known = known.get(&path);
+            let is_known = |name: &FileName| known.is_some_and(|known| known.contains(name));
+            let mut listed = list()?;
+            for name in listed.iter().filter(|name| !is_known(name)) {
+                let full = format!("{path}/{name}");
+                if self.catalog.state().forgotten.contains(&full) {
+                    kept.push(
+                        keep_given_up(&dir, name, &listed)
+                            .map_or(full, |aside| format!("{path}/{aside}")),
+                    );
+                }
+            }
+            if !kept.is_empty() {
+                listed = list()?;
+            }
             for name in &listed {
-                let is_known = known.get(&path).is_some_and(|known| known.contains(name));
+                let is_known = is_known(name) || kept.contains(&format!("{path}/{name}"));
                 if !is_known && !is_kept(name, &listed) {
                     remove(&dir, name).map_err(StoreError::io("remove", name))?;
                 }
             }
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Removes files of former layers that nobody reads any more. Those that are still there afterwards
@@ -60,6 +78,17 @@ impl<V: Volume> Store<V> {
         self.doomed = kept;
         outcome
     }
+}
+
+/// Gives a file the name of one that is there again after it was given up; `None` if it keeps its own.
+fn keep_given_up<S: Storage>(dir: &S, name: &FileName, listed: &[FileName]) -> Option<FileName> {
+    let aside = FileName::new(format!("{name}{GIVEN_UP_SUFFIX}")).ok()?;
+    if listed.contains(&aside) || dir.rename(name, &aside).is_err() {
+        return None;
+    }
+    // what is not durable the next start does again
+    let _ = dir.sync_dir();
+    Some(aside)
 }
 
 /// Removes what lies in the directory of a layer, as far as it is there; `true` if nothing of it is any

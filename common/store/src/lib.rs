@@ -28,6 +28,7 @@
 //! - A **file that is gone or damaged** is [lost](Store::lost): no layer, until it is there again. So is one
 //!   whose own deletions are not as they were, since nobody can tell which of its rows are deleted. Whoever
 //!   needs rows of it is told, or goes on without them if that is [allowed](OnDamage).
+//!   So it is with a whole store that was [removed](Store::gone), if somebody remembers that it was there.
 //! - A **series has one type**: that of the newest layer that has points of it which were not
 //!   deleted. Older values are converted where every one of them can be. Where they cannot they are
 //!   not rows of the series, and [`DeviceScan::hidden`] counts them and names their file; merging
@@ -65,6 +66,7 @@ mod faults;
 mod file;
 mod fingerprint;
 mod flush;
+mod gone;
 mod horizon;
 mod known;
 mod layer;
@@ -96,6 +98,8 @@ pub use device::Device;
 pub use error::StoreError;
 pub use faults::Fault;
 pub use fingerprint::Fingerprint;
+pub use gone::Standing;
+pub use gone::WHOLE_STORE;
 pub use layer::Layer;
 pub use layer::LayerKind;
 pub use look::Look;

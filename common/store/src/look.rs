@@ -27,6 +27,7 @@ use crate::catalog::State;
 use crate::catalog::TableName;
 use crate::damage::Damage;
 use crate::file::LayerFile;
+use crate::gone::WHOLE_STORE;
 use crate::lost::LostFile;
 use crate::lost::LostPart;
 use crate::lost::Unreadable;
@@ -84,7 +85,12 @@ impl Taken {
 impl Look {
     /// Whether there is a store in `root`; also one that has lost its catalog.
     pub fn is_at(root: &Path) -> bool {
-        root.join(CATALOG).is_file() || root.join(DATA).is_dir()
+        Self::has_catalog(root) || root.join(DATA).is_dir()
+    }
+
+    /// Whether there is a store in `root` that has its catalog.
+    pub fn has_catalog(root: &Path) -> bool {
+        root.join(CATALOG).is_file()
     }
 
     /// Looks at the store in `root`; `None` if there is none. Where rows that are needed cannot be read
@@ -129,6 +135,9 @@ impl Look {
         let damage = Damage::new(on_damage);
         for unknown in lost.iter().filter(|lost| lost.devices.is_none()) {
             damage.pass(&unknown.lost.layer.path(), unknown.error())?;
+        }
+        if let Some(last) = state.gone {
+            damage.pass(WHOLE_STORE, StoreError::Gone { last })?;
         }
         let mut layers = seen.layers;
         layers.sort_by_key(|layer| layer.layer.rank());

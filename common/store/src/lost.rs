@@ -23,6 +23,7 @@ use crate::beside::aside_of;
 use crate::build::finish_beside;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
+use crate::catalog::FORGOTTEN_AT_ONCE_MAX;
 use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
@@ -42,6 +43,10 @@ use crate::store::Store;
 use crate::tombstone::Tombstone;
 use crate::volume::Volume;
 
+/// What is said of a file in the place of a lost one that has other rows than that had.
+const OTHER_ROWS: &str = "a file with rows of other devices or times";
+/// What is added to the name of a file that is there again after it was given up.
+pub(crate) const GIVEN_UP_SUFFIX: &str = ".given-up";
 /// Longest account of what was found in the place of a file.
 const FOUND_BYTES_MAX: usize = 1000;
 /// Most layers that one record of the catalog takes out.
@@ -217,35 +222,42 @@ impl<V: Volume> Store<V> {
 
     /// Gives up what is lost, but for files that are there again: answers go on without it, with older
     /// rows in its places. Of a list what can be read counts then, and the rows of its file are there
-    /// again. What was kept aside stays where it is. Returns the places of what was given up.
+    /// again. What was kept aside stays where it is. So is the store that was here before, if it vanished.
+    /// Returns the places of what was given up.
     pub fn forget_lost(&mut self) -> Result<Vec<String>, StoreError> {
         self.find_lost()?;
         let (mut paths, mut removed, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+        let mut files = Vec::new();
         let mut id = self.catalog.state().next_id;
         for lost in self.catalog.state().lost.values() {
-            if lost.part == LostPart::List {
-                let layer = &lost.layer;
-                let dir = self.volume.dir(&layer.directory());
-                let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
-                match LayerFile::load(without_lost_entries(layer, id, &dir)?, dir) {
-                    // lost meanwhile
-                    Err(error) if error.is_of_file() => continue,
-                    file => kept.push(file?),
+            match lost.part {
+                LostPart::File => files.push(lost.path()),
+                LostPart::List => {
+                    let layer = &lost.layer;
+                    let dir = self.volume.dir(&layer.directory());
+                    let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+                    match LayerFile::load(without_lost_entries(layer, id, &dir)?, dir) {
+                        // lost meanwhile
+                        Err(error) if error.is_of_file() => continue,
+                        file => kept.push(file?),
+                    }
+                    id = id.saturating_add(1);
                 }
-                id = id.saturating_add(1);
             }
             paths.push(lost.path());
             removed.push(lost.layer.id);
         }
-        if paths.is_empty() {
-            return Ok(paths);
+        if !paths.is_empty() {
+            // first: else one that is put back in between would be a leftover
+            files.chunks(FORGOTTEN_AT_ONCE_MAX).try_for_each(|some| self.catalog.forget(some))?;
+            let added = kept.iter().map(|file| file.layer.clone()).collect();
+            let position = self.position();
+            self.catalog.change(&Change { position, added, removed, ..Change::default() })?;
+            self.look_at_lost()?;
+            kept.into_iter().for_each(|file| self.add_layer(file));
+            self.look_for_lacking_mods();
         }
-        let added = kept.iter().map(|file| file.layer.clone()).collect();
-        let position = self.position();
-        self.catalog.change(&Change { position, added, removed, ..Change::default() })?;
-        self.look_at_lost()?;
-        kept.into_iter().for_each(|file| self.add_layer(file));
-        self.look_for_lacking_mods();
+        paths.extend(self.forget_gone()?);
         Ok(paths)
     }
 
@@ -303,21 +315,32 @@ impl<V: Volume> Store<V> {
             let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
             match open_again(layer, &dir) {
                 Ok(Some(file)) => found.push(file),
-                Ok(None) => put_aside(layer, &dir),
+                Ok(None) => {
+                    put_aside(layer, &dir);
+                    let (part, found) = (LostPart::File, OTHER_ROWS.into());
+                    others.push(Unreadable { id: layer.id, part, found });
+                }
                 Err(error) => {
                     if error.is_of_content() {
                         put_aside(layer, &dir);
                     }
-                    // not there, or not to be read: there is another time
+                    // what is not there, or not to be read, is as before: there is another time
                     let now = Unreadable::of(layer.id, &error);
-                    if error.is_of_file() && now.part != lost.part {
+                    let is_other = now.part == LostPart::List || now.part != lost.part;
+                    if error.is_of_content() || error.is_of_file() && is_other {
                         others.push(now);
                     }
                 }
             }
         }
+        let known = &self.catalog.state().lost;
+        others.retain(|now| {
+            known
+                .get(&now.id)
+                .is_some_and(|lost| (lost.part, &lost.found) != (now.part, &now.found))
+        });
         if !others.is_empty() {
-            self.catalog.lose(&others)?;
+            others.chunks(LOST_AT_ONCE_MAX).try_for_each(|some| self.catalog.lose(some))?;
             self.look_at_lost()?;
         }
         if found.is_empty() {
@@ -413,7 +436,10 @@ fn put_aside<S: Storage>(layer: &Layer, dir: &S) {
 
 /// Whether a name is that of a file which was kept aside, or of what stood beside it.
 pub(crate) fn is_kept(name: &FileName, listed: &[FileName]) -> bool {
-    let asides = listed.iter().filter_map(|name| name.as_str().strip_suffix(UNREAD_SUFFIX));
+    let asides = listed.iter().filter_map(|name| {
+        let name = name.as_str();
+        name.strip_suffix(UNREAD_SUFFIX).or_else(|| name.strip_suffix(GIVEN_UP_SUFFIX))
+    });
     let mut asides = asides.filter_map(|own| name.as_str().strip_prefix(own));
     asides.any(|end| !end.is_empty())
 }

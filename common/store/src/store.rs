@@ -137,6 +137,8 @@ pub struct Store<V: Volume> {
     pub(crate) remade: Vec<String>,
     rebuilt: Option<Rebuilt>,
     n_taken_in: usize,
+    kept_aside: Vec<String>,
+    found: Vec<String>,
 }
 
 impl<V: Volume> Store<V> {
@@ -174,11 +176,13 @@ impl<V: Volume> Store<V> {
             remade,
             rebuilt,
             n_taken_in,
+            kept_aside: Vec::new(),
+            found: Vec::new(),
         };
-        store.remove_leftovers()?;
+        store.kept_aside = store.remove_leftovers()?;
         store.look_for_lacking_mods();
         store.look_at_lost()?;
-        store.find_lost()?;
+        store.found = store.find_lost()?;
         Ok(store)
     }
 
@@ -197,6 +201,17 @@ impl<V: Volume> Store<V> {
     /// each is told once.
     pub fn take_remade(&mut self) -> Vec<String> {
         core::mem::take(&mut self.remade)
+    }
+
+    /// Where files are kept that were found, when the store was opened, in the places of files that had
+    /// been given up: they count for nothing.
+    pub fn kept_aside(&self) -> &[String] {
+        &self.kept_aside
+    }
+
+    /// Lost files that were there again when the store was opened.
+    pub fn found(&self) -> &[String] {
+        &self.found
     }
 
     /// Says which spool the numbers to come are of. Numbers of another one begin anew, and count

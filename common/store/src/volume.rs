@@ -23,7 +23,7 @@ pub trait Volume: Clone + Debug + Send + Sync + 'static {
     type Dir: Storage;
 
     /// The directory at `path`, names with `/` between them, below the root; the empty path is the
-    /// root. Made when absent; its entry is durable on return.
+    /// root. Made when absent, below a root that is there; its entry is durable on return.
     fn dir(&self, path: &str) -> io::Result<Self::Dir>;
 
     /// The paths of all directories of files that are there.
@@ -67,6 +67,10 @@ impl Volume for DirVolume {
     type Dir = DirStorage;
 
     fn dir(&self, path: &str) -> io::Result<DirStorage> {
+        // one that was removed is never made anew below a store that is open
+        if !path.is_empty() && !self.root.try_exists()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         DirStorage::open(self.at(path))
     }
 

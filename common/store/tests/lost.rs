@@ -221,6 +221,69 @@ fn what_is_given_up_is_in_no_answer_and_in_nobodys_way_and_its_file_stays() {
     assert_eq!(volume.disk.content(&aside), Some(damaged));
 }
 
+/// A file that was put back after it had been given up was removed at the next start, and nobody said so.
+#[test]
+fn a_file_that_is_put_back_after_it_was_given_up_is_kept_under_another_name_and_told() {
+    let volume = SimVolume::new(SimStorage::new());
+    let opened = filled(&volume);
+    let path = path_of(&opened, 2);
+    drop(opened);
+    let names = ["", ".resource", ".given-up"].map(|end| volume.disk_name(&format!("{path}{end}")));
+    let whole = volume.disk.content(&names[0]).unwrap();
+    volume.disk.delete(&names[0]);
+    assert_eq!(store(&volume).forget_lost().unwrap(), [&*path]);
+    // what an interrupted run has left still goes
+    let leftover = volume.disk_name(&format!("{path}.temp"));
+    for round in 0..2 {
+        volume.disk.set_content(&names[0], whole.clone());
+        volume.disk.set_content(&names[1], vec![7]);
+        volume.disk.set_content(&leftover, vec![7]);
+        let kept = [format!("{path}.given-up"), path.clone()];
+        let mut opened = store(&volume);
+        assert_eq!(opened.kept_aside(), [&*kept[round]], "{round}");
+        assert_eq!((opened.lost().count(), opened.layers().count()), (0, 2));
+        assert_eq!(opened.find_lost().unwrap(), Vec::<String>::new());
+        assert_eq!(volume.disk.content(&names[2]), Some(whole.clone()));
+        assert_eq!(volume.disk.content(&names[0]).is_some(), round == 1);
+        assert!(volume.disk.content(&names[1]).is_some(), "what stands beside it stays");
+    }
+    volume.disk.delete(&names[0]);
+    let opened = store(&volume);
+    assert_eq!(opened.kept_aside(), Vec::<String>::new(), "it is told when it comes");
+    assert_eq!(volume.disk.content(&names[2]), Some(whole));
+}
+
+/// It stayed "no such file", whatever was in its place.
+#[test]
+fn of_a_lost_file_the_last_thing_that_was_found_in_its_place_is_told() {
+    let volume = SimVolume::new(SimStorage::new());
+    let opened = filled(&volume);
+    let (path, other) = (path_of(&opened, 2), path_of(&opened, 3));
+    drop(opened);
+    let [name, other] = [&path, &other].map(|path| volume.disk_name(path));
+    let whole = volume.disk.content(&name).unwrap();
+    volume.disk.delete(&name);
+    let mut opened = store(&volume);
+    let found = |opened: &Store<SimVolume>| opened.lost().next().map(|lost| lost.found.to_string());
+    assert_eq!(found(&opened).as_deref(), Some("no such file"));
+    volume.disk.set_content(&name, volume.disk.content(&other).unwrap());
+    assert_eq!(opened.find_lost().unwrap(), Vec::<String>::new());
+    let expected = "a file with rows of other devices or times";
+    assert_eq!(found(&opened).as_deref(), Some(expected));
+    assert!(opened.faults()[0].what.contains(expected), "{:?}", opened.faults());
+    let error = n_rows(&opened.snapshot(), "root.a.d", (2, 2)).unwrap_err();
+    assert!(error.to_string().contains(expected), "{error}");
+    drop(opened);
+    // also where the wrong one was put aside, and nothing is there
+    opened = store(&volume);
+    assert_eq!(found(&opened).as_deref(), Some(expected));
+    volume.disk.set_content(&name, whole[..9].to_vec());
+    opened.find_lost().unwrap();
+    assert_ne!(found(&opened).as_deref(), Some(expected));
+    volume.disk.set_content(&name, whole);
+    assert_eq!(opened.find_lost().unwrap(), [path]);
+}
+
 /// Between the record of the catalog and the other name, and at every other operation.
 #[test]
 fn a_power_cut_while_a_file_is_lost_or_found_leaves_a_store_that_opens() {

@@ -8,6 +8,7 @@ use tidegate_durable::Storage;
 use tidegate_store::DirVolume;
 use tidegate_store::Fault;
 use tidegate_store::Store;
+use tidegate_store::WHOLE_STORE;
 
 use super::Forgotten;
 use super::Loader;
@@ -15,6 +16,9 @@ use super::storing::Stores;
 use super::storing::WAITING_MAX;
 use super::storing::failed;
 use crate::gaps::Gap;
+use crate::gaps::Outcome;
+use crate::keeper::KeeperOp;
+use crate::status::StoreReport;
 
 /// Gaps that are remembered as told; beyond that they are looked up again.
 const TOLD_MAX: usize = 10_000;
@@ -86,21 +90,59 @@ impl<S: Storage> Loader<S> {
         let Some(stores) = &self.stores else { return };
         let unmergeable = stores.open.values().map(Store::n_unmergeable).sum();
         let lost = stores.open.values().map(|store| store.lost().count()).sum();
-        self.note(|report| (report.unmergeable, report.lost) = (unmergeable, lost));
+        let gone = stores.open.iter().filter_map(|(origin, store)| {
+            let (origin, expected) = (origin.clone(), store.gone()?);
+            Some(StoreReport { origin, expected, found: 0 })
+        });
+        let gone: Vec<StoreReport> = gone.collect();
+        self.note(|report| {
+            (report.unmergeable, report.lost, report.gone) = (unmergeable, lost, gone);
+        });
     }
 
     /// Looks whether lost files are there again, and whether others are lost.
     pub(super) fn find_lost(&mut self) -> io::Result<()> {
+        self.find_back()?;
         let Some(stores) = &mut self.stores else { return Ok(()) };
         for (origin, store) in &mut stores.open {
-            for file in store.find_lost().map_err(failed)? {
-                tracing::info!(origin, file, "a lost file of the store is there again");
-            }
             store.lose_missing().map_err(failed)?;
             tell_remade(origin, store);
         }
         let open: Vec<String> = stores.open.keys().cloned().collect();
         self.tell_of(&open)
+    }
+
+    /// Says which lost files of a store are there again.
+    pub(super) fn tell_found(&mut self, origin: &str, found: &[String]) {
+        for file in found {
+            tracing::info!(origin, file, "a lost file of the store is there again");
+        }
+        self.settle(origin, found.to_vec(), Outcome::Back);
+    }
+
+    /// Has gap records say what has become of what they name. It is told anew should it be lost again.
+    pub(super) fn settle(&mut self, origin: &str, items: Vec<String>, outcome: Outcome) {
+        if items.is_empty() {
+            return;
+        }
+        if let Some(stores) = &mut self.stores {
+            stores.told.retain(|gap| gap.origin != *origin || !items.contains(&gap.item));
+        }
+        let _ = self.keeper.send(KeeperOp::Settled { origin: origin.to_owned(), items, outcome });
+    }
+
+    /// Looks whether lost files are there again.
+    pub(super) fn find_back(&mut self) -> io::Result<()> {
+        let Some(stores) = &mut self.stores else { return Ok(()) };
+        let mut looked = Vec::new();
+        for (origin, store) in &mut stores.open {
+            if store.lost().next().is_some() {
+                looked.push((origin.clone(), store.find_lost().map_err(failed)?));
+            }
+        }
+        looked.iter().for_each(|(origin, found)| self.tell_found(origin, found));
+        let origins: Vec<String> = looked.into_iter().map(|(origin, _)| origin).collect();
+        self.tell_of(&origins)
     }
 
     /// Gives up what is lost where somebody says so.
@@ -120,13 +162,33 @@ impl<S: Storage> Loader<S> {
 
     fn forget_lost_of(&mut self, origin: &str) -> io::Result<Forgotten> {
         if !self.stored_origins()?.contains(origin) {
-            return Ok(Err(format!("no store of origin {origin}")));
+            let known: Vec<String> = self.stored_origins()?.into_iter().collect();
+            let known = known.join(", ");
+            return Ok(Err(format!("no store of origin {origin}, there are those of: {known}")));
         }
         let forgotten = self.store(origin)?.forget_lost().map_err(failed)?;
+        if let Some(stores) = &mut self.stores {
+            stores.remember()?;
+        }
         for file in &forgotten {
             tracing::warn!(origin, file, "a lost file of the store is given up");
         }
         self.count_files();
+        let is_whole = |item: &String| item.starts_with(WHOLE_STORE);
+        let whole = forgotten.iter().find(|item| is_whole(item)).map(|_| WHOLE_STORE.to_owned());
+        let files = forgotten.iter().filter(|item| !is_whole(item)).cloned();
+        self.settle(origin, files.chain(whole).collect(), Outcome::GivenUp);
         Ok(Ok(forgotten))
+    }
+}
+
+/// Says which files are kept that were put back after they had been given up.
+pub(super) fn tell_kept(origin: &str, store: &Store<DirVolume>) {
+    for file in store.kept_aside() {
+        tracing::warn!(
+            origin,
+            file,
+            "a file that had been given up was there again; it is kept, and counts for nothing"
+        );
     }
 }

@@ -89,6 +89,28 @@ impl Retention {
         store: &mut Store<V>,
         believed: Believed,
     ) -> Result<(), StoreError> {
+        let before = files_of(store);
+        let applied = self.let_go(origin, store, believed);
+        let left = files_of(store);
+        let n_files = before.0.saturating_sub(left.0);
+        if n_files > 0 {
+            let bytes = before.1.saturating_sub(left.1);
+            tracing::info!(
+                origin,
+                n_files,
+                bytes,
+                "files of the store removed, too old or too much"
+            );
+        }
+        applied
+    }
+
+    fn let_go<V: Volume>(
+        &mut self,
+        origin: &str,
+        store: &mut Store<V>,
+        believed: Believed,
+    ) -> Result<(), StoreError> {
         if let Some(start) = self.start(store, believed) {
             store.expire(start)?;
         }
@@ -125,6 +147,12 @@ impl Retention {
         let now = if believed.is_settled { now } else { now.min(newest) };
         Some(now.saturating_sub(keep_ms.saturating_mul(per_ms)))
     }
+}
+
+/// How many files a store has, and what they take.
+fn files_of<V: Volume>(store: &Store<V>) -> (usize, u64) {
+    let bytes = store.layers().map(|layer| layer.length_bytes).fold(0, u64::saturating_add);
+    (store.layers().count(), bytes)
 }
 
 /// How far the wall clock was ahead of one that nobody sets, at its least within a day.

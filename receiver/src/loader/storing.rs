@@ -45,7 +45,13 @@ use crate::records::Contents;
 use crate::records::RecordKind;
 use crate::state::Opened;
 use crate::state::lost_gap;
+use crate::target::Target;
 
+use super::again::Again;
+use super::lacking::tell_kept;
+use super::remembered::DirectoryId;
+use super::remembered::Known;
+use super::remembered::Remembered;
 use super::retention::Retention;
 use super::rollback::Unlooked;
 
@@ -68,16 +74,16 @@ const MERGE_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Stores {
     pub(super) open: BTreeMap<String, Store<DirVolume>>,
     /// The record to be read next.
-    next: Seq,
+    pub(super) next: Seq,
     /// Where reading begins after everything was closed.
     begin: Seq,
     /// Up to here files were given to a directory, before the target was a store.
     given_away: Seq,
     /// Which spool the numbers are of.
-    spool: [u8; 16],
+    pub(super) spool: [u8; 16],
     /// Since when rows are in memory only.
     in_memory_since: Option<Instant>,
-    may_merge: bool,
+    pub(super) may_merge: bool,
     /// Whether the stores of origins that send nothing were opened, as many as may be open.
     knows_all: bool,
     /// Whether every store was looked at since the start.
@@ -86,6 +92,11 @@ pub(crate) struct Stores {
     unlooked: Unlooked<DirStorage>,
     /// Origins whose store is known to be of this spool.
     checked: BTreeSet<String>,
+    /// What is remembered of the stores, and what of them is read again since it was lost.
+    pub(super) remembered: Remembered<DirStorage>,
+    pub(super) again: Option<Again>,
+    /// The directories of stores that are open.
+    pub(super) directories: BTreeMap<String, Option<DirectoryId>>,
     /// Gaps of what is missing in stores that were told since the start.
     pub(super) told: BTreeSet<Gap>,
     retention: Retention,
@@ -102,6 +113,7 @@ pub(crate) struct Stores {
 impl Stores {
     pub(crate) fn new(
         opened: &Opened<DirStorage>,
+        target: &Target,
         config: &ReceiverConfig,
     ) -> Result<Self, String> {
         let given_away = opened.directory.position();
@@ -119,6 +131,9 @@ impl Stores {
             was_looked_at: false,
             unlooked: Unlooked::open(&opened.memory, opened.reader.durable_seq())?,
             checked: BTreeSet::new(),
+            remembered: Remembered::open(&opened.memory, target.id())?,
+            again: None,
+            directories: BTreeMap::new(),
             told: BTreeSet::new(),
             retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
             started: Instant::now(),
@@ -161,7 +176,7 @@ impl Stores {
         Seq::new(held.map_or(read, |held| held.min(read)))
     }
 
-    fn flush(&mut self) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         self.open.values_mut().try_for_each(Store::flush)?;
         self.in_memory_since = None;
         // files that came behind the rows waited for this
@@ -174,7 +189,9 @@ impl<S: Storage> Loader<S> {
     /// Everything durable in the spool, then what stores do by themselves.
     pub(super) fn store_all(&mut self) -> io::Result<()> {
         self.places.target.check()?;
+        self.close_moved()?;
         let known = self.open_known();
+        self.finish_again()?;
         let durable = self.reader.durable_seq();
         while let Some(next) = self.stores.as_ref().map(|stores| stores.next)
             && next <= durable
@@ -184,6 +201,9 @@ impl<S: Storage> Loader<S> {
             let mut touched = Touched::default();
             let given = self.give_all(&entries, &mut touched);
             self.let_go(touched)?;
+            if given.is_ok() {
+                self.finish_again()?;
+            }
             if let Err(error) = given {
                 return self.make_room(error);
             }
@@ -213,7 +233,10 @@ impl<S: Storage> Loader<S> {
             return Ok(());
         }
         let mut outcome = Ok(());
-        for origin in self.stored_origins()? {
+        let mut origins = self.stored_origins()?;
+        let remembered = self.stores.iter().flat_map(|stores| stores.remembered.origins());
+        origins.extend(remembered.cloned());
+        for origin in origins {
             let Some(stores) = &self.stores else { return Ok(()) };
             let is_open = stores.open.contains_key(&origin);
             let opened = match stores.open.len() < STORES_OPEN_MAX {
@@ -264,6 +287,8 @@ impl<S: Storage> Loader<S> {
         }
         let flushed = stores.flush().map_err(failed);
         let flushed = flushed.and_then(|()| self.let_go(Touched::default()));
+        // they may be what the question needs
+        let flushed = flushed.and_then(|()| self.find_back());
         for reply in waiting {
             // who asked may have gone
             let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());
@@ -283,6 +308,7 @@ impl<S: Storage> Loader<S> {
         let position = self.consumer.position();
         if let Some(stores) = &mut self.stores {
             stores.open.clear();
+            stores.again = None;
             stores.in_memory_since = None;
             // Also those that nothing is sent to have rows that expire.
             stores.knows_all = false;
@@ -297,12 +323,17 @@ impl<S: Storage> Loader<S> {
     fn give_all(&mut self, entries: &[Entry], touched: &mut Touched) -> io::Result<()> {
         for entry in entries {
             match entry {
+                Entry::Lost(range) if self.is_again(range.last) => (),
                 Entry::Lost(range) => {
                     tracing::error!(%range, "spool damaged");
                     self.keep_unclaimed()?;
                     touched.gaps.push(lost_gap(range));
                 }
-                Entry::Record(record) => self.give(record, touched)?,
+                Entry::Record(record) => {
+                    if !self.give(record, touched)? {
+                        return Ok(());
+                    }
+                }
             }
             self.look_at_target();
             if let Some(stores) = &mut self.stores {
@@ -313,8 +344,32 @@ impl<S: Storage> Loader<S> {
         Ok(())
     }
 
-    fn give(&mut self, record: &Record, touched: &mut Touched) -> io::Result<()> {
-        let Some(kind) = RecordKind::of_code(record.kind) else { return Ok(()) };
+    fn is_again(&self, record: Seq) -> bool {
+        self.stores.as_ref().is_some_and(|stores| stores.is_again(record))
+    }
+
+    /// Gives a record to the store of its origin; `false` if that needs earlier ones first.
+    fn give(&mut self, record: &Record, touched: &mut Touched) -> io::Result<bool> {
+        let Some(kind) = RecordKind::of_code(record.kind) else { return Ok(true) };
+        if self.stores.as_ref().is_some_and(|it| it.has_had(&record.origin, record.seq)) {
+            return Ok(true);
+        }
+        if matches!(kind, RecordKind::File | RecordKind::Tablet | RecordKind::Delete) {
+            self.store(&record.origin)?;
+            if self.stores.as_ref().is_some_and(|stores| stores.next < record.seq) {
+                return Ok(false);
+            }
+        }
+        self.apply(kind, record, touched)?;
+        Ok(true)
+    }
+
+    fn apply(
+        &mut self,
+        kind: RecordKind,
+        record: &Record,
+        touched: &mut Touched,
+    ) -> io::Result<()> {
         let sequence = record.seq.get();
         let gap =
             |item: String, reason: String| Gap { origin: record.origin.clone(), item, reason };
@@ -386,6 +441,9 @@ impl<S: Storage> Loader<S> {
         let path = staging.join(&ts_file.staged);
         let is_given_away =
             self.stores.as_ref().is_some_and(|stores| record.seq <= stores.given_away);
+        if self.is_again(record.seq) && !path.try_exists()? {
+            return self.miss_file(record);
+        }
         if is_given_away && !path.try_exists()? {
             return Ok(Applied::default());
         }
@@ -435,6 +493,8 @@ impl<S: Storage> Loader<S> {
             }
             let opened = self.open_store(origin)?;
             if let Some(stores) = &mut self.stores {
+                let directory = self.places.target.directory().join(origin);
+                stores.directories.insert(origin.to_owned(), DirectoryId::of(&directory));
                 stores.open.insert(origin.to_owned(), opened);
             }
         }
@@ -451,6 +511,9 @@ impl<S: Storage> Loader<S> {
             tracing::error!(origin, %rebuilt, "catalog of the store made anew");
         }
         tell_remade(origin, &mut store);
+        tell_kept(origin, &store);
+        self.tell_found(origin, store.found());
+        self.compare(origin, &mut store)?;
         self.tell(origin, &store)?;
         if store.n_taken_in() > 0 {
             let n_files = store.n_taken_in();
@@ -461,13 +524,14 @@ impl<S: Storage> Loader<S> {
             );
         }
         let Some(stores) = &mut self.stores else { return Err(io::Error::other("no stores")) };
-        store.begin_spool(stores.spool).map_err(failed)?;
         let last = stores.unlooked.last_of(origin).get();
         let known = store.last_known();
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
             tracing::warn!(origin, known, last, "the spool begins anew");
             store.restart_spool(stores.spool).map_err(failed)?;
+            let set = stores.remembered.set(origin, Known::of(&store), stores.next);
+            set.map_err(io::Error::other)?;
         }
         stores.checked.insert(origin.to_owned());
         if store.precision().is_none()
@@ -523,7 +587,11 @@ impl<S: Storage> Loader<S> {
         }
         let Some(stores) = &self.stores else { return Ok(()) };
         match stores.expired.is_none_or(|at| at.elapsed() >= EXPIRE_EVERY) {
-            true => self.find_lost().and_then(|()| self.expire_all()),
+            true => {
+                self.find_lost()?;
+                self.open_remembered()?;
+                self.expire_all()
+            }
             false => Ok(()),
         }
     }
@@ -562,8 +630,12 @@ impl<S: Storage> Loader<S> {
     fn let_go(&mut self, touched: Touched) -> io::Result<()> {
         let Some(stores) = &self.stores else { return Ok(()) };
         let (position, read) = (stores.position(), stores.next.get().saturating_sub(1));
+        let (is_again, given_away) = (stores.again.is_some(), stores.given_away);
         self.places.target.check()?;
         self.report_lost(touched.gaps)?;
+        if let Some(stores) = &mut self.stores {
+            stores.remember()?;
+        }
         if position > self.consumer.position() {
             self.consumer.advance(position).map_err(io::Error::other)?;
             self.consumer.sync().map_err(|error| match error.is_fatal() {
@@ -571,12 +643,15 @@ impl<S: Storage> Loader<S> {
                 false => io::Error::new(io::ErrorKind::StorageFull, error),
             })?;
         }
-        if position >= stores.given_away
+        if position >= given_away
             && let Some(stores) = &mut self.stores
         {
             stores.begin = stores.begin.max(position);
         }
-        let _ = self.keeper.send(KeeperOp::Applied(position.get()));
+        if !is_again {
+            // else what is still to be read again could go
+            let _ = self.keeper.send(KeeperOp::Applied(position.get()));
+        }
         self.note(|report| {
             report.files = report.files.saturating_add(touched.files);
             report.bytes = report.bytes.saturating_add(touched.bytes);
