@@ -25,7 +25,6 @@ use crate::StoreError;
 use crate::apply::is_name;
 use crate::catalog::TableName;
 use crate::file::Devices;
-use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::create_anew;
 use crate::file::resource_bytes;
@@ -48,7 +47,7 @@ pub(crate) struct Builder<V: Volume> {
     dir: V::Dir,
     writer: TsFileWriter<Out<V>>,
     version: TsFileVersion,
-    extents: Extents,
+    extents: BTreeMap<Device, TimeRange>,
     /// First and last time of what was begun last, and its device.
     begun: Option<(Device, Option<TimeRange>)>,
 }
@@ -78,7 +77,7 @@ impl<V: Volume> Builder<V> {
             Ok(writer)
         };
         let writer = begin().map_err(unwritten(&layer))?;
-        Ok(Self { layer, dir, writer, version, extents: Extents::new(), begun: None })
+        Ok(Self { layer, dir, writer, version, extents: BTreeMap::new(), begun: None })
     }
 
     /// Begins rows of some series that share their times, or of a single one.
@@ -129,7 +128,7 @@ impl<V: Volume> Builder<V> {
         let sink = out.into_inner().map_err(std::io::IntoInnerError::into_error);
         let mut sink = sink.map_err(StoreError::io("write", layer.path()))?;
         sink.file.sync().map_err(StoreError::io("sync", layer.path()))?;
-        let devices = Devices { extents, ..Devices::default() };
+        let devices = Devices { extents: extents.into(), ..Devices::default() };
         finish_beside(&dir, &mut layer, version, &devices)?;
         Ok(Some(LayerFile::new(layer, dir, devices, List::default())))
     }

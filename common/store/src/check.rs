@@ -10,7 +10,6 @@ use tidegate_durable::OpenError;
 use tidegate_tsfile::Deletion;
 use tidegate_tsfile::ModsKind;
 use tidegate_tsfile::RESOURCE_SUFFIX;
-use tidegate_tsfile::TimeRange;
 
 use crate::DirVolume;
 use crate::Layer;
@@ -161,7 +160,7 @@ fn check_layer(
     verified.findings.iter().for_each(|finding| checked.note(&path, finding));
     checked.n_more_findings = checked.n_more_findings.saturating_add(verified.n_more_findings);
     if let Ok(found) = devices_of(&file, layer.database.as_deref()) {
-        let range = found.extents.values().copied().reduce(TimeRange::union);
+        let range = found.extents.range();
         if range != Some(layer.range) {
             let expected = layer.range;
             let found = range.map_or_else(|| String::from("no rows"), |range| range.to_string());

@@ -24,6 +24,7 @@ use tidegate_tsfile::TsFileVersion;
 
 use crate::Device;
 use crate::StoreError;
+use crate::extents::Extents;
 use crate::fingerprint::Fingerprint;
 use crate::layer::Layer;
 use crate::list::List;
@@ -33,9 +34,6 @@ use crate::volume::StoredFile;
 
 /// A TsFile of a store.
 pub(crate) type LayerTsFile<S> = TsFile<StoredFile<<S as Storage>::File>>;
-
-/// First and last time of each device.
-pub(crate) type Extents = BTreeMap<Device, TimeRange>;
 
 /// What a file calls devices that it does not call as we would.
 pub(crate) type Aliases = BTreeMap<Device, Vec<DeviceId>>;
@@ -47,7 +45,14 @@ pub(crate) struct Devices {
     pub(crate) aliases: Aliases,
 }
 
-impl Devices {
+/// The devices of a file while they are gathered.
+#[derive(Debug, Default)]
+struct Gathered {
+    extents: BTreeMap<Device, TimeRange>,
+    aliases: Aliases,
+}
+
+impl Gathered {
     /// Takes in one name of a device.
     fn insert(
         &mut self,
@@ -67,6 +72,12 @@ impl Devices {
         *extent = extent.union(range);
     }
 
+    fn finish(self) -> Devices {
+        Devices { extents: self.extents.into(), aliases: self.aliases }
+    }
+}
+
+impl Devices {
     /// What a file of this layout calls a device.
     fn ids(&self, device: &Device, version: TsFileVersion) -> Vec<DeviceId> {
         self.aliases.get(device).cloned().unwrap_or_else(|| vec![device.id(version)])
@@ -74,7 +85,7 @@ impl Devices {
 
     /// The database of the table model of which there are devices; the first one of several.
     pub(crate) fn database(&self) -> Option<&str> {
-        self.extents.keys().find_map(Device::database)
+        self.extents.devices().find_map(Device::database)
     }
 }
 
@@ -96,7 +107,7 @@ pub(crate) struct LayerFile<S: Storage> {
 
 impl<S: Storage> LayerFile<S> {
     pub(crate) fn new(layer: Layer, dir: S, devices: Devices, list: List) -> Self {
-        let databases = devices.extents.keys().map(|device| device.database().map(Box::from));
+        let databases = devices.extents.devices().map(|device| device.database().map(Box::from));
         let databases = databases.collect();
         Self { layer, dir, devices, databases, list, has_resource: true, open: Mutex::default() }
     }
@@ -149,11 +160,11 @@ impl<S: Storage> LayerFile<S> {
             TimeIndex::Segments => TsFileVersion::V4,
             _ => TsFileVersion::V3,
         };
-        let mut devices = Devices::default();
+        let mut devices = Gathered::default();
         for DeviceExtent { device, range } in &resource.devices {
             devices.insert(device, layer.database.as_deref(), version, *range);
         }
-        Some(devices)
+        Some(devices.finish())
     }
 
     /// The file, open.
@@ -180,7 +191,7 @@ impl<S: Storage> LayerFile<S> {
 
     /// First and last time of a device, if it is in the file.
     pub(crate) fn range_of(&self, device: &Device) -> Option<TimeRange> {
-        self.devices.extents.get(device).copied()
+        self.devices.extents.get(device)
     }
 
     /// The device in the file: more than once where the file gives its path several names.
@@ -220,7 +231,7 @@ impl<S: Storage> LayerFile<S> {
     /// would be in no merged file.
     pub(crate) fn finds_its_devices(&self) -> Result<bool, StoreError> {
         let file = self.file()?;
-        for device in self.devices.extents.keys() {
+        for device in self.devices.extents.devices() {
             if self.find(&file, device)?.len() < self.n_expected(device) {
                 return Ok(false);
             }
@@ -238,7 +249,7 @@ impl<S: Storage> LayerFile<S> {
             false => (other, self),
         };
         let mut few = few.devices.extents.iter();
-        few.any(|(device, range)| many.range_of(device).is_some_and(|it| it.overlaps(*range)))
+        few.any(|(device, range)| many.range_of(device).is_some_and(|it| it.overlaps(range)))
     }
 
     /// The names of what lies in its directory.
@@ -260,7 +271,7 @@ pub(crate) fn devices_of<R: tidegate_tsfile::ReadAt>(
     file: &TsFile<R>,
     database: Option<&str>,
 ) -> Result<Devices, ReadError> {
-    let mut devices = Devices::default();
+    let mut devices = Gathered::default();
     for device in file.devices() {
         let device = device?;
         let mut range: Option<TimeRange> = None;
@@ -275,7 +286,7 @@ pub(crate) fn devices_of<R: tidegate_tsfile::ReadAt>(
             devices.insert(device.id(), database, file.version(), range);
         }
     }
-    Ok(devices)
+    Ok(devices.finish())
 }
 
 /// What stands beside a file of these devices. No progress index: nothing here has numbers of a
@@ -290,7 +301,7 @@ pub(crate) fn resource_bytes(
     };
     let extents = devices.extents.iter().flat_map(|(device, range)| {
         let ids = devices.ids(device, version).into_iter();
-        ids.map(|device| DeviceExtent { device, range: *range })
+        ids.map(move |device| DeviceExtent { device, range })
     });
     let bytes = Resource::new(time_index, extents.collect()).encode();
     let too_long = |error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error);

@@ -62,6 +62,7 @@ mod damage;
 mod device;
 mod error;
 mod expire;
+mod extents;
 mod faults;
 mod file;
 mod fingerprint;

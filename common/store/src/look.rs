@@ -26,6 +26,7 @@ use crate::catalog::CATALOG;
 use crate::catalog::State;
 use crate::catalog::TableName;
 use crate::damage::Damage;
+use crate::extents::Names;
 use crate::file::LayerFile;
 use crate::gone::WHOLE_STORE;
 use crate::lost::LostFile;
@@ -160,6 +161,8 @@ pub(crate) const MISSING: &str = "no such file";
 #[derive(Default)]
 struct Seen {
     layers: Vec<Arc<LayerFile<DirStorage>>>,
+    /// Of their devices.
+    names: Names,
     damaged: Vec<Lost>,
     /// Those whose files are not there.
     missing: Vec<Layer>,
@@ -188,7 +191,10 @@ impl Seen {
             return Ok(());
         }
         match LayerFile::load(layer.clone(), dir) {
-            Ok(file) => self.layers.push(Arc::new(file)),
+            Ok(mut file) => {
+                self.names.share(&mut file.devices.extents);
+                self.layers.push(Arc::new(file));
+            }
             Err(error) if error.is_vanished() => self.missing.push(layer.clone()),
             Err(error) if error.is_of_file() => {
                 let Unreadable { part, found, .. } = Unreadable::of(layer.id, &error);

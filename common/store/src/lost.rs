@@ -7,6 +7,7 @@
 //! that concern it; nothing is merged across it. So when the file is there again, as it was, it is a
 //! layer again, with the precedence that it had. The same holds for a list; the file beside it stays.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_codec::Error;
@@ -24,6 +25,7 @@ use crate::build::finish_beside;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
 use crate::catalog::FORGOTTEN_AT_ONCE_MAX;
+use crate::extents::Names;
 use crate::file::Devices;
 use crate::file::LayerFile;
 use crate::file::devices_of;
@@ -128,7 +130,7 @@ impl LostFile {
     pub(crate) fn may_have(&self, device: &Device, times: TimeRange) -> bool {
         let own = self.lost.layer.range;
         let range = match &self.devices {
-            Some(devices) => devices.extents.get(device).copied(),
+            Some(devices) => devices.extents.get(device),
             None => Some(own),
         };
         range.is_some_and(|range| range.overlaps(times))
@@ -156,14 +158,26 @@ pub(crate) fn account(error: &StoreError) -> Box<str> {
 pub(crate) fn load_layers<V: Volume>(
     volume: &V,
     catalog: &mut Catalog<V::Dir>,
+    names: &mut Names,
     remade: &mut Vec<String>,
 ) -> Result<Vec<LayerFile<V::Dir>>, StoreError> {
     let (mut layers, mut lost) = (Vec::new(), Vec::new());
+    // opening one anew waits for the disk
+    let mut dirs: HashMap<String, V::Dir> = HashMap::new();
     for layer in catalog.state().layers.values() {
-        let dir = volume.dir(&layer.directory());
-        let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+        let directory = layer.directory();
+        let dir = match dirs.get(&directory) {
+            Some(dir) => dir.clone(),
+            None => {
+                let dir = volume.dir(&directory).map_err(StoreError::io("open", &directory))?;
+                dirs.entry(directory).or_insert(dir).clone()
+            }
+        };
         match LayerFile::load(layer.clone(), dir).and_then(|it| it.file().map(drop).map(|()| it)) {
-            Ok(file) => layers.push(file),
+            Ok(mut file) => {
+                names.share(&mut file.devices.extents);
+                layers.push(file);
+            }
             Err(error) if error.is_of_file() => lost.push(Unreadable::of(layer.id, &error)),
             Err(error) => return Err(error),
         }
@@ -372,7 +386,7 @@ fn open_again<S: Storage>(layer: &Layer, dir: &S) -> Result<Option<LayerFile<S>>
     let file = loaded.file()?;
     let found = devices_of(&file, layer.database.as_deref());
     let found = found.map_err(|source| loaded.unread(source))?;
-    let is_within = |it: &TimeRange, of: TimeRange| of.start <= it.start && it.end <= of.end;
+    let is_within = |it: TimeRange, of: TimeRange| of.start <= it.start && it.end <= of.end;
     let is_own = found.extents.iter().all(|(device, range)| {
         let known = loaded.range_of(device);
         is_within(range, layer.range) && known.is_some_and(|known| is_within(range, known))

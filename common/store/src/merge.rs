@@ -217,7 +217,7 @@ impl<V: Volume> Store<V> {
     fn read_alone(&self, layer: &Arc<LayerFile<V::Dir>>) -> Result<(), StoreError> {
         let snapshot = self.snapshot_of(vec![Arc::clone(layer)]);
         let mut batch = Batch::default();
-        for device in layer.devices.extents.keys() {
+        for device in layer.devices.extents.devices() {
             let opened = snapshot.device(device, &whole(device))?;
             let mut rows = opened.rows()?;
             while opened.next_into(&mut rows, &mut batch)? {}
@@ -248,7 +248,7 @@ impl<V: Volume> Store<V> {
         }
         let snapshot = self.snapshot_of(run.clone());
         let devices: BTreeSet<&Device> =
-            run.iter().flat_map(|it| it.devices.extents.keys()).collect();
+            run.iter().flat_map(|it| it.devices.extents.devices()).collect();
         let mut named = Vec::new();
         for device in &devices {
             let opened = snapshot.device(device, &whole(device))?;

@@ -261,7 +261,7 @@ fn take_in<S: Storage>(
             return Ok(());
         }
     };
-    let Some(range) = devices.extents.values().copied().reduce(TimeRange::union) else {
+    let Some(range) = devices.extents.range() else {
         return Ok(());
     };
     layer.database = devices.database().map(Box::from);

@@ -142,9 +142,9 @@ impl<S: Storage> Snapshot<S> {
     ///
     /// Memory taken: their names.
     pub fn devices(&self, patterns: &[Pattern]) -> Vec<Device> {
-        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
+        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.devices());
         let lost = self.lost.iter().filter_map(|lost| lost.devices.as_ref());
-        let in_files = in_files.chain(lost.flat_map(|devices| devices.extents.keys()));
+        let in_files = in_files.chain(lost.flat_map(|devices| devices.extents.devices()));
         let all = in_files.chain(self.memory.devices().keys());
         let mut found: BTreeSet<&Device> = BTreeSet::new();
         for device in all {
@@ -157,10 +157,10 @@ impl<S: Storage> Snapshot<S> {
 
     /// The tables of the table model that have devices here, in order.
     pub fn tables(&self) -> BTreeSet<TableName> {
-        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.keys());
+        let in_files = self.layers.iter().flat_map(|layer| layer.devices.extents.devices());
         let lost = self.lost.iter().filter_map(|lost| lost.devices.as_ref());
         in_files
-            .chain(lost.flat_map(|devices| devices.extents.keys()))
+            .chain(lost.flat_map(|devices| devices.extents.devices()))
             .chain(self.memory.devices().keys())
             .filter_map(Device::database_and_table)
             .collect()

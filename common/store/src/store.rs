@@ -32,8 +32,9 @@ use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
 use crate::catalog::TableName;
+use crate::extents::Extents;
+use crate::extents::Names;
 use crate::file::Devices;
-use crate::file::Extents;
 use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_whole;
@@ -114,6 +115,8 @@ pub struct Store<V: Volume> {
     pub(crate) catalog: Catalog<V::Dir>,
     /// By ascending rank.
     pub(crate) layers: Vec<Arc<LayerFile<V::Dir>>>,
+    /// Of the devices of the layers.
+    names: Names,
     pub(crate) deletions: Arc<Vec<Tombstone>>,
     pub(crate) memory: Arc<Memory>,
     /// Of the newest row in memory.
@@ -152,7 +155,8 @@ impl<V: Volume> Store<V> {
         let (rebuilt, n_taken_in) = mend_catalog(&volume, &root, salt)?;
         let mut catalog = Catalog::open(root, salt)?;
         let mut remade = Vec::new();
-        let layers = load_layers(&volume, &mut catalog, &mut remade)?;
+        let mut names = Names::default();
+        let layers = load_layers(&volume, &mut catalog, &mut names, &mut remade)?;
         let mut layers: Vec<_> = layers.into_iter().map(Arc::new).collect();
         layers.sort_by_key(|layer| layer.layer.rank());
         let (deletions, applied) =
@@ -162,6 +166,7 @@ impl<V: Volume> Store<V> {
             options,
             catalog,
             layers,
+            names,
             deletions,
             memory: Arc::default(),
             memory_precedence: 0,
@@ -406,13 +411,13 @@ impl<V: Volume> Store<V> {
         };
         layer.length_bytes = length_bytes;
         let Devices { extents, .. } = &devices;
-        let Some(range) = extents.values().copied().reduce(TimeRange::union) else {
+        let Some(range) = extents.range() else {
             return Ok(Ok(()));
         };
         layer.range = range;
         // what a sender says of a file of the tree model is none
         layer.database = devices.database().map(Box::from);
-        if self.memory.overlaps(extents.iter().map(|(device, range)| (device, *range))) {
+        if self.memory.overlaps(extents.iter()) {
             self.flush()?;
         }
         for (database, table) in
@@ -500,7 +505,8 @@ impl<V: Volume> Store<V> {
         self.catalog.change(&Change { position, done, ..change })
     }
 
-    pub(crate) fn add_layer(&mut self, layer: LayerFile<V::Dir>) {
+    pub(crate) fn add_layer(&mut self, mut layer: LayerFile<V::Dir>) {
+        self.names.share(&mut layer.devices.extents);
         let rank = layer.layer.rank();
         let at = self.layers.partition_point(|it| it.layer.rank() <= rank);
         self.layers.insert(at, Arc::new(layer));
@@ -570,7 +576,7 @@ impl<V: Volume> Store<V> {
 
     /// Decides where a layer lies.
     fn place(&self, layer: &mut Layer, extents: &Extents) {
-        let mut folders = extents.keys().map(folder_of);
+        let mut folders = extents.devices().map(folder_of);
         let first = folders.next().unwrap_or_default();
         layer.folder = match folders.all(|folder| folder == first) {
             true => first.into(),
