@@ -301,7 +301,16 @@ impl Statistics {
         let mut found = Self::empty(data_type);
         found.count = reader.uvar("number of points of statistics")?;
         found.start_time = reader.i64("start time of statistics")?;
+        let offset = reader.position();
         found.end_time = reader.i64("end time of statistics")?;
+        // Else whoever asks for some times would be told that there is nothing in them.
+        if (found.count == 0) == (found.start_time <= found.end_time) {
+            let expected = match found.count {
+                0 => "an end time of statistics of no point before their start time",
+                _ => "an end time of statistics not before their start time",
+            };
+            return Err(Error::Value { offset, expected, found: found.end_time });
+        }
         let text = |reader: &mut Reader<'_>| {
             reader.bin("text of statistics", TEXT_BYTES_MAX).map(Box::from)
         };

@@ -331,6 +331,18 @@ impl SeriesMetadata {
             };
             chunks.push(ChunkMetadata { offset, statistics });
         }
+        // By these it is decided which chunks are looked at, and what is counted without a look.
+        let counted = chunks.iter().map(|chunk| u64::from(chunk.statistics.count));
+        let start = chunks.iter().map(|chunk| chunk.statistics.start_time).min();
+        let end = chunks.iter().map(|chunk| chunk.statistics.end_time).max();
+        if several
+            && (start.is_some_and(|start| start != statistics.start_time)
+                || end.is_some_and(|end| end != statistics.end_time)
+                || counted.sum::<u64>() != u64::from(statistics.count))
+        {
+            let expected = "statistics of a series that are those of its chunks in count and times";
+            return Err(Error::Value { offset, expected, found: statistics.count.into() });
+        }
         if !several && chunks.len() > 1 {
             return Err(wrong("the form of a series' metadata with several chunks, 1"));
         }
