@@ -110,6 +110,7 @@ pub use values::Values;
 pub use verify::FINDINGS_MAX;
 pub use verify::Finding;
 pub use verify::Verified;
+pub use write::crew::PageHelper;
 pub use write::error::WriteError;
 pub use write::file::TsFileWriter;
 pub use write::file::Written;

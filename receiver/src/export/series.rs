@@ -57,11 +57,12 @@ impl SeriesWriter {
         tables: Vec<TableSchema>,
     ) -> Result<Self, String> {
         let begin = || {
-            let mut options = WriteOptions::of_version(version);
-            // Somebody waits for it, and a third one would find little to do.
-            options.n_threads =
-                thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
-            let mut writer = TsFileWriter::new(out, options)?;
+            let mut writer = TsFileWriter::new(out, WriteOptions::of_version(version))?;
+            // Somebody waits for it. Without a thread to spare it takes longer, and ends as well.
+            if let Some(helper) = writer.helper()? {
+                let named = thread::Builder::new().name("export-pages".to_owned());
+                drop(named.spawn(|| helper.run()));
+            }
             tables.into_iter().try_for_each(|table| writer.declare_table(table))?;
             Ok(writer)
         };

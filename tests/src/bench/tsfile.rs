@@ -255,7 +255,6 @@ fn write(bench: &mut Bench, shape: &str, dir: &Path, n_rows: u64) -> Result<()> 
 /// Writes a file of a shape; returns the time without that of making the values.
 fn write_all(path: &Path, shape: &str, n_rows: u64, n_threads: usize) -> Result<Duration> {
     let mut options = WriteOptions::default();
-    options.n_threads = n_threads;
     let is_raw = shape.ends_with("-raw");
     options.compression = match shape {
         _ if is_raw => Compression::Uncompressed,
@@ -274,6 +273,10 @@ fn write_all(path: &Path, shape: &str, n_rows: u64, n_threads: usize) -> Result<
         .collect();
     let out = io::BufWriter::with_capacity(1 << 20, fs::File::create(path)?);
     let mut writer = TsFileWriter::new(out, options)?;
+    for _ in 1..n_threads {
+        let helper = writer.helper()?.context("nothing is compressed")?;
+        thread::spawn(|| helper.run());
+    }
     let device = DeviceId { path: "root.bench.d".into(), segments: None };
     let group_columns = if shape.starts_with("aligned") { N_COLUMNS } else { 1 };
     let groups = (0..N_COLUMNS).step_by(group_columns as usize);

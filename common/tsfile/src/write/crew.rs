@@ -1,4 +1,4 @@
-//! Threads that compress the bodies of pages while their maker goes on.
+//! Others that compress the bodies of pages while their maker goes on.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -10,21 +10,18 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::thread;
-use std::thread::JoinHandle;
 
 use tidegate_codec::CompressError;
 use tidegate_codec::PipeCompression;
 use tidegate_codec::PipeCompressor;
 
-/// Threads beside the one that makes pages.
+/// The one that makes pages, and whoever helps it.
 ///
 /// The maker hands bodies in and asks for each of them later. When it has to wait, or when too many
 /// bodies do, it compresses, too: how long making and compressing take does not matter then, and
-/// without a single thread all would still come to its end.
+/// without a single helper all would still come to its end.
 pub(crate) struct Crew {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
     /// The maker's own.
     compressor: PipeCompressor,
     next: u64,
@@ -75,21 +72,18 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 const SPARE_MAX: usize = 64;
 
 impl Crew {
-    /// So many threads, or as many of them as can be had.
-    pub(crate) fn new(by: PipeCompression, n_threads: usize) -> Result<Self, CompressError> {
+    pub(crate) fn new(by: PipeCompression) -> Result<Self, CompressError> {
         let shared = Arc::new(Shared {
             by,
             work: Mutex::default(),
             arrived: Condvar::new(),
             finished: Condvar::new(),
         });
-        let start = |_| {
-            let shared = Arc::clone(&shared);
-            let name = "tsfile-pages".to_owned();
-            thread::Builder::new().name(name).spawn(move || shared.serve()).ok()
-        };
-        let threads = (0..n_threads).map_while(start).collect();
-        Ok(Self { shared, threads, compressor: PipeCompressor::new(by)?, next: 0 })
+        Ok(Self { shared, compressor: PipeCompressor::new(by)?, next: 0 })
+    }
+
+    pub(crate) fn helper(&self) -> PageHelper {
+        PageHelper { shared: Arc::clone(&self.shared) }
     }
 
     /// Memory for a body.
@@ -141,16 +135,32 @@ impl Drop for Crew {
     fn drop(&mut self) {
         self.shared.work().is_over = true;
         self.shared.arrived.notify_all();
-        for thread in self.threads.drain(..) {
-            // A thread does not end by a panic: what compresses is watched.
-            let _ = thread.join();
-        }
     }
 }
 
 impl fmt::Debug for Crew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").field("n_threads", &self.threads.len()).finish_non_exhaustive()
+        f.debug_struct("Crew").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// Compresses pages of a writer beside it.
+///
+/// Threads are the caller's: whoever has one to spare lets it [run](Self::run) one of these.
+pub struct PageHelper {
+    shared: Arc<Shared>,
+}
+
+impl PageHelper {
+    /// Helps until the writer is finished or dropped.
+    pub fn run(self) {
+        self.shared.serve();
+    }
+}
+
+impl fmt::Debug for PageHelper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageHelper").finish_non_exhaustive()
     }
 }
 
@@ -160,7 +170,7 @@ impl Shared {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of a thread.
+    /// The life of a helper.
     fn serve(&self) {
         let Ok(mut compressor) = PipeCompressor::new(self.by) else { return };
         let mut work = self.work();
@@ -203,8 +213,12 @@ mod tests {
     fn bodies_come_back_in_any_order_and_as_if_they_had_been_alone() {
         let by = PipeCompression::Lz4;
         let mut random = fastrand::Rng::with_seed(5);
-        for n_threads in 0..4 {
-            let mut crew = Crew::new(by, n_threads).unwrap();
+        for n_helpers in 0..4 {
+            let mut crew = Crew::new(by).unwrap();
+            for _ in 0..n_helpers {
+                let helper = crew.helper();
+                std::thread::spawn(|| helper.run());
+            }
             let mut waiting = Vec::new();
             // More than may wait.
             for _ in 0..100 {

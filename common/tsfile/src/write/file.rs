@@ -4,6 +4,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use super::crew::PageHelper;
 use super::error::WriteError;
 use super::group::Group;
 use super::group::Tools;
@@ -80,7 +81,7 @@ impl<W: Write> TsFileWriter<W> {
     /// Writes the head of the file.
     pub fn new(out: W, options: WriteOptions) -> Result<Self, WriteError> {
         options.check()?;
-        let packer = Packer::new(options.compression, options.n_threads)?;
+        let packer = Packer::new(options.compression)?;
         let mut out = Out::new(out);
         out.structure(|writer| {
             writer.bytes(MAGIC);
@@ -88,6 +89,14 @@ impl<W: Write> TsFileWriter<W> {
         })?;
         let tools = Tools { out, packer, devices: BTreeMap::new() };
         Ok(Self { options, tools, tables: Vec::new(), group: None, n_points: 0 })
+    }
+
+    /// Somebody to be run by another thread, who compresses pages while this one encodes. There may be
+    /// several; a second one finds little to do. `None` if nothing is compressed.
+    ///
+    /// The file is the same with any number of them.
+    pub fn helper(&mut self) -> Result<Option<PageHelper>, WriteError> {
+        self.tools.packer.helper()
     }
 
     /// Declares a table of the table model (version 4), before its first device.

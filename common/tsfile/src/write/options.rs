@@ -40,9 +40,6 @@ pub struct WriteOptions {
     pub time_partition: Option<NonZeroU64>,
     /// Most children of a node of the index; 2 at least.
     pub index_degree: usize,
-    /// Threads that compress pages, the caller's among them. The file is the same with any number;
-    /// a second one gives most of the gain, since the caller alone encodes.
-    pub n_threads: usize,
 }
 
 impl Default for WriteOptions {
@@ -57,7 +54,6 @@ impl Default for WriteOptions {
             group_bytes_max: 32 << 20,
             time_partition: None,
             index_degree: 256,
-            n_threads: 1,
         }
     }
 }
@@ -78,7 +74,6 @@ impl WriteOptions {
             ("chunk_bytes_max", self.chunk_bytes_max, 1, CHUNK_BYTES_MAX),
             ("group_bytes_max", self.group_bytes_max, 1, usize::MAX),
             ("index_degree", self.index_degree, 2, INDEX_DEGREE_MAX),
-            ("n_threads", self.n_threads, 1, THREADS_MAX),
         ];
         for (option, found, min, max) in ranges {
             if found < min || found > max {
@@ -95,9 +90,6 @@ const CHUNK_ROWS_MAX: usize = 1 << 30;
 const CHUNK_BYTES_MAX: usize = 1 << 30;
 /// Wider nodes would be slower to search than deeper trees.
 const INDEX_DEGREE_MAX: usize = 1 << 16;
-
-/// One thread encodes, and no compressor is so slow that it needs more for it.
-const THREADS_MAX: usize = 64;
 
 /// A series to be written.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,6 +5,7 @@ use tidegate_codec::PipeCompressor;
 
 use super::chunk::Chunk;
 use super::crew::Crew;
+use super::crew::PageHelper;
 use super::crew::Ticket;
 use super::error::WriteError;
 use super::options::SeriesSpec;
@@ -27,8 +28,6 @@ pub(crate) const TIME_ENCODING: Encoding = Encoding::Ts2Diff;
 pub(crate) struct Packer {
     compression: Compression,
     hands: Hands,
-    /// Threads that compress, this one among them.
-    n_threads: usize,
     /// A body before it is compressed.
     body: Vec<u8>,
     /// Times of which only the length stands before them.
@@ -36,15 +35,26 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    pub(crate) fn new(compression: Compression, n_threads: usize) -> Result<Self, WriteError> {
+    pub(crate) fn new(compression: Compression) -> Result<Self, WriteError> {
         let hands = match compression {
             Compression::Uncompressed => Hands::None,
             Compression::By(by) => {
                 let compressor = PipeCompressor::new(by).map_err(WriteError::Compression)?;
-                Hands::Own { by, compressor, n_pages: 0 }
+                Hands::Own { by, compressor }
             }
         };
-        Ok(Self { compression, hands, n_threads, body: Vec::new(), times: Vec::new() })
+        Ok(Self { compression, hands, body: Vec::new(), times: Vec::new() })
+    }
+
+    /// Somebody who helps to compress from now on; `None` if nothing is compressed.
+    pub(crate) fn helper(&mut self) -> Result<Option<PageHelper>, WriteError> {
+        if let Hands::Own { by, .. } = self.hands {
+            self.hands = Hands::Crew(Crew::new(by).map_err(WriteError::Compression)?);
+        }
+        Ok(match &self.hands {
+            Hands::Crew(crew) => Some(crew.helper()),
+            _ => None,
+        })
     }
 
     pub(crate) fn compression(&self) -> Compression {
@@ -103,15 +113,9 @@ impl Packer {
         let body_bytes = checked(self.body.len())?;
         match &mut self.hands {
             Hands::None => chunk.push(body_bytes, body_bytes, &self.body, statistics),
-            Hands::Own { by, compressor, n_pages } => {
+            Hands::Own { compressor, .. } => {
                 let packed = compressor.compress(&self.body).map_err(WriteError::Compression)?;
-                chunk.push(body_bytes, checked(packed.len())?, packed, statistics)?;
-                *n_pages = n_pages.saturating_add(1);
-                if self.n_threads > 1 && *n_pages >= ALONE_PAGES {
-                    let crew = Crew::new(*by, self.n_threads.saturating_sub(1));
-                    self.hands = Hands::Crew(crew.map_err(WriteError::Compression)?);
-                }
-                Ok(())
+                chunk.push(body_bytes, checked(packed.len())?, packed, statistics)
             }
             Hands::Crew(crew) => {
                 let body = core::mem::replace(&mut self.body, crew.spare());
@@ -143,13 +147,10 @@ enum Hands {
     /// Nobody.
     None,
     /// Who makes the pages.
-    Own { by: PipeCompression, compressor: PipeCompressor, n_pages: usize },
+    Own { by: PipeCompression, compressor: PipeCompressor },
     /// Others, too.
     Crew(Crew),
 }
-
-/// A file of fewer pages is written before threads are worth their start.
-const ALONE_PAGES: usize = 16;
 
 fn of_times(source: crate::EncodingError) -> WriteError {
     WriteError::Encoding { column: "times".into(), source }

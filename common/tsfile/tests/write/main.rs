@@ -105,7 +105,7 @@ fn every_point_of_random_files_comes_back_to_the_bit() {
 }
 
 #[test]
-fn a_file_is_the_same_however_many_threads_compress_its_pages() {
+fn a_file_is_the_same_however_many_helpers_compress_its_pages() {
     let mut n_pages = 0;
     for seed in 0..SEEDS / 2 {
         let mut shape = Shape::of_seed(seed);
@@ -117,10 +117,9 @@ fn a_file_is_the_same_however_many_threads_compress_its_pages() {
             shape.options.page_rows_max = shape.options.page_rows_max.min(9);
         }
         let alone = shape.write(Vec::new()).unwrap();
-        for n_threads in [2, 3] {
-            shape.options.n_threads = n_threads;
-            let together = shape.write(Vec::new()).unwrap();
-            assert!(alone.out == together.out, "seed {seed}, {n_threads} threads");
+        for n_helpers in 1..3 {
+            let together = shape.write_with(n_helpers, Vec::new()).unwrap();
+            assert!(alone.out == together.out, "seed {seed}, {n_helpers} helpers");
         }
         n_pages += alone.n_points / shape.options.page_rows_max as u64;
     }

@@ -100,7 +100,21 @@ impl Shape {
     }
 
     pub(crate) fn write<W: std::io::Write>(&self, out: W) -> Result<Written<W>, WriteError> {
+        self.write_with(0, out)
+    }
+
+    /// With others that compress.
+    pub(crate) fn write_with<W: std::io::Write>(
+        &self,
+        n_helpers: usize,
+        out: W,
+    ) -> Result<Written<W>, WriteError> {
         let mut writer = TsFileWriter::new(out, self.options)?;
+        for _ in 0..n_helpers {
+            if let Some(helper) = writer.helper()? {
+                std::thread::spawn(|| helper.run());
+            }
+        }
         for table in &self.tables {
             writer.declare_table(table.clone())?;
         }
