@@ -530,7 +530,8 @@ impl<S: Storage> Loader<S> {
             // the state was restored from a copy, or made anew under the old id
             tracing::warn!(origin, known, last, "the spool begins anew");
             store.restart_spool(stores.spool).map_err(failed)?;
-            let set = stores.remembered.set(origin, Known::of(&store), stores.next);
+            let next = stores.next_of(origin);
+            let set = stores.remembered.set(origin, Known::of(&store), next);
             set.map_err(io::Error::other)?;
         }
         stores.checked.insert(origin.to_owned());
