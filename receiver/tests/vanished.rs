@@ -416,3 +416,34 @@ fn a_store_that_was_given_the_last_of_what_it_lacks_before_the_rest_is_given_all
     let (_, log) = daemon.terminate();
     assert!(!log.iter().any(|line| line.contains("older than it was")), "{log:#?}");
 }
+
+/// What the restored spool had not given away yet was given above what the store had from later records.
+#[test]
+fn rows_of_a_state_that_was_restored_do_not_replace_newer_ones_of_the_store() {
+    let is_read = |it: &serde_json::Value| {
+        let durable = &it["keeper"]["durable_sequence"];
+        *durable != 0 && it["loader"]["read"] == *durable
+    };
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1, 2], 10)]);
+    // its rows are in the spool only
+    daemon.kill();
+    let (state, saved) = (site.path("state"), site.path("saved"));
+    copy(&state, &saved);
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 20)]);
+    assert!(daemon.terminate().0.success());
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&saved, &state).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("the spool begins anew");
+    daemon.wait_status(is_read);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,10"]);
+    send(&daemon, "one", &[(&[2], 30)]);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,30"]);
+    daemon.kill();
+    let daemon = site.start();
+    daemon.wait_status(is_read);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,30"]);
+}

@@ -529,7 +529,7 @@ impl<S: Storage> Loader<S> {
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
             tracing::warn!(origin, known, last, "the spool begins anew");
-            store.restart_spool(stores.spool).map_err(failed)?;
+            store.cut_spool(stores.spool, last).map_err(failed)?;
             let next = stores.next_of(origin);
             let set = stores.remembered.set(origin, Known::of(&store), next);
             set.map_err(io::Error::other)?;
