@@ -447,3 +447,26 @@ fn rows_of_a_state_that_was_restored_do_not_replace_newer_ones_of_the_store() {
     daemon.wait_status(is_read);
     assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,30"]);
 }
+
+/// Who asked was told that the stores are busy, and once the target was back all that was lost by then was
+/// given up.
+#[test]
+fn nothing_is_given_up_for_somebody_who_was_told_that_it_was_not() {
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 10)]);
+    assert!(daemon.terminate().0.success());
+    let root = root_of(&site, "one");
+    let name = root.file_name().unwrap().to_str().unwrap().to_owned();
+    fs::remove_dir_all(&root).unwrap();
+    let daemon = site.start();
+    daemon.wait_status(|it| it["loader"]["gone"][0]["origin"] == *name);
+    fs::rename(site.path("files"), site.path("away")).unwrap();
+    let given_up = site.output("forget-lost", &["--origin", &name]);
+    assert!(!given_up.status.success(), "{given_up:?}");
+    fs::rename(site.path("away"), site.path("files")).unwrap();
+    daemon.log.wait("target goes on");
+    send(&daemon, "one", &[(&[2], 20)]);
+    assert_eq!(daemon.status()["loader"]["gone"][0]["origin"], *name);
+    assert_eq!(sql(&site, &[]).0, Some(1));
+}

@@ -151,10 +151,14 @@ impl Stores {
         }
     }
 
-    /// Answers those who wait that the target takes nothing: they need not wait until it does.
-    pub(super) fn refuse_flushes(&mut self, error: &io::Error) {
+    /// Answers those who wait that the target takes nothing: they need not wait until it does. Nor is
+    /// anything given up then that nobody has seen.
+    pub(super) fn refuse_waiting(&mut self, error: &io::Error) {
+        // who asked may have gone
         for reply in core::mem::take(&mut self.waiting) {
-            // who asked may have gone
+            let _ = reply.try_send(Err(error.to_string()));
+        }
+        for (_, reply) in core::mem::take(&mut self.forgetting) {
             let _ = reply.try_send(Err(error.to_string()));
         }
     }
