@@ -470,3 +470,28 @@ fn nothing_is_given_up_for_somebody_who_was_told_that_it_was_not() {
     assert_eq!(daemon.status()["loader"]["gone"][0]["origin"], *name);
     assert_eq!(sql(&site, &[]).0, Some(1));
 }
+
+/// It passed for the one that had vanished and was put back, and answers lacked its rows silently.
+#[test]
+fn a_store_in_the_place_of_another_says_so_also_after_it_has_lost_its_catalog() {
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 10)]);
+    assert!(daemon.terminate().0.success());
+    let root = root_of(&site, "one");
+    fs::remove_dir_all(&root).unwrap();
+    let daemon = site.start();
+    let status = daemon.wait_status(|it| it["loader"]["gone"][0]["expected"].as_u64().is_some());
+    let gone = status["loader"]["gone"].clone();
+    assert!(daemon.terminate().0.success());
+    fs::remove_file(root.join("catalog")).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("catalog of the store made anew");
+    daemon.wait_loaded();
+    assert_eq!(sql(&site, &[]).0, Some(1));
+    assert_eq!(daemon.status()["loader"]["gone"], gone);
+    let gaps = daemon.gaps();
+    let mut all = gaps.as_array().unwrap().iter();
+    let gap = all.rfind(|gap| gap["item"] == "the whole store").unwrap();
+    assert_eq!(gap["outcome"], serde_json::Value::Null, "{gap:#}");
+}
