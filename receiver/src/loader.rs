@@ -190,7 +190,7 @@ impl<S: Storage> Loader<S> {
                     self.manifests.clear();
                     self.close_stores();
                     if let Some(stores) = &mut self.stores {
-                        stores.refuse_flushes(&error);
+                        stores.refuse_waiting(&error);
                     }
                     if disk::is_full(&error) {
                         // it may be descriptors that are full

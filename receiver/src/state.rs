@@ -479,7 +479,6 @@ fn log_found(file: &str, found: &JournalRecovery) {
     }
 }
 
-/// The id this receiver was given at its first start.
 /// Which spool the numbers of this state are of, for those that only look at it.
 pub(crate) fn spool_id(memory: &Path) -> Result<[u8; 16], String> {
     let shown = |error: &dyn core::fmt::Display| format!("{}: {error}", memory.display());
@@ -495,6 +494,7 @@ pub(crate) fn spool_of(cluster_id: &str) -> [u8; 16] {
     uuid::Uuid::parse_str(cluster_id).unwrap_or_default().into_bytes()
 }
 
+/// The id this receiver was given at its first start.
 fn cluster_id(storage: &impl Storage) -> Result<String, String> {
     let (mut slot, content) = two_slot(storage, CLUSTER_ID)?;
     if let Some(id) = content.and_then(|bytes| String::from_utf8(bytes).ok()) {

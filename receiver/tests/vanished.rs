@@ -14,13 +14,21 @@ use tidegate_model::DataType;
 use tidegate_model::Tablet;
 use tidegate_model::Value;
 use tidegate_store::Device;
+use tidegate_store::DirVolume;
+use tidegate_store::Options;
+use tidegate_store::Store;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
 use tidegate_tsfile::WriteOptions;
+use tidegate_wire::Payload;
 use tidegate_wire::RequestType;
+use tidegate_wire::request::DeleteData;
+use tidegate_wire::request::Path as WirePath;
 use tidegate_wire::request::PayloadHead;
+use tidegate_wire::request::Plan;
+use tidegate_wire::request::Request;
 use tidegate_wire::request::TabletForm;
 use tidegate_wire::request::encode_tablet;
 
@@ -30,8 +38,8 @@ use common::Site;
 use common::framed;
 use common::handshake;
 
-/// A tablet of a device of an origin of that name.
-fn tablet(origin: &str, times: &[i64], value: i64) -> Vec<u8> {
+/// A tablet of a device of an origin of that name, as the spool has it.
+fn request(origin: &str, times: &[i64], value: i64) -> Vec<u8> {
     let column = Column {
         name: "s".to_owned(),
         data_type: DataType::Int64,
@@ -50,14 +58,31 @@ fn tablet(origin: &str, times: &[i64], value: i64) -> Vec<u8> {
     let mut writer = Writer::new(&mut out);
     PayloadHead { request_type: RequestType::TransferTabletRaw }.encode(&mut writer);
     encode_tablet(&tablet, TabletForm::Categories, &mut writer);
-    framed(&out)
+    out
+}
+
+/// A deletion of times of an origin, as the spool has it.
+fn deletion(origin: &str, start_time: i64, end_time: i64) -> Vec<u8> {
+    let pattern = format!("root.{origin}.d.s");
+    let paths = vec![WirePath::measurement(&pattern, pattern.split('.').collect())].into();
+    let delete = DeleteData { paths, start_time, end_time, plan_node_id: "" };
+    let mut out = Vec::new();
+    Payload::from(Request::Plan(Plan::Delete(delete))).encode(&mut out).unwrap();
+    out
+}
+
+/// Sends a request as an origin, and waits until it was read.
+fn send_request(daemon: &Daemon, origin: &str, request: &[u8]) {
+    let mut peer = daemon.greeted_as(&handshake(&[("clusterID", origin)]));
+    assert_eq!(peer.ask(&framed(request)), Some(OK));
+    daemon.wait_status(|it| it["loader"]["read"] == it["keeper"]["durable_sequence"]);
 }
 
 /// Sends tablets as an origin, and waits until they were read.
 fn send(daemon: &Daemon, origin: &str, tablets: &[(&[i64], i64)]) {
     let mut peer = daemon.greeted_as(&handshake(&[("clusterID", origin)]));
     for (times, value) in tablets {
-        assert_eq!(peer.ask(&tablet(origin, times, *value)), Some(OK));
+        assert_eq!(peer.ask(&framed(&request(origin, times, *value))), Some(OK));
     }
     daemon.wait_status(|it| it["loader"]["read"] == it["keeper"]["durable_sequence"]);
 }
@@ -324,4 +349,149 @@ fn files_that_an_older_copy_lacks_are_told_of_and_those_that_it_has_stay_where_t
         assert_eq!((answer.0, rows_of(&answer)), (Some(0), vec!["1,11", "2,20", "5,51"]));
         assert!(daemon.terminate().0.success());
     }
+}
+
+/// The new store had said that another one was there, and of which spool its numbers are it had not: it
+/// passed for one that has everything.
+#[test]
+fn a_store_that_was_just_made_in_the_place_of_another_when_the_daemon_ended_is_given_everything() {
+    for has_spool in [false, true] {
+        let site = site();
+        let daemon = site.start();
+        send(&daemon, "one", &[(&[1, 2], 10), (&[2], 20)]);
+        assert!(daemon.terminate().0.success());
+        let root = root_of(&site, "one");
+        let open = || Store::open(DirVolume::new(&root), Options::default(), 1).unwrap();
+        let store = open();
+        let (spool, last) = (store.spool().unwrap(), store.standing().taken);
+        drop(store);
+        fs::remove_dir_all(&root).unwrap();
+        let mut store = open();
+        store.replace_gone(last).unwrap();
+        if has_spool {
+            store.begin_spool(spool).unwrap();
+        }
+        drop(store);
+        let daemon = site.start();
+        daemon.wait_status(|it| it["loader"]["gone"][0]["expected"] == last);
+        let answer = sql(&site, &["--skip-damaged"]);
+        assert_eq!((answer.0, rows_of(&answer)), (Some(3), vec!["1,10", "2,20"]), "{has_spool}");
+        assert!(!daemon.gaps().to_string().contains("an older copy"));
+    }
+}
+
+/// A deletion was durable before rows of before it, and the store passed for one that has everything.
+#[test]
+fn a_store_that_was_given_the_last_of_what_it_lacks_before_the_rest_is_given_all_of_it_again() {
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1, 2], 10)]);
+    assert!(daemon.terminate().0.success());
+    let (root, saved) = (root_of(&site, "one"), site.path("saved"));
+    copy(&root, &saved);
+    let daemon = site.start();
+    // of another week, so of another file
+    send(&daemon, "one", &[(&[2, 700_000_000], 30)]);
+    send_request(&daemon, "one", &deletion("one", 1, 1));
+    assert!(daemon.terminate().0.success());
+    let before = sql(&site, &[]);
+    assert_eq!(rows_of(&before), ["2,30", "700000000,30"]);
+    fs::remove_dir_all(&root).unwrap();
+    fs::rename(&saved, &root).unwrap();
+    // the deletion has room there, and those rows have not
+    let below = |path: PathBuf| fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
+    let of_region = below(below(root.join("data/unsequence")));
+    let in_the_way = of_region.join("1");
+    fs::write(&in_the_way, "no directory").unwrap();
+    let daemon = site.start();
+    daemon.log.wait("target stalled");
+    daemon.kill();
+    fs::remove_file(&in_the_way).unwrap();
+    let daemon = site.start();
+    daemon.wait_loaded();
+    assert_eq!(sql(&site, &[]), before);
+    assert!(daemon.terminate().0.success());
+    let daemon = site.start();
+    daemon.wait_loaded();
+    let (_, log) = daemon.terminate();
+    assert!(!log.iter().any(|line| line.contains("older than it was")), "{log:#?}");
+}
+
+/// What the restored spool had not given away yet was given above what the store had from later records.
+#[test]
+fn rows_of_a_state_that_was_restored_do_not_replace_newer_ones_of_the_store() {
+    let is_read = |it: &serde_json::Value| {
+        let durable = &it["keeper"]["durable_sequence"];
+        *durable != 0 && it["loader"]["read"] == *durable
+    };
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1, 2], 10)]);
+    // its rows are in the spool only
+    daemon.kill();
+    let (state, saved) = (site.path("state"), site.path("saved"));
+    copy(&state, &saved);
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 20)]);
+    assert!(daemon.terminate().0.success());
+    fs::remove_dir_all(&state).unwrap();
+    fs::rename(&saved, &state).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("the spool begins anew");
+    daemon.wait_status(is_read);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,10"]);
+    send(&daemon, "one", &[(&[2], 30)]);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,30"]);
+    daemon.kill();
+    let daemon = site.start();
+    daemon.wait_status(is_read);
+    assert_eq!(rows_of(&sql(&site, &[])), ["1,20", "2,30"]);
+}
+
+/// Who asked was told that the stores are busy, and once the target was back all that was lost by then was
+/// given up.
+#[test]
+fn nothing_is_given_up_for_somebody_who_was_told_that_it_was_not() {
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 10)]);
+    assert!(daemon.terminate().0.success());
+    let root = root_of(&site, "one");
+    let name = root.file_name().unwrap().to_str().unwrap().to_owned();
+    fs::remove_dir_all(&root).unwrap();
+    let daemon = site.start();
+    daemon.wait_status(|it| it["loader"]["gone"][0]["origin"] == *name);
+    fs::rename(site.path("files"), site.path("away")).unwrap();
+    let given_up = site.output("forget-lost", &["--origin", &name]);
+    assert!(!given_up.status.success(), "{given_up:?}");
+    fs::rename(site.path("away"), site.path("files")).unwrap();
+    daemon.log.wait("target goes on");
+    send(&daemon, "one", &[(&[2], 20)]);
+    assert_eq!(daemon.status()["loader"]["gone"][0]["origin"], *name);
+    assert_eq!(sql(&site, &[]).0, Some(1));
+}
+
+/// It passed for the one that had vanished and was put back, and answers lacked its rows silently.
+#[test]
+fn a_store_in_the_place_of_another_says_so_also_after_it_has_lost_its_catalog() {
+    let site = site();
+    let daemon = site.start();
+    send(&daemon, "one", &[(&[1], 10)]);
+    assert!(daemon.terminate().0.success());
+    let root = root_of(&site, "one");
+    fs::remove_dir_all(&root).unwrap();
+    let daemon = site.start();
+    let status = daemon.wait_status(|it| it["loader"]["gone"][0]["expected"].as_u64().is_some());
+    let gone = status["loader"]["gone"].clone();
+    assert!(daemon.terminate().0.success());
+    fs::remove_file(root.join("catalog")).unwrap();
+    let daemon = site.start();
+    daemon.log.wait("catalog of the store made anew");
+    daemon.wait_loaded();
+    assert_eq!(sql(&site, &[]).0, Some(1));
+    assert_eq!(daemon.status()["loader"]["gone"], gone);
+    let gaps = daemon.gaps();
+    let mut all = gaps.as_array().unwrap().iter();
+    let gap = all.rfind(|gap| gap["item"] == "the whole store").unwrap();
+    assert_eq!(gap["outcome"], serde_json::Value::Null, "{gap:#}");
 }

@@ -4,7 +4,7 @@
 //! | kind | record |
 //! |---|---|
 //! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then five lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64), layers lost as in 6 |
-//! | 2 | spool: id 16 bytes, base i64; numbers begin anew, and count from the base on |
+//! | 2 | spool: id 16 bytes, base i64, position i64; numbers begin anew behind the position, and count from the base on |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
 //! | 4 | table: database, name, i32 count of tags, their names |
 //! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
@@ -202,8 +202,17 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Remembers which spool the numbers are of.
-    pub(crate) fn set_spool(&mut self, id: [u8; 16], base: u64) -> Result<(), StoreError> {
-        self.append(SPOOL, &encode_spool(id, base))
+    ///
+    /// # Arguments
+    ///
+    /// - `position`: up to here its records were taken in before, under other numbers
+    pub(crate) fn set_spool(
+        &mut self,
+        id: [u8; 16],
+        base: u64,
+        position: u64,
+    ) -> Result<(), StoreError> {
+        self.append(SPOOL, &encode_spool(id, base, position))
     }
 
     /// Remembers the unit of times.
@@ -307,7 +316,8 @@ impl State {
                 let mut id = [0; 16];
                 id.copy_from_slice(reader.take(16, "id of a spool")?);
                 let base = reader.i64("base of a spool")?.cast_unsigned();
-                (self.position, self.done) = (0, BTreeSet::new());
+                self.position = reader.i64("position in a spool")?.cast_unsigned();
+                self.done = BTreeSet::new();
                 self.spool = Some((id, base));
                 self.precedence = self.precedence.max(base);
             }
@@ -418,7 +428,7 @@ impl State {
             records.push((PRECISION, vec![precision_code(precision)]));
         }
         if let Some((id, base)) = self.spool {
-            records.push((SPOOL, encode_spool(id, base)));
+            records.push((SPOOL, encode_spool(id, base, self.position)));
         }
         records.extend(self.horizons.iter().map(|it| (HORIZON, encode_horizon(*it))));
         records.extend(self.rebuilt.iter().map(|it| (REBUILT, encode_text(it))));
@@ -472,9 +482,10 @@ fn encode_change(change: &Change, next_id: u64) -> Vec<u8> {
     bytes
 }
 
-fn encode_spool(id: [u8; 16], base: u64) -> Vec<u8> {
+fn encode_spool(id: [u8; 16], base: u64, position: u64) -> Vec<u8> {
     let mut bytes = id.to_vec();
     bytes.extend_from_slice(&base.to_be_bytes());
+    bytes.extend_from_slice(&position.to_be_bytes());
     bytes
 }
 

@@ -137,6 +137,13 @@ impl StoreError {
         }
     }
 
+    /// Whether one file cannot be written where others may be: something is in its place that cannot be
+    /// replaced.
+    pub(crate) fn is_of_place(&self) -> bool {
+        let kinds = [io::ErrorKind::IsADirectory, io::ErrorKind::PermissionDenied];
+        matches!(self, Self::Io { doing: "write", source, .. } if kinds.contains(&source.kind()))
+    }
+
     /// Whether it is what is in a TsFile, or would be, that is wrong, and not the disk: it will not
     /// become better.
     pub(crate) fn is_of_content(&self) -> bool {

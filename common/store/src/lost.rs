@@ -425,7 +425,7 @@ fn mend_resource<S: Storage>(
     let mut layer = file.layer.clone();
     match finish_beside(&file.dir, &mut layer, version, &file.devices) {
         // the devices are known all the same, and there is another start
-        Err(error) if error.is_full() => return Ok(None),
+        Err(error) if error.is_full() || error.is_of_place() => return Ok(None),
         outcome => outcome?,
     }
     if layer.resource != file.layer.resource {

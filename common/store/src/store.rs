@@ -230,10 +230,27 @@ impl<V: Volume> Store<V> {
 
     /// Says that numbers of this spool begin anew although its id may be known: it is not as it was.
     pub fn restart_spool(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
+        self.begin_numbers(id, 0)
+    }
+
+    /// Says that this spool ends earlier than it did, and that numbers behind its end begin anew.
+    ///
+    /// What is here of the records before that stays as it is: given again they would count more than
+    /// newer ones that the spool does not have any more.
+    ///
+    /// # Arguments
+    ///
+    /// - `last`: its last record
+    pub fn cut_spool(&mut self, id: [u8; 16], last: u64) -> Result<(), StoreError> {
+        self.flush()?;
+        self.begin_numbers(id, self.position().min(last))
+    }
+
+    fn begin_numbers(&mut self, id: [u8; 16], position: u64) -> Result<(), StoreError> {
         self.flush()?;
         let base = self.catalog.state().precedence;
-        self.catalog.set_spool(id, base)?;
-        self.applied = 0;
+        self.catalog.set_spool(id, base, position)?;
+        self.applied = position;
         Ok(())
     }
 

@@ -605,3 +605,27 @@ fn a_list_that_the_disk_does_not_give_back_stops_no_store_and_no_rebuild() {
     let found = answers(&opened.snapshot());
     assert_eq!(found[1].as_ref().unwrap().len(), expected[1].as_ref().unwrap().len() + 10 + 5);
 }
+
+/// The store was not opened, and with it no other one: the daemon took the target for one that is away.
+#[test]
+fn a_resource_that_can_be_neither_read_nor_written_stops_no_store() {
+    let root = tempfile::tempdir().unwrap();
+    let open = || Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
+    let mut opened = open();
+    let paths = fill(&mut opened, ModsKind::Text, |name, bytes| {
+        let path = root.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    });
+    let expected = answers(&opened.snapshot());
+    drop(opened);
+    let resource = root.path().join(format!("{}.resource", paths[0]));
+    fs::remove_file(&resource).unwrap();
+    fs::create_dir(&resource).unwrap();
+    for _ in ["first", "and the next start"] {
+        let opened = open();
+        assert_eq!((answers(&opened.snapshot()), opened.faults()), (expected.clone(), Vec::new()));
+    }
+    fs::remove_dir(&resource).unwrap();
+    assert_eq!(open().take_remade(), [format!("{}.resource", paths[0])]);
+}

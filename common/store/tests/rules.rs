@@ -246,6 +246,39 @@ fn numbers_of_a_spool_that_was_rolled_back_begin_anew_once() {
     assert_eq!(series(&store, "root.a.d", "s"), BTreeMap::from([(1, Value::Int32(2))]));
 }
 
+/// Records between the position and the end of a state that was restored were given above newer ones that
+/// the store had and the spool had not: older values came back, and rows that were deleted.
+#[test]
+fn what_a_store_has_of_a_spool_that_was_rolled_back_is_not_taken_in_again() {
+    let volume = SimVolume::new(SimStorage::new());
+    let mut store = store(&volume);
+    let row = |time, value| rows("root.a.d", vec![time], vec![ints("s", &[value])]);
+    let before = [row(1, 1), row(2, 1), delete_request("root.a.d.s", 2, 2), row(3, 1)];
+    (1..).zip(&before).for_each(|(sequence, request)| give(&mut store, sequence, request));
+    give(&mut store, 5, &row(1, 5));
+    give(&mut store, 6, &row(2, 6));
+    store.flush().unwrap();
+    let expected = BTreeMap::from([(1, 5), (2, 6), (3, 1)].map(|(at, it)| (at, Value::Int32(it))));
+    for _ in ["at once", "after another start"] {
+        let mut store = support::store(&volume);
+        if store.last_known() > 4 {
+            store.cut_spool([1; 16], 4).unwrap();
+        }
+        assert_eq!((store.position(), store.last_known()), (4, 4));
+        (1..).zip(&before).for_each(|(sequence, request)| give(&mut store, sequence, request));
+        assert_eq!(series(&store, "root.a.d", "s"), expected);
+    }
+    let mut store = support::store(&volume);
+    give(&mut store, 5, &row(1, 50));
+    store.flush().unwrap();
+    // of this one it has less than there is
+    store.cut_spool([1; 16], 9).unwrap();
+    assert_eq!(store.position(), 5);
+    give(&mut store, 6, &row(3, 60));
+    let found = series(&store, "root.a.d", "s");
+    assert_eq!(found.into_values().collect::<Vec<_>>(), [50, 6, 60].map(Value::Int32));
+}
+
 #[test]
 fn counts_and_extremes_of_files_that_lie_alone_cost_no_point() {
     let volume = SimVolume::new(SimStorage::new());

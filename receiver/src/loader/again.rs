@@ -95,6 +95,15 @@ impl Stores {
         self.may_merge = true;
     }
 
+    /// The record that an origin is given next, or a later one.
+    pub(super) fn next_of(&self, origin: &str) -> Seq {
+        let own = self
+            .again
+            .as_ref()
+            .map(|again| again.origins.get(origin).map_or(again.until, |restored| restored.next));
+        own.map_or(self.next, |own| own.max(self.next))
+    }
+
     /// Whether an origin has had a record.
     pub(super) fn has_had(&self, origin: &str, record: Seq) -> bool {
         self.again.as_ref().is_some_and(|again| again.has_had(origin, record))
@@ -149,27 +158,51 @@ impl<S: Storage> Loader<S> {
             );
             store.replace_gone(last).map_err(failed)?;
         }
+        // its catalog was made anew and does not say it any more
+        if store.spool().is_none()
+            && store.gone().is_none()
+            && let Some(last) = known.and_then(|known| known.gone)
+        {
+            store.replace_gone(last).map_err(failed)?;
+        }
         let begun = match found {
             Found::OlderNumbers => store.restart_spool(stores.spool),
             _ => store.begin_spool(stores.spool),
         };
         begun.map_err(failed)?;
         // one that was made anew and not given everything before the daemon ended
-        let is_new = store.gone().is_some() && known.and_then(|it| it.gone) != store.gone();
+        let is_new = known.is_some_and(|known| known.is_replaced_by(store));
         let is_whole = is_new || found == Found::Gone;
         let is_back = known.is_some_and(|known| known.gone.is_some()) && store.gone().is_none();
         if is_back {
             tracing::info!(origin, "the store of an origin is there again");
             self.settle(origin, vec![WHOLE_STORE.to_owned()], Outcome::Back);
         }
+        let base = store.standing().base;
+        let Some(stores) = &mut self.stores else { return Ok(()) };
         match (found, known) {
-            (Found::Sound, _) | (_, None) => Ok(()),
+            (Found::Sound, _) | (_, None) => {
+                if base > 0 && known.is_none_or(|known| known.base != base) {
+                    let set =
+                        stores.remembered.set(origin, Known::of(store), stores.next_of(origin));
+                    set.map_err(io::Error::other)?;
+                }
+                Ok(())
+            }
             (_, Some(known)) => {
-                let found = match found {
-                    // what came before these numbers may be older than what it has
-                    Found::OlderNumbers => known.since.saturating_sub(1),
-                    _ => store.position(),
+                let position = store.position();
+                let since = match found {
+                    Found::OlderNumbers => known.since,
+                    _ if known.base == base => known.since,
+                    _ => position.saturating_add(1),
                 };
+                // what came before these numbers may be older than what it has
+                let found = match found {
+                    Found::OlderNumbers => since.saturating_sub(1),
+                    _ => position.max(since.saturating_sub(1)),
+                };
+                let lacking = stores.remembered.set_lacking(origin, Known { base, since, ..known });
+                lacking.map_err(io::Error::other)?;
                 self.give_again(origin, Lacks { found, expected: known.last, is_whole })
             }
         }

@@ -33,7 +33,7 @@ const REWRITE_BYTES: u64 = 1 << 20;
 /// What is remembered of a store.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Known {
-    base: u64,
+    pub(super) base: u64,
     /// The first record that counts from that base on.
     #[serde(default)]
     pub(super) since: u64,
@@ -42,20 +42,29 @@ pub(super) struct Known {
     /// The last record of the store that vanished before it, while that is not given up.
     #[serde(default)]
     pub(super) gone: Option<u64>,
+    /// Whether it is given again what it lacks, and had not all of it: what it has of that may be the last
+    /// record and not those before it.
+    #[serde(default)]
+    pub(super) is_lacking: bool,
 }
 
 impl Known {
     /// Of a store that is open; whoever remembers it knows since when.
     pub(super) fn of<V: Volume>(store: &Store<V>) -> Self {
         let Standing { base, taken } = store.standing();
-        Self { base, since: 0, last: taken, gone: store.gone() }
+        Self { base, since: 0, last: taken, gone: store.gone(), is_lacking: false }
     }
 }
 
 impl Known {
     /// Whether a store with nothing in it says as much.
     pub(super) fn is_of_nothing(&self) -> bool {
-        self.base == 0 && self.last == 0 && self.gone.is_none()
+        self.base == 0 && self.last == 0 && self.gone.is_none() && !self.is_lacking
+    }
+
+    /// Whether a store was made in the place of this one, which had vanished.
+    pub(super) fn is_replaced_by<V: Volume>(&self, store: &Store<V>) -> bool {
+        store.gone().is_some() && self.gone != store.gone()
     }
 }
 
@@ -116,10 +125,22 @@ impl<S: Storage> Remembered<S> {
     ///
     /// - `next`: the record that it is given next
     pub(super) fn set(&mut self, origin: &str, known: Known, next: Seq) -> Result<(), String> {
+        let same = self.of(origin).filter(|before| before.base == known.base);
+        let since = same.map_or_else(|| next.get(), |before| before.since);
+        self.put(origin, Known { since, ..known })
+    }
+
+    /// Remembers that a store is given again what it lacks; durable on return.
+    pub(super) fn set_lacking(&mut self, origin: &str, known: Known) -> Result<(), String> {
+        self.put(origin, Known { is_lacking: true, ..known })?;
+        self.sync()
+    }
+
+    fn put(&mut self, origin: &str, known: Known) -> Result<(), String> {
+        // from the beginning on
+        let since = if known.base == 0 { 0 } else { known.since };
+        let known = Known { since, ..known };
         let before = self.of(origin);
-        let same = before.filter(|before| before.base == known.base);
-        let known =
-            Known { since: same.map_or_else(|| next.get(), |before| before.since), ..known };
         if before == Some(known) || (before.is_none() && known.is_of_nothing()) {
             return Ok(());
         }
@@ -163,15 +184,19 @@ impl Found {
     pub(super) fn of<V: Volume>(store: &Store<V>, known: Option<Known>, spool: [u8; 16]) -> Self {
         let Some(known) = known else { return Self::Sound };
         let found = store.standing();
+        let is_own = store.spool().is_none_or(|id| id == spool);
         match store.spool() {
             _ if store.is_blank() => Self::Gone,
+            // made just now by a run that ended before it had given it everything
+            _ if is_own && known.is_replaced_by(store) => Self::Older,
             // its catalog was made anew, which is told of
             _ if store.rebuilt().is_some() => Self::Sound,
             None => Self::Sound,
             Some(_) if found.base < known.base => Self::OlderNumbers,
             // of another state, which may be newer than this one
             Some(id) if id != spool => Self::Sound,
-            Some(_) if found.base == known.base && found.taken < known.last => Self::Older,
+            Some(_) if found.base > known.base => Self::Sound,
+            Some(_) if known.is_lacking || found.taken < known.last => Self::Older,
             Some(_) => Self::Sound,
         }
     }
@@ -216,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_of_one_target_and_survives_every_power_cut() {
         let memory = SimStorage::new();
-        let known = |last| Known { base: 3, since: 4, last, gone: None };
+        let known = |last| Known { base: 3, since: 4, last, gone: None, is_lacking: false };
         let next = |last| Seq::new(last - 1);
         let mut remembered = Remembered::open(&memory, "one").unwrap();
         for last in [5, 9, 8] {
@@ -275,7 +300,7 @@ mod tests {
             let store = filled(root.path(), spool, n_restarts, record);
             Found::of(&store, Some(known), [1; 16])
         };
-        let known = |base, last| Known { base, since: 1, last, gone: None };
+        let known = |base, last| Known { base, since: 1, last, gone: None, is_lacking: false };
         assert_eq!(found(1, 0, 9, known(0, 9)), Found::Sound);
         assert_eq!(found(1, 0, 9, known(0, 8)), Found::Sound);
         assert_eq!(found(1, 0, 9, known(0, 10)), Found::Older);
@@ -284,6 +309,17 @@ mod tests {
         assert_eq!(found(1, 1, 9, known(18, 1)), Found::OlderNumbers);
         assert_eq!(found(2, 1, 9, known(0, 30)), Found::Sound, "newer rows must not be hidden");
         assert_eq!(found(2, 0, 9, known(9, 1)), Found::OlderNumbers);
+        let lacking = |base, last| Known { is_lacking: true, ..known(base, last) };
+        assert_eq!(found(1, 0, 9, lacking(0, 9)), Found::Older, "the last record says nothing");
+        assert_eq!(found(1, 1, 9, lacking(0, 9)), Found::Sound, "the numbers began anew since");
+        let root = tempfile::tempdir().unwrap();
+        let mut store = filled(root.path(), 1, 0, 9);
+        store.replace_gone(30).unwrap();
+        assert_eq!(Found::of(&store, Some(known(5, 2)), [1; 16]), Found::Older);
+        assert_eq!(Found::of(&store, Some(known(0, 9)), [2; 16]), Found::Sound);
+        let told = Known { gone: Some(30), ..known(0, 9) };
+        assert_eq!(Found::of(&store, Some(told), [1; 16]), Found::Sound);
+        drop(store);
         let root = tempfile::tempdir().unwrap();
         let blank = Store::open(DirVolume::new(root.path()), Options::default(), 1).unwrap();
         assert_eq!(Found::of(&blank, Some(known(0, 1)), [1; 16]), Found::Gone);
@@ -300,7 +336,7 @@ mod tests {
         let memory = SimStorage::new();
         let mut remembered = Remembered::open(&memory, "one").unwrap();
         memory.set_capacity_bytes(Some(0));
-        let known = Known { base: 0, since: 8, last: 7, gone: Some(2) };
+        let known = Known { base: 3, since: 8, last: 7, gone: Some(2), is_lacking: false };
         remembered.set("o", known, Seq::new(8)).unwrap();
         remembered.sync().unwrap();
         memory.set_capacity_bytes(None);

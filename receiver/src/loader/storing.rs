@@ -151,10 +151,14 @@ impl Stores {
         }
     }
 
-    /// Answers those who wait that the target takes nothing: they need not wait until it does.
-    pub(super) fn refuse_flushes(&mut self, error: &io::Error) {
+    /// Answers those who wait that the target takes nothing: they need not wait until it does. Nor is
+    /// anything given up then that nobody has seen.
+    pub(super) fn refuse_waiting(&mut self, error: &io::Error) {
+        // who asked may have gone
         for reply in core::mem::take(&mut self.waiting) {
-            // who asked may have gone
+            let _ = reply.try_send(Err(error.to_string()));
+        }
+        for (_, reply) in core::mem::take(&mut self.forgetting) {
             let _ = reply.try_send(Err(error.to_string()));
         }
     }
@@ -529,8 +533,9 @@ impl<S: Storage> Loader<S> {
         if !stores.checked.contains(origin) && known > last {
             // the state was restored from a copy, or made anew under the old id
             tracing::warn!(origin, known, last, "the spool begins anew");
-            store.restart_spool(stores.spool).map_err(failed)?;
-            let set = stores.remembered.set(origin, Known::of(&store), stores.next);
+            store.cut_spool(stores.spool, last).map_err(failed)?;
+            let next = stores.next_of(origin);
+            let set = stores.remembered.set(origin, Known::of(&store), next);
             set.map_err(io::Error::other)?;
         }
         stores.checked.insert(origin.to_owned());
