@@ -247,10 +247,10 @@ impl Gap {
 impl UnreadPoints {
     fn encode(&self, out: &mut Writer<'_>) {
         out.bool(self.series.is_some());
-        out.str(self.series.as_deref().unwrap_or_default());
+        out.str(beginning(self.series.as_deref().unwrap_or_default()));
         out.bool(self.n_points.is_some());
         out.i64(self.n_points.unwrap_or_default().cast_signed());
-        out.str(&self.why);
+        out.str(beginning(&self.why));
     }
 
     fn decode(reader: &mut Reader<'_>, times: Option<(i64, i64)>) -> Result<Self, RecordError> {
@@ -262,6 +262,11 @@ impl UnreadPoints {
         let (series, n_points) = (has_series.then_some(series), has_number.then_some(n_points));
         Ok(Self { series, times, n_points, why })
     }
+}
+
+/// As much of a text as can be read again: a damaged file may hold names of any length.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SERIES_BYTES_MAX)]
 }
 
 pub(crate) fn encode_region(region: &RegionKey, out: &mut Writer<'_>) {
