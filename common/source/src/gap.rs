@@ -82,8 +82,8 @@ const REASONS: [(GapReason, u8, &str, &str); 8] = [
         GapReason::ModsNotCarried,
         2,
         "mods-not-carried",
-        "a peer of dialect 1.2 takes no deletions, and one of 1.3 no .mods2; repeat them at the far \
-         side",
+        "a peer of dialect 1.2 takes no deletions, one of 1.3 no .mods2, and none a deletion of series \
+         that no one pattern means but the pipe's and its own together; repeat them at the far side",
     ),
     (
         GapReason::VanishedUnsent,
