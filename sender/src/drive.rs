@@ -297,8 +297,13 @@ impl Edge {
             }
             ItemKind::Delete(mut delete) => {
                 slot.cargo = cargo(Load::Deletion, delete.deletion.to_string());
-                let Some(deletion) = pipe.filter.cut(&delete.deletion) else {
-                    self.end_unwanted(at, None, false);
+                let cut = pipe.filter.cut(&delete.deletion);
+                let Some(deletion) = cut.deletion else {
+                    match cut.is_whole {
+                        true => self.end_unwanted(at, None, false),
+                        // It is settled without having left, and the source records the gap.
+                        false => self.settle(at, token.as_u64(), Verdict::Accepted, String::new()),
+                    }
                     return true;
                 };
                 delete.deletion = deletion;
@@ -306,14 +311,14 @@ impl Edge {
                 {
                     Some(Ok(payload)) => {
                         if let Some(cargo) = &mut slot.cargo {
-                            cargo.departed.mods_carried = true;
+                            cargo.departed.mods_carried = cut.is_whole;
                         }
                         slot.lane.begin_request(now, token.as_u64(), payload);
                     }
                     Some(Err(reason)) => {
                         self.settle(at, token.as_u64(), Verdict::Refused, reason);
                     }
-                    // It is settled without having left, and the source records the gap.
+                    // The same.
                     None => {
                         self.settle(at, token.as_u64(), Verdict::Accepted, String::new());
                     }

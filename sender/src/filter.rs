@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_config::ExtractorSpec;
 use tidegate_model::Dialect;
+use tidegate_model::MeasurementCut;
 use tidegate_model::Precision;
 use tidegate_model::SeriesPattern;
 use tidegate_model::path;
@@ -24,6 +25,15 @@ pub(crate) struct Filter {
     realtime: RangeInclusive<i64>,
     either: RangeInclusive<i64>,
     takes_deletions: bool,
+}
+
+/// What of a deletion leaves.
+#[derive(Debug)]
+pub(crate) struct CutDeletion {
+    /// What can be said of it; `None` if nothing can.
+    pub(crate) deletion: Option<Deletion>,
+    /// Whether that is all of it that the pipe takes.
+    pub(crate) is_whole: bool,
 }
 
 /// No time at all.
@@ -90,28 +100,36 @@ impl Filter {
         self.takes_deletions
     }
 
-    /// What of a deletion concerns points that the pipe takes; `None` if nothing does.
-    pub(crate) fn cut(&self, deletion: &Deletion) -> Option<Deletion> {
+    /// What of a deletion concerns points that the pipe takes.
+    pub(crate) fn cut(&self, deletion: &Deletion) -> CutDeletion {
+        let nothing = CutDeletion { deletion: None, is_whole: true };
         let start = deletion.start.max(*self.either.start());
         let end = deletion.end.min(*self.either.end());
         if !self.takes_deletions || start > end {
-            return None;
+            return nothing;
         }
         let deletion = Deletion { start, end, ..deletion.clone() };
         if self.pattern.is_all() {
-            return Some(deletion);
+            return CutDeletion { deletion: Some(deletion), is_whole: true };
         }
-        let Series::Tree { paths } = &deletion.series else { return None };
+        let Series::Tree { paths } = &deletion.series else { return nothing };
+        let mut is_whole = true;
         let cut = |full: &Arc<str>| {
             let measurement = *path::nodes(full).last()?;
             let device = full.strip_suffix(measurement)?.strip_suffix('.')?;
-            let measurement = self.pattern.cut_measurement(device, measurement)?;
-            Some(Arc::from(format!("{device}.{measurement}")))
+            match self.pattern.cut_measurement(device, measurement) {
+                MeasurementCut::Nothing => None,
+                MeasurementCut::Part(part) => Some(Arc::from(format!("{device}.{part}"))),
+                MeasurementCut::Unsayable => {
+                    is_whole = false;
+                    None
+                }
+            }
         };
         let paths: std::collections::BTreeSet<Arc<str>> = paths.iter().filter_map(cut).collect();
-        let series = Series::Tree { paths };
-        let is_empty = matches!(&series, Series::Tree { paths } if paths.is_empty());
-        (!is_empty).then_some(Deletion { series, ..deletion })
+        let deletion =
+            (!paths.is_empty()).then_some(Deletion { series: Series::Tree { paths }, ..deletion });
+        CutDeletion { deletion, is_whole }
     }
 }
 
@@ -172,7 +190,8 @@ mod tests {
         let filter = filter("start-time = 5\nend-time = 9", Dialect::V1_3).expect("a filter");
         let cut = |start, end| {
             let series = Series::Tree { paths: [Arc::from("root.a.d.*")].into() };
-            filter.cut(&Deletion { start, end, series }).map(|cut| (cut.start, cut.end))
+            let cut = filter.cut(&Deletion { start, end, series }).deletion;
+            cut.map(|cut| (cut.start, cut.end))
         };
         for (start, end, expected) in [
             (i64::MIN, i64::MAX, Some((5, 9))),
@@ -196,7 +215,7 @@ mod tests {
         for (lines, takes) in [("", true), ("inclusion = \"data.insert\"", false)] {
             let filter = filter(lines, Dialect::V1_3).expect("a filter");
             assert_eq!(
-                (filter.takes_deletions(), filter.cut(&deletion(1)).is_some()),
+                (filter.takes_deletions(), filter.cut(&deletion(1)).deletion.is_some()),
                 (takes, takes)
             );
         }
@@ -208,7 +227,7 @@ mod tests {
         let cut = |paths: &[&str]| {
             let paths = paths.iter().map(|it| Arc::from(*it)).collect();
             let deletion = Deletion { start: 1, end: 2, series: Series::Tree { paths } };
-            match filter.cut(&deletion)?.series {
+            match filter.cut(&deletion).deletion?.series {
                 Series::Tree { paths } => Some(paths.iter().map(|it| it.to_string()).collect()),
                 Series::Table { .. } => None,
             }
@@ -216,5 +235,24 @@ mod tests {
         let all: Option<Vec<String>> = cut(&["root.a.d.*", "root.a.e.s", "root.b.d.s"]);
         assert_eq!(all, Some(vec!["root.a.d.s".to_owned()]));
         assert_eq!(cut(&["root.a.e.s", "root.a.d.t"]), None);
+    }
+
+    /// A pattern of the far side takes `*2` or `s*`, but not what is both.
+    #[test]
+    fn a_part_of_a_deletion_that_no_pattern_says_does_not_leave_and_is_known() {
+        let filter = filter("pattern = \"root.a.d.s\"", Dialect::V1_3).expect("a filter");
+        let cut = |paths: &[&str]| {
+            let paths = paths.iter().map(|it| Arc::from(*it)).collect();
+            filter.cut(&Deletion { start: 1, end: 2, series: Series::Tree { paths } })
+        };
+        for (paths, n_left, is_whole) in [
+            (&["root.a.d.*", "root.a.e.*2"][..], 1, true),
+            (&["root.a.d.*2", "root.a.d.s1"], 1, false),
+            (&["root.a.d.*2"], 0, false),
+        ] {
+            let found = cut(paths);
+            let n_names = found.deletion.map_or(0, |deletion| deletion.n_names());
+            assert_eq!((n_names, found.is_whole), (n_left, is_whole), "{paths:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Receiver;
 
 use tidegate_daemon::files::open_regular;
@@ -163,6 +164,14 @@ const IO_TRIES: u32 = 10;
 /// Files that are remembered for what happened to them; all are forgotten when there are more.
 const FAILED_FILES_MAX: usize = 1024;
 
+/// What became of a file whose points were to leave.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    n_all: u32,
+    /// Of these, how often the disk did not give bytes back.
+    n_io: u32,
+}
+
 /// A file being read.
 struct Reading {
     token: u64,
@@ -189,7 +198,7 @@ struct Desk<'r, F> {
     /// Pieces that were handed out and have not come back.
     n_held: usize,
     /// How often points of a file began to leave and could not be read, or sent, to the end.
-    failed: HashMap<FileIdentity, u32>,
+    failed: HashMap<FileIdentity, Failures>,
 }
 
 /// Runs a reader until it is told to stop or the loop is gone.
@@ -247,16 +256,17 @@ impl<F: FnMut(ReadReport)> Desk<'_, F> {
         }
     }
 
-    fn n_failed(&self, identity: FileIdentity) -> u32 {
+    fn failures(&self, identity: FileIdentity) -> Failures {
         self.failed.get(&identity).copied().unwrap_or_default()
     }
 
-    fn note_failed(&mut self, identity: FileIdentity) {
+    fn note_failed(&mut self, identity: FileIdentity, is_io: bool) {
         if self.failed.len() >= FAILED_FILES_MAX {
             self.failed.clear();
         }
-        let n_times = self.failed.entry(identity).or_default();
-        *n_times = n_times.saturating_add(1);
+        let Failures { n_all, n_io } = self.failed.entry(identity).or_default();
+        *n_all = n_all.saturating_add(1);
+        *n_io = n_io.saturating_add(is_io.into());
     }
 
     /// Says that nothing of a file leaves, and what could not be read of it.
@@ -359,9 +369,10 @@ impl Points {
         excerpts: &Excerpts,
     ) -> Result<Option<ReadRequest>, Stall> {
         let identity = self.item.identity;
-        let served = self.serve_some(desk, excerpts);
+        let failed = AtomicBool::new(false);
+        let served = self.serve_some(desk, excerpts, &failed);
         if let Err(Stall::Blocked(_)) = &served {
-            desk.note_failed(identity);
+            desk.note_failed(identity, failed.into_inner());
         }
         served
     }
@@ -370,15 +381,16 @@ impl Points {
         self,
         desk: &mut Desk<'_, F>,
         excerpts: &Excerpts,
+        failed: &AtomicBool,
     ) -> Result<Option<ReadRequest>, Stall> {
         let Self { reading, item, mods_seen, wanted, dialect } = self;
         let Reading { token, mods, ts_file, path, identity, piece_bytes, .. } = reading;
         let length_bytes = item.identity.length_bytes;
-        let bytes = extract::Bytes { file: &ts_file, length_bytes };
+        let bytes = extract::Bytes { file: &ts_file, length_bytes, failed };
         let deleted = mods.zip(mods_seen).map(|(mods, seen)| extract::entries(&mods, seen));
         let deleted = deleted.unwrap_or_default();
-        let n_failed = desk.n_failed(item.identity);
-        let passes_io_errors = n_failed >= IO_TRIES;
+        let failures = desk.failures(item.identity);
+        let passes_io_errors = failures.n_io >= IO_TRIES;
         let order =
             extract::Order { item: &item, wanted, deleted, dialect, piece_bytes, passes_io_errors };
         let nothing =
@@ -431,7 +443,7 @@ impl Points {
             Some(Made::Impossible(reason)) => not_excerpt = Some(reason),
             None => (),
         }
-        if n_failed > 0 {
+        if failures.n_all > 0 {
             // What has left of it leaves again only with all that comes behind.
             let mut all = extract::Requests::new(file, &path, order.clone());
             while all.next_request()?.is_some() {}
@@ -485,13 +497,15 @@ fn open(request: OpenFile, pins: &PinStore) -> Result<Opened, Stall> {
     let mut reading = Reading::new(token, ts_file, length_bytes, path, piece_bytes)?;
     if share == Share::Some {
         let Reading { ts_file, path, identity, .. } = &reading;
-        let file = TsFile::open(extract::Bytes { file: ts_file, length_bytes });
+        let failed = AtomicBool::new(false);
+        let file = TsFile::open(extract::Bytes { file: ts_file, length_bytes, failed: &failed });
         let is_table_model = item.place.region.is_table_model();
         let found = file.and_then(|file| wanted.share_of(&file, is_table_model));
         share = match found {
             Ok(share) => share,
-            // How much can be found all the same, a look at each point tells.
-            Err(error) if extract::is_of_bytes(&error, false) => Share::Some,
+            // How much can be found all the same, a look at each point tells; there it is counted how often
+            // the disk does not give the index back.
+            Err(error) if extract::is_of_bytes(&error, true) => Share::Some,
             Err(error) => return Err(extract::read_stall(path, &error)),
         };
         // What was found is of the file that was opened, unless somebody has written into it.

@@ -11,6 +11,7 @@ mod verdict;
 
 pub use data_type::DataType;
 pub use dialect::Dialect;
+pub use pattern::MeasurementCut;
 pub use pattern::PatternError;
 pub use pattern::PatternForm;
 pub use pattern::SeriesPattern;

@@ -127,9 +127,14 @@ pub fn matches(pattern: &[&str], path: &[&str]) -> bool {
     reached[path.len()]
 }
 
+/// Whether a node of a pattern may mean several nodes: it has an asterisk outside of backticks.
+pub(crate) fn is_node_pattern(node: &str) -> bool {
+    node.contains('*') && !node.starts_with('`')
+}
+
 /// Whether one node matches one node of a pattern, in which `*` stands for any text.
 fn node_matches(pattern: &str, node: &str) -> bool {
-    if !pattern.contains('*') || pattern.starts_with('`') {
+    if !is_node_pattern(pattern) {
         return pattern == node;
     }
     let mut parts = pattern.split('*');

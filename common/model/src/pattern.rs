@@ -28,6 +28,18 @@ pub enum PatternForm {
     Nodes,
 }
 
+/// The part of some measurements that a [`SeriesPattern`] takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums)] // there is no fourth
+pub enum MeasurementCut {
+    /// None of them.
+    Nothing,
+    /// Exactly those that this measurement or pattern means.
+    Part(String),
+    /// Some, but no pattern means these alone.
+    Unsayable,
+}
+
 /// Why a text is no pattern.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -121,32 +133,52 @@ impl SeriesPattern {
     }
 
     /// The part of `wanted`, a measurement of a device or a pattern of its measurements with `*`,
-    /// that this pattern takes; `None` if it takes none of them. May say too much where both have
-    /// an asterisk.
-    pub fn cut_measurement(&self, device: &str, wanted: &str) -> Option<String> {
-        if self.covers_device(device) {
-            return Some(wanted.to_owned());
-        }
-        let own = match self.form {
-            PatternForm::Nodes => self.measurements_of(device)?.to_owned(),
-            PatternForm::PrefixExact => self.behind(device)?.to_owned(),
-            PatternForm::Prefix => format!("{}*", self.behind(device)?),
+    /// that this pattern takes.
+    pub fn cut_measurement(&self, device: &str, wanted: &str) -> MeasurementCut {
+        let exactly = |name: &str, is_meant: bool| match is_meant {
+            true => MeasurementCut::Part(name.to_owned()),
+            false => MeasurementCut::Nothing,
         };
-        if !wanted.contains('*') || wanted.starts_with('`') {
-            return path::matches(&[&own], &[wanted]).then(|| wanted.to_owned());
+        if self.covers_device(device) {
+            return exactly(wanted, true);
         }
-        if !own.contains('*') || own.starts_with('`') {
-            return path::matches(&[wanted], &[&own]).then_some(own);
+        if !path::is_node_pattern(wanted) {
+            return exactly(wanted, self.matches_series(device, wanted));
         }
-        // Both begin with some text, and the longer one is the narrower. Where the one does not begin
-        // with the other no name begins with both.
-        let before_star = |pattern: &str| pattern.split('*').next().unwrap_or("").len();
-        let (own_start, wanted_start) = (&own[..before_star(&own)], &wanted[..before_star(wanted)]);
-        if own_start.starts_with(wanted_start) {
-            let is_prefix = wanted.len() == wanted_start.len() + 1;
-            return Some(if is_prefix { own } else { wanted.to_owned() });
+        let (own, is_prefix) = match self.form {
+            PatternForm::Nodes => (self.measurements_of(device), false),
+            PatternForm::PrefixExact => (self.behind(device), false),
+            PatternForm::Prefix => (self.behind(device), true),
+        };
+        let Some(own) = own else { return MeasurementCut::Nothing };
+        // To a prefix an asterisk is a letter, which no name has outside of backticks.
+        if self.form != PatternForm::Nodes && path::is_node_pattern(own) {
+            return MeasurementCut::Nothing;
         }
-        wanted_start.starts_with(own_start).then(|| wanted.to_owned())
+        // Behind what is complete in backticks nothing can follow but another backtick.
+        let is_one = own.starts_with('`') || !is_prefix && !path::is_node_pattern(own);
+        if is_one {
+            return exactly(own, path::matches(&[wanted], &[own]));
+        }
+        let own = if is_prefix { format!("{own}*") } else { own.to_owned() };
+        // No name has an asterisk, so what a pattern takes as if it was a name it takes wholly.
+        if path::matches(&[&own], &[wanted]) {
+            return MeasurementCut::Part(wanted.to_owned());
+        }
+        if path::matches(&[wanted], &[&own]) {
+            return MeasurementCut::Part(own);
+        }
+        let ends = |pattern: &str| {
+            let ends = pattern.split_once('*').zip(pattern.rsplit_once('*'));
+            ends.map(|((start, _), (_, end))| (start.to_owned(), end.to_owned()))
+        };
+        let Some(((start, end), (own_start, own_end))) = ends(wanted).zip(ends(&own)) else {
+            return MeasurementCut::Nothing;
+        };
+        let may_begin = start.starts_with(&own_start) || own_start.starts_with(&start);
+        let may_end = end.ends_with(&own_end) || own_end.ends_with(&end);
+        // One that begins as the one says and ends as the other: no pattern that IoTDB takes says that.
+        if may_begin && may_end { MeasurementCut::Unsayable } else { MeasurementCut::Nothing }
     }
 
     /// What stands behind the device and a dot, if a prefix is longer than the device's path.
@@ -315,14 +347,73 @@ mod tests {
             ("root.db.d1.a", Prefix, "s*", None),
             ("root.db.d1.s", Prefix, "s1*", Some("s1*")),
             ("root.db.d1.s12", Prefix, "s1*", Some("s12*")),
-            ("root.db.d1.s12", Prefix, "s*2", Some("s*2")),
+            ("root.db.d1.`a`", Prefix, "`a`", Some("`a`")),
+            ("root.db.d1.`a`", Prefix, "*", Some("`a`")),
+            ("root.db.d1.`a`", Prefix, "a*", None),
+            ("root.db.d1.*", Prefix, "*", None),
+            ("root.db.d1.*", PrefixExact, "*", None),
+            ("root.db.d1.*", PrefixExact, "s", None),
+            ("root.db.d1.*1", Nodes, "s*", Some("?")),
+            ("root.db.d1.*1", Nodes, "*2", None),
+            ("root.db.d1.*1*", Nodes, "*1", Some("*1")),
+            ("root.db.d1.*1", Nodes, "*1*", Some("*1")),
+            ("root.db.d1.s", Prefix, "*2", Some("?")),
+            ("root.db.d1.s12", Prefix, "s*2", Some("?")),
             ("root.*.*.s1", Nodes, "*", Some("s1")),
             ("root.db.d1.*", Nodes, "s1", Some("s1")),
             ("root.db.d2.*", Nodes, "s1", None),
         ] {
+            let expected = match expected {
+                Some("?") => MeasurementCut::Unsayable,
+                Some(part) => MeasurementCut::Part(part.to_owned()),
+                None => MeasurementCut::Nothing,
+            };
             let found = pattern(text, form).cut_measurement(DEVICE, wanted);
-            assert_eq!(found.as_deref(), expected, "{text} {form:?} {wanted}");
+            assert_eq!(found, expected, "{text} {form:?} {wanted}");
         }
+    }
+
+    /// One with an asterisk on both sides took rows that the pipe had not sent.
+    #[test]
+    fn a_cut_deletion_takes_no_series_that_the_pattern_does_not_and_misses_none() {
+        let mut rng = 3u64;
+        let mut below = |n: u64| {
+            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (rng >> 33) % n
+        };
+        let (mut n_parts, mut n_unsayable) = (0, 0);
+        let names: Vec<String> = (0..2 + 4 + 8 + 16)
+            .map(|at: u32| {
+                let bits = format!("{:b}", at + 2);
+                bits[1..].replace('0', "a").replace('1', "b")
+            })
+            .chain(["`a.b`".to_owned(), "`a``b`".to_owned()])
+            .collect();
+        for _ in 0..20_000 {
+            let mut some = || {
+                let n_letters = 1 + below(3);
+                (0..n_letters).map(|_| ["a", "b", "*"][below(3) as usize]).collect::<String>()
+            };
+            let (own, wanted) = (some(), some());
+            let form = [PrefixExact, Prefix, Nodes][below(3) as usize];
+            let pattern = pattern(&format!("{DEVICE}.{own}"), form);
+            let what = format!("{own} {form:?} {wanted}");
+            let is_both = |name: &String| {
+                pattern.matches_series(DEVICE, name) && path::matches(&[&wanted], &[name])
+            };
+            match pattern.cut_measurement(DEVICE, &wanted) {
+                MeasurementCut::Nothing => assert!(!names.iter().any(is_both), "{what}"),
+                MeasurementCut::Unsayable => n_unsayable += 1,
+                MeasurementCut::Part(part) => {
+                    n_parts += 1;
+                    for name in &names {
+                        let is_cut = path::matches(&[&part], &[name]);
+                        assert_eq!(is_cut, is_both(name), "{what}: {part} {name}");
+                    }
+                }
+            }
+        }
+        assert!(n_parts > 1000 && n_unsayable > 100, "{n_parts}, {n_unsayable}");
     }
 
     #[test]

@@ -82,8 +82,8 @@ const REASONS: [(GapReason, u8, &str, &str); 8] = [
         GapReason::ModsNotCarried,
         2,
         "mods-not-carried",
-        "a peer of dialect 1.2 takes no deletions, and one of 1.3 no .mods2; repeat them at the far \
-         side",
+        "a peer of dialect 1.2 takes no deletions, one of 1.3 no .mods2, and none a deletion of series \
+         that no one pattern means but the pipe's and its own together; repeat them at the far side",
     ),
     (
         GapReason::VanishedUnsent,
@@ -247,10 +247,10 @@ impl Gap {
 impl UnreadPoints {
     fn encode(&self, out: &mut Writer<'_>) {
         out.bool(self.series.is_some());
-        out.str(self.series.as_deref().unwrap_or_default());
+        out.str(beginning(self.series.as_deref().unwrap_or_default()));
         out.bool(self.n_points.is_some());
         out.i64(self.n_points.unwrap_or_default().cast_signed());
-        out.str(&self.why);
+        out.str(beginning(&self.why));
     }
 
     fn decode(reader: &mut Reader<'_>, times: Option<(i64, i64)>) -> Result<Self, RecordError> {
@@ -262,6 +262,11 @@ impl UnreadPoints {
         let (series, n_points) = (has_series.then_some(series), has_number.then_some(n_points));
         Ok(Self { series, times, n_points, why })
     }
+}
+
+/// As much of a text as can be read again: a damaged file may hold names of any length.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(SERIES_BYTES_MAX)]
 }
 
 pub(crate) fn encode_region(region: &RegionKey, out: &mut Writer<'_>) {

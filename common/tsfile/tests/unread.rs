@@ -11,14 +11,17 @@ use tidegate_tsfile::ALL_TIMES;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::DataEntries;
 use tidegate_tsfile::DataEntry;
+use tidegate_tsfile::Deletion;
 use tidegate_tsfile::DeviceId;
 use tidegate_tsfile::ExcerptOrder;
+use tidegate_tsfile::ModEntry;
 use tidegate_tsfile::ReadAt;
 use tidegate_tsfile::SeriesKind;
 use tidegate_tsfile::SeriesSpec;
 use tidegate_tsfile::TabletError;
 use tidegate_tsfile::TabletOrder;
 use tidegate_tsfile::Tablets;
+use tidegate_tsfile::Target;
 use tidegate_tsfile::TsFile;
 use tidegate_tsfile::TsFileVersion;
 use tidegate_tsfile::TsFileWriter;
@@ -309,6 +312,35 @@ fn no_flip_makes_points_disappear_without_a_word() {
             }
         }
         assert!(n_named > 1000, "{n_named}");
+    }
+}
+
+/// Nobody looks for them, but where they are was looked at, and that was damaged.
+#[test]
+fn what_is_damaged_of_a_chunk_that_is_deleted_is_no_loss() {
+    let (bytes, points) = whole();
+    let (chunks, pages) = places(&bytes);
+    let first = pages.first().unwrap();
+    assert_eq!((&*first.device, first.times), ("root.a.d1", (0, 9)));
+    // The chunk has the times from 0 to 29.
+    let target = Target::Tree { pattern: "root.a.d1.*".into() };
+    let deletion = Deletion { target, start: 0, end: 29 };
+    let deleted = ModEntry { deletion, file_offset: None, position: 0, raw: Box::default() };
+    let is_left = |(device, _, time): &(String, String, i64)| {
+        device != "root.a.d1" || !(0..=29).contains(time)
+    };
+    let left: Points = points.into_iter().filter(|(key, _)| is_left(key)).collect();
+    for place in [chunks[0]..chunks[0] + 1, first.header.clone(), first.body.clone()] {
+        let mut damaged = bytes.clone();
+        damaged[place].fill(0xff);
+        let file = TsFile::open(damaged).unwrap();
+        let (mut tablets, mut excerpt) = orders(Wanted::default(), false);
+        tablets.deleted.push(deleted.clone());
+        excerpt.deleted.push(deleted.clone());
+        for (found, unread) in [by_tablets(&file, tablets).unwrap(), by_excerpt(&file, &excerpt)] {
+            assert_eq!(unread, []);
+            assert_eq!(found, left);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use tidegate_daemon::files::read_at_most;
 use tidegate_model::DataType;
@@ -46,6 +48,8 @@ const TABLET_BYTES_MAX: usize = 4 << 20;
 pub(super) struct Bytes<'f> {
     pub(super) file: &'f File,
     pub(super) length_bytes: u64,
+    /// Set once the disk has not given bytes of it back.
+    pub(super) failed: &'f AtomicBool,
 }
 
 impl ReadAt for Bytes<'_> {
@@ -54,7 +58,11 @@ impl ReadAt for Bytes<'_> {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(into, offset)
+        self.file.read_exact_at(into, offset).inspect_err(|error| {
+            // A file that became shorter is another one, and the disk is not to blame.
+            let is_of_disk = error.kind() != io::ErrorKind::UnexpectedEof;
+            self.failed.fetch_or(is_of_disk, Ordering::Relaxed);
+        })
     }
 }
 
@@ -233,5 +241,28 @@ fn tablet_stall(path: &Path, error: TabletError) -> Stall {
              lets it pass",
             path.display()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After ten of these the rest of a file leaves without them; other reasons to wait do not count.
+    #[test]
+    fn only_a_disk_that_does_not_give_bytes_back_is_to_blame() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        fs::write(&path, [1, 2, 3]).expect("a file");
+        let writable = fs::OpenOptions::new().write(true).open(&path).expect("a file");
+        let readable = File::open(&path).expect("a file");
+        for (file, offset, is_read, is_to_blame) in
+            [(&readable, 0, true, false), (&readable, 9, false, false), (&writable, 0, false, true)]
+        {
+            let failed = AtomicBool::new(false);
+            let bytes = Bytes { file, length_bytes: 3, failed: &failed };
+            assert_eq!(bytes.read_at(offset, &mut [0; 3]).is_ok(), is_read);
+            assert_eq!(failed.into_inner(), is_to_blame);
+        }
     }
 }

@@ -224,3 +224,20 @@ fn a_later_form_or_kind_is_refused_with_what_was_expected_and_found() {
     assert_eq!(Gap::decode(&[1, 77]), Err(RecordError::Kind(77)));
     assert_eq!(Gap::decode(&[9]), Err(RecordError::Form(9)));
 }
+
+/// Such a gap was written, and was damage when it was read.
+#[test]
+fn a_gap_of_a_file_with_very_long_names_is_read_back_with_their_beginnings() {
+    let mut gap = gap(&mut fastrand::Rng::with_seed(1));
+    let long: std::sync::Arc<str> = "ä".repeat(1 << 20).into();
+    gap.unread = Some(UnreadPoints {
+        series: Some(long.clone()),
+        times: gap.times,
+        n_points: None,
+        why: long.clone(),
+    });
+    let read = Gap::decode(&gap.encode()).expect("a gap").unread.expect("unread points");
+    for text in [read.series.expect("a series"), read.why] {
+        assert!(text.len() > 1000 && long.starts_with(&*text));
+    }
+}

@@ -452,6 +452,9 @@ impl<'f, R: ReadAt> CarefulRows<'f, R> {
                 continue;
             }
             for chunk in own {
+                if self.selection.cuts.hide_all(chunk.offset, &chunk.statistics) {
+                    continue; // nobody has looked for what is deleted
+                }
                 let count = u64::from(chunk.statistics.count);
                 let n_found = match is_counted {
                     true => self.n_points_of(column, chunk, &ends)?,
