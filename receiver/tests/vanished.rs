@@ -495,3 +495,31 @@ fn a_store_in_the_place_of_another_says_so_also_after_it_has_lost_its_catalog() 
     let gap = all.rfind(|gap| gap["item"] == "the whole store").unwrap();
     assert_eq!(gap["outcome"], serde_json::Value::Null, "{gap:#}");
 }
+
+/// What was written from then on went into a file that nobody could find, was acknowledged, and was gone
+/// with the process.
+#[test]
+fn rows_behind_a_catalog_that_was_replaced_under_the_daemon_are_not_lost() {
+    let site = site();
+    let mut daemon = site.start();
+    send(&daemon, "one", &[(&[1], 10)]);
+    for (round, is_older) in [(2, false), (4, true)] {
+        // in files, and the spool may forget it
+        let before = sql(&site, &[]);
+        assert_eq!(before.0, Some(0), "{before:?}");
+        let catalog = root_of(&site, "one").join("catalog");
+        let beside = site.path("beside");
+        let bytes = fs::read(&catalog).unwrap();
+        let kept = if is_older { bytes.len() - 1 } else { bytes.len() };
+        fs::write(&beside, &bytes[..kept]).unwrap();
+        fs::rename(&beside, &catalog).unwrap();
+        send(&daemon, "one", &[(&[round], 20), (&[round + 1], 30)]);
+        let now = sql(&site, &[]);
+        assert_eq!(now.0, Some(0), "{now:?}");
+        assert_eq!(rows_of(&now).len(), rows_of(&before).len() + 2, "{now:?}");
+        daemon.kill();
+        daemon = site.start();
+        assert_eq!(rows_of(&sql(&site, &[])), rows_of(&now));
+    }
+    assert!(daemon.terminate().0.success());
+}

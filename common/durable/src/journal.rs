@@ -176,6 +176,18 @@ impl<S: Storage> Journal<S> {
         self.log.len_bytes()
     }
 
+    /// Whether its file is the one under its name, with all that was written: else somebody has removed
+    /// it, cut it, or put another one in its place, and what is written now nobody will find.
+    pub fn is_in_place(&self) -> bool {
+        let look = || {
+            let found = self.storage.open_to_read(&self.name)?;
+            let is_own = found.identity()? == self.log.file().identity()?;
+            Ok(is_own && found.len_bytes()? >= self.bytes())
+        };
+        // what cannot be looked at is not told to be elsewhere
+        look().unwrap_or_else(|error: std::io::Error| error.kind() != std::io::ErrorKind::NotFound)
+    }
+
     /// The file's name.
     pub fn name(&self) -> &FileName {
         &self.name

@@ -125,6 +125,11 @@ impl<F: StorageFile> LogWriter<F> {
         self.synced_seq
     }
 
+    /// The file that is written to.
+    pub(crate) fn file(&self) -> &F {
+        &self.file
+    }
+
     /// Length of the file once the buffer is written.
     pub(crate) fn len_bytes(&self) -> u64 {
         self.written_bytes + self.buffer.len() as u64

@@ -249,6 +249,10 @@ mod tests {
             Ok(self.there().len() as u64)
         }
 
+        fn identity(&self) -> io::Result<(u64, u64)> {
+            unreachable!("a scan only reads")
+        }
+
         fn truncate(&mut self, _len_bytes: u64) -> io::Result<()> {
             unreachable!("a scan only reads")
         }

@@ -374,6 +374,10 @@ impl StorageFile for SimFile {
         Ok(state.inode_mut(self.inode)?.live.len() as u64)
     }
 
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        Ok((0, self.inode as u64))
+    }
+
     fn truncate(&mut self, len_bytes: u64) -> io::Result<()> {
         let mut state = lock(&self.state);
         let fault = state.change(&format!("truncate to {len_bytes} {}", self.name))?;

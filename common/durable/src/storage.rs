@@ -59,6 +59,9 @@ pub trait StorageFile: Debug + Send + Sync + 'static {
     /// The length now, in bytes.
     fn len_bytes(&self) -> io::Result<u64>;
 
+    /// Which file it is, whatever its name: device and inode.
+    fn identity(&self) -> io::Result<(u64, u64)>;
+
     /// Sets the length; growing fills with zeros.
     fn truncate(&mut self, len_bytes: u64) -> io::Result<()>;
 

@@ -5,6 +5,8 @@ mod common;
 use tidegate_durable::Journal;
 use tidegate_durable::JournalRecovery;
 use tidegate_durable::OpenError;
+use tidegate_durable::Storage;
+use tidegate_durable::StorageFile;
 use tidegate_durable::WriteError;
 use tidegate_durable::sim::SimFault;
 use tidegate_durable::sim::SimStorage;
@@ -368,5 +370,38 @@ fn a_record_that_carries_a_journal_is_never_read_as_one() {
         let found: Vec<u8> = recovery.records.iter().map(|record| record.kind).collect();
         assert_eq!(found, [1, 3], "byte {flip}");
         assert_eq!(recovery.damage.len(), 1, "byte {flip}");
+    }
+}
+
+#[test]
+fn a_journal_whose_file_was_replaced_cut_or_removed_is_not_in_place() {
+    let damage: [&dyn Fn(&SimStorage); 4] = [
+        &|storage| {
+            let bytes = storage.content(&name("sent.journal")).unwrap();
+            let mut copy = storage.create(&name("copy")).unwrap();
+            copy.write_at(&bytes, 0).unwrap();
+            storage.rename(&name("copy"), &name("sent.journal")).unwrap();
+        },
+        &|storage| {
+            let mut file = storage.open(&name("sent.journal")).unwrap();
+            file.truncate(file.len_bytes().unwrap() - 1).unwrap();
+        },
+        &|storage| storage.remove(&name("sent.journal")).unwrap(),
+        &|storage| storage.rename(&name("sent.journal"), &name("elsewhere")).unwrap(),
+    ];
+    for damage in damage {
+        let storage = SimStorage::new();
+        let (mut journal, _) = open(&storage).unwrap();
+        for number in 0..3 {
+            let (kind, bytes) = record(number);
+            journal.append(kind, &bytes).unwrap();
+            journal.sync().unwrap();
+            assert!(journal.is_in_place());
+        }
+        // its own way of replacing the file is none
+        journal.rewrite([record(7)]).unwrap();
+        assert!(journal.is_in_place());
+        damage(&storage);
+        assert!(!journal.is_in_place());
     }
 }

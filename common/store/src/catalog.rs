@@ -244,6 +244,11 @@ impl<S: Storage> Catalog<S> {
         self.append(FOUND, &bytes)
     }
 
+    /// Whether it is where it was, and no older copy of it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.journal.is_in_place()
+    }
+
     /// Remembers that another store was in this place, or that it was given up.
     pub(crate) fn set_gone(&mut self, last: Option<u64>) -> Result<(), StoreError> {
         self.append(GONE, &encode_gone(last))

@@ -42,6 +42,11 @@ impl<V: Volume> Store<V> {
         sequence <= state.position || state.done.contains(&sequence) || self.layers().any(is_own)
     }
 
+    /// Whether its catalog is where it was, and is no older copy.
+    pub fn is_in_place(&self) -> bool {
+        self.catalog.is_in_place()
+    }
+
     /// Whether it was made just now, and nobody has said anything to it.
     pub fn is_blank(&self) -> bool {
         let state = self.catalog.state();

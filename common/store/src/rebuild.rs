@@ -75,7 +75,8 @@ impl fmt::Display for Rebuilt {
             f,
             "{cause}; the catalog was made anew of {n_known} files that what was left of it names \
              and {n_found} that it does not; deletions in the lost part that stand beside no file \
-             are lost; what was there is kept as {kept_as}"
+             are lost, and files that it named and that are not there are not missed; what was there \
+             is kept as {kept_as}"
         )?;
         let lists = [("missing", missing), ("not readable and kept aside", unread)];
         for (what, files) in lists.into_iter().filter(|(_, files)| !files.is_empty()) {

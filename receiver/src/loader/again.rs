@@ -288,17 +288,19 @@ impl<S: Storage> Loader<S> {
         stores.remember()
     }
 
-    /// Closes stores whose directories were taken away, or that others were put in the places of, and has
-    /// what they had in memory only read again.
+    /// Closes stores whose directories or catalogs were taken away, or that others were put in the places
+    /// of, and has read again what is not sure to be there.
     pub(super) fn close_moved(&mut self) -> io::Result<()> {
         let from = self.consumer.position().next();
         let Some(stores) = &mut self.stores else { return Ok(()) };
         let directory = self.places.target.directory();
-        let is_moved = |origin: &&String| {
+        let is_moved = |(origin, store): &(&String, &Store<DirVolume>)| {
             let found = DirectoryId::of(&directory.join(origin));
-            found.is_none() || found != stores.directories.get(*origin).copied().flatten()
+            let is_same = found == stores.directories.get(*origin).copied().flatten();
+            found.is_none() || !is_same || !store.is_in_place()
         };
-        let moved: Vec<String> = stores.open.keys().filter(is_moved).cloned().collect();
+        let moved = stores.open.iter().filter(is_moved).map(|(origin, _)| origin.clone());
+        let moved: Vec<String> = moved.collect();
         if moved.is_empty() {
             return Ok(());
         }
@@ -307,7 +309,7 @@ impl<S: Storage> Loader<S> {
         for origin in moved {
             tracing::error!(
                 origin,
-                "the directory of a store is gone, or another one is in its place"
+                "the directory of a store or its catalog is gone, or another one is in its place"
             );
             stores.open.remove(&origin);
             if let Some(again) = &mut stores.again {

@@ -633,6 +633,8 @@ impl<S: Storage> Loader<S> {
 
     /// Tells everybody how far the spool may go.
     fn let_go(&mut self, touched: Touched) -> io::Result<()> {
+        // what was written into a catalog that nobody will find is not there
+        self.close_moved()?;
         let Some(stores) = &self.stores else { return Ok(()) };
         let (position, read) = (stores.position(), stores.next.get().saturating_sub(1));
         let (is_again, given_away) = (stores.again.is_some(), stores.given_away);
