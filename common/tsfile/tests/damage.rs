@@ -197,6 +197,42 @@ fn no_changed_byte_of_a_small_file_costs_more_than_an_error() {
     assert!(tally.noticed > 10 * tally.unnoticed);
 }
 
+/// Questions about some times passed such series over, as if nothing were in them.
+#[test]
+fn no_changed_byte_of_an_index_gives_a_series_whose_times_contradict_its_points() {
+    let mut n_series = 0;
+    for path in small_files() {
+        let mut bytes = fs::read(&path).unwrap();
+        let data_end = TsFile::open(&*bytes).unwrap().data_end() as usize;
+        for at in data_end..bytes.len() {
+            bytes[at] ^= 0xff;
+            let Ok(file) = TsFile::open_with(&*bytes, limits()) else {
+                bytes[at] ^= 0xff;
+                continue;
+            };
+            for device in file.devices().map_while(Result::ok) {
+                let Ok(all) = file.series(&device) else { continue };
+                for series in all.map_while(Result::ok) {
+                    let whole = &series.statistics;
+                    let of_chunks = series.chunks.iter().map(|chunk| &chunk.statistics);
+                    for one in of_chunks.clone().chain([whole]) {
+                        assert_eq!(one.count > 0, one.start_time <= one.end_time, "byte {at}");
+                    }
+                    let ends = (
+                        of_chunks.clone().map(|it| it.start_time).min(),
+                        of_chunks.clone().map(|it| it.end_time).max(),
+                    );
+                    assert_eq!(ends, (Some(whole.start_time), Some(whole.end_time)), "byte {at}");
+                    assert_eq!(of_chunks.map(|it| it.count).sum::<u32>(), whole.count, "byte {at}");
+                    n_series += 1;
+                }
+            }
+            bytes[at] ^= 0xff;
+        }
+    }
+    assert!(n_series > 10_000, "{n_series}");
+}
+
 #[test]
 fn no_change_of_any_file_costs_more_than_an_error() {
     let changes = std::env::var("TIDEGATE_SEEDS").ok().and_then(|n| n.parse().ok());
