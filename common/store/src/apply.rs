@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tidegate_codec::Writer;
 use tidegate_model::DataType;
+use tidegate_tsfile::Target;
 use tidegate_tsfile::TimeRange;
 use tidegate_wire::request::Cell;
 use tidegate_wire::request::Column;
@@ -21,16 +22,19 @@ use tidegate_wire::request::TabletNode;
 use tidegate_wire::request::ValueRef;
 
 use crate::Device;
+use crate::catalog::State;
+use crate::catalog::TableName;
 use crate::device::NO_DATABASE;
 use crate::device::is_of_root;
 use crate::memory::Points;
 use crate::memory::PointsColumn;
+use crate::tags::TAGS_MAX;
+use crate::tags::Tags;
+use crate::tags::is_of_all;
 use crate::tombstone::Tombstone;
 
 /// Longest name of a device, segment or measurement; IoTDB's own limits are far below.
 const NAME_BYTES_MAX: usize = 16 * 1024;
-/// Most tags of a table.
-const TAGS_MAX: usize = 1024;
 
 /// One thing that a request does.
 #[derive(Debug)]
@@ -39,8 +43,8 @@ pub(crate) enum Action<'a> {
     Delete(Tombstone),
     /// Inserts.
     Insert(Points<'a>),
-    /// Names the tags of a table, before rows of it.
-    Table { database: &'a str, table: &'a str, tags: Vec<Box<str>> },
+    /// Says what is new of the tags of a table, before rows of it.
+    Table(TableName, Tags),
 }
 
 /// What a request does, and what of it cannot be done.
@@ -56,9 +60,15 @@ pub(crate) type KnownType<'k> = &'k dyn Fn(&Device, &str) -> Option<DataType>;
 
 impl<'a> Actions<'a> {
     /// What a request does.
-    pub(crate) fn of(request: &Request<'a>, precedence: u64, known: KnownType<'_>) -> Self {
+    pub(crate) fn of(
+        request: &Request<'a>,
+        precedence: u64,
+        known: KnownType<'_>,
+        state: &State,
+    ) -> Self {
         let mut actions = Self::default();
-        let mut decoder = Decoder { actions: &mut actions, precedence, known };
+        let tables = BTreeMap::new();
+        let mut decoder = Decoder { actions: &mut actions, precedence, known, state, tables };
         match request {
             Request::Insert(plan) => decoder.rows(plan.model, &plan.rows, None),
             Request::InsertV2(it) => decoder.rows(it.inner.model, &it.inner.rows, it.database),
@@ -96,6 +106,25 @@ struct Decoder<'l, 'a, 'k> {
     actions: &'l mut Actions<'a>,
     precedence: u64,
     known: KnownType<'k>,
+    state: &'k State,
+    /// Tables of this request.
+    tables: BTreeMap<TableName, Tags>,
+}
+
+/// The name of a table, then values of tags in their places.
+fn segments_of(
+    table: &str,
+    places: &[usize],
+    tags: impl Iterator<Item = Option<Box<str>>>,
+) -> Vec<Option<Box<str>>> {
+    let n_places = places.iter().max().map_or(0, |last| last.saturating_add(1));
+    let mut values = vec![None; n_places];
+    for (place, value) in places.iter().zip(tags) {
+        if let Some(known) = values.get_mut(*place) {
+            *known = value;
+        }
+    }
+    [Some(Box::from(table))].into_iter().chain(values).collect()
 }
 
 /// In memory a row is its cells; only a file keeps one that has none.
@@ -213,16 +242,13 @@ impl<'a> Decoder<'_, 'a, '_> {
                 Category::Time => (),
             }
         }
-        if !self.name_tags(database, table, tag_names) {
-            return;
-        }
+        let Some(places) = self.places(database, table, &tag_names) else { return };
         let mut rows_of: BTreeMap<Vec<Option<Box<str>>>, Vec<usize>> = BTreeMap::new();
         for row in 0..times.len() {
             let tag = |tag: &Vec<Option<ValueRef<'a>>>| {
                 tag.get(row).copied().flatten().map(|value| text_of(value))
             };
-            let mut segments = vec![Some(Box::from(table))];
-            segments.extend(tags.iter().map(tag));
+            let segments = segments_of(table, &places, tags.iter().map(tag));
             rows_of.entry(segments).or_default().push(row);
         }
         let fields: Vec<_> = fields
@@ -249,8 +275,7 @@ impl<'a> Decoder<'_, 'a, '_> {
     }
 
     fn row(&mut self, row: &Row<'a>, database: Option<&'a str>) {
-        let mut segments = vec![Some(Box::from(row.device))];
-        let (mut tag_names, mut cells) = (Vec::new(), Vec::new());
+        let (mut tag_names, mut tags, mut cells) = (Vec::new(), Vec::new(), Vec::new());
         let mut categories = row.categories.iter().copied();
         for (name, cell) in row.measurements.names().zip(row.values.iter()) {
             let category = Category::of_node(categories.next());
@@ -261,7 +286,7 @@ impl<'a> Decoder<'_, 'a, '_> {
                 }
                 Category::Tag => {
                     tag_names.push(Box::from(name));
-                    segments.push(match cell {
+                    tags.push(match cell {
                         Cell::Value(_, value) => Some(text_of(value)),
                         Cell::Raw(text) => Some(text.into()),
                         Cell::Null | Cell::NullOf(_) => None,
@@ -273,10 +298,8 @@ impl<'a> Decoder<'_, 'a, '_> {
         let device = match database {
             None => Device::tree(row.device),
             Some(database) => {
-                if !self.name_tags(database, row.device, tag_names) {
-                    return;
-                }
-                Device::table(database, segments)
+                let Some(places) = self.places(database, row.device, &tag_names) else { return };
+                Device::table(database, segments_of(row.device, &places, tags.into_iter()))
             }
         };
         let mut columns = Vec::new();
@@ -303,15 +326,49 @@ impl<'a> Decoder<'_, 'a, '_> {
         self.insert(Points { device, is_aligned, columns });
     }
 
-    /// Names the tags of a table; `false` if its rows are left out, since no TsFile can hold them.
-    fn name_tags(&mut self, database: &'a str, table: &'a str, tags: Vec<Box<str>>) -> bool {
-        let is_kept = tags.len() < TAGS_MAX
-            && [database, table].into_iter().chain(tags.iter().map(|tag| &**tag)).all(is_name);
-        match is_kept {
-            true => self.actions.list.push(Action::Table { database, table, tags }),
-            false => self.leave_out(format!("rows of table {table:.100}: a name of no file")),
+    /// Where tags of a table are; `None` if its rows are left out, since no TsFile can hold them.
+    fn places(&mut self, database: &str, table: &str, tags: &[Box<str>]) -> Option<Vec<usize>> {
+        let mut names = [database, table].into_iter().chain(tags.iter().map(|tag| &**tag));
+        if !names.all(is_name) {
+            self.leave_out(format!("rows of table {table:.100}: a name of no file"));
+            return None;
         }
-        is_kept
+        let key = (Box::from(database), Box::from(table));
+        let known = self.tables.entry(key.clone());
+        let known = known.or_insert_with(|| Tags::known(self.state, &key));
+        // nearly always, and then nothing is copied
+        if known.names.starts_with(tags) {
+            return Some((0..tags.len()).collect());
+        }
+        let mut found = known.clone();
+        match found.places(tags) {
+            Ok(places) => {
+                if found != *known {
+                    known.clone_from(&found);
+                    self.actions.list.push(Action::Table(key, found));
+                }
+                Some(places)
+            }
+            Err(fault) => {
+                self.leave_out(format!("rows of table {table:.100}: {fault}"));
+                None
+            }
+        }
+    }
+
+    /// Whether a deletion names values of tags by places that may be those of others.
+    fn is_of_mixed_tags(&self, deletion: &Tombstone) -> bool {
+        let Target::Table { table, predicate, .. } = &deletion.entry.deletion.target else {
+            return false;
+        };
+        let of_request = self.tables.iter().filter(|(_, tags)| tags.is_mixed).map(|(it, _)| it);
+        !is_of_all(predicate)
+            && self
+                .state
+                .mixed
+                .iter()
+                .chain(of_request)
+                .any(|(database, mixed)| mixed == table && deletion.is_of(Some(database)))
     }
 
     /// Leaves out what no TsFile can hold: a flush that fails for good would hold all up.
@@ -375,6 +432,11 @@ impl<'a> Decoder<'_, 'a, '_> {
             let mut raw = Vec::new();
             entry.encode(&mut Writer::new(&mut raw), ());
             match Tombstone::of_entry(self.precedence, delete.database, &raw) {
+                Some(deletion) if self.is_of_mixed_tags(&deletion) => self.leave_out(format!(
+                    "deletion of {}: expected the tags of the table always in one order, since a \
+                     deletion tells their places alone, but they came in several",
+                    deletion.entry.deletion
+                )),
                 Some(deletion) => self.actions.list.push(Action::Delete(deletion)),
                 None if entry.start_time > entry.end_time => (),
                 None => self.leave_out(String::from("deletion of a form that is not known")),

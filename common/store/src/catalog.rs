@@ -6,7 +6,7 @@
 //! | 1 | change: position i64, number of the item done or -1 i64, next id i64; then five lists, each with an i32 count: layers added, ids of layers removed (i64), deletions added, precedences of deletions forgotten (i64), layers lost as in 6 |
 //! | 2 | spool: id 16 bytes, base i64, position i64; numbers begin anew behind the position, and count from the base on |
 //! | 3 | precision: u8, 0 ms, 1 us, 2 ns |
-//! | 4 | table: database, name, i32 count of tags, their names |
+//! | 4 | table: database, name, i32 count of tags, their names; then, where senders told them in several orders, u8 1 |
 //! | 5 | horizon: time i64, precedence i64: what is before the one in layers up to the other has expired |
 //! | 6 | lost: i32 count of layers that are none any more, since their files, or the deletions that came with them, cannot be read; of each its id i64, u8 0 file or 1 deletions, and what was found |
 //! | 7 | found: i32 count of lost layers that can be read again, their ids i64 |
@@ -38,6 +38,7 @@ use crate::layer::TEXT_BYTES_MAX;
 use crate::layer::code;
 use crate::lost::Lost;
 use crate::lost::Unreadable;
+use crate::tags::Tags;
 use crate::tombstone::Tombstone;
 
 const CHANGE: u8 = 1;
@@ -99,6 +100,8 @@ pub(crate) struct State {
     pub(crate) precision: Option<Precision>,
     /// Names of the tags of each table.
     pub(crate) tables: BTreeMap<TableName, Vec<Box<str>>>,
+    /// Tables whose tags senders have told in several orders.
+    pub(crate) mixed: BTreeSet<TableName>,
     /// What has expired.
     pub(crate) horizons: Horizons,
     /// Layers that cannot be read.
@@ -221,12 +224,8 @@ impl<S: Storage> Catalog<S> {
     }
 
     /// Remembers the tags of a table.
-    pub(crate) fn set_table(
-        &mut self,
-        table: &TableName,
-        tags: &[Box<str>],
-    ) -> Result<(), StoreError> {
-        self.append(TABLE, &encode_table(table, tags))
+    pub(crate) fn set_table(&mut self, table: &TableName, tags: &Tags) -> Result<(), StoreError> {
+        self.append(TABLE, &encode_table(table, &tags.names, tags.is_mixed))
     }
 
     /// Takes layers out that cannot be read, and remembers what was found; of some that are out already
@@ -336,7 +335,12 @@ impl State {
                 for _ in 0..reader.count("number of tags", 4)? {
                     tags.push(reader.str("name of a tag", TEXT_BYTES_MAX)?.into());
                 }
-                self.tables.insert((database, table), tags);
+                let table = (database, table);
+                // said only where it is so
+                if !reader.is_empty() && reader.u8("whether tags are mixed")? != 0 {
+                    self.mixed.insert(table.clone());
+                }
+                self.tables.insert(table, tags);
             }
             HORIZON => {
                 let start = reader.i64("time of a horizon")?;
@@ -443,7 +447,7 @@ impl State {
             records.push((FORGOTTEN, encode_paths(some.iter().copied())));
         }
         for (table, tags) in &self.tables {
-            records.push((TABLE, encode_table(table, tags)));
+            records.push((TABLE, encode_table(table, tags, self.mixed.contains(table))));
         }
         let position = self.position;
         let mut change = |change: Change| {
@@ -526,13 +530,16 @@ fn encode_horizon(horizon: Horizon) -> Vec<u8> {
     bytes
 }
 
-fn encode_table((database, table): &TableName, tags: &[Box<str>]) -> Vec<u8> {
+fn encode_table((database, table): &TableName, tags: &[Box<str>], is_mixed: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes);
     writer.str(database);
     writer.str(table);
     writer.length(tags.len());
     tags.iter().for_each(|tag| writer.str(tag));
+    if is_mixed {
+        writer.u8(1);
+    }
     bytes
 }
 

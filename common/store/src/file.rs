@@ -137,7 +137,7 @@ impl<S: Storage> LayerFile<S> {
     }
 
     /// A file of which nothing is known but its place.
-    fn alone(layer: &Layer, dir: &S) -> Self {
+    pub(crate) fn alone(layer: &Layer, dir: &S) -> Self {
         Self::new(layer.clone(), dir.clone(), Devices::default(), List::default())
     }
 

@@ -81,6 +81,7 @@ mod rebuild;
 mod rows;
 mod snapshot;
 mod store;
+mod tags;
 mod tombstone;
 mod volume;
 mod wanted;

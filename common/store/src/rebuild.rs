@@ -8,6 +8,7 @@
 //! lost part comes back; it counts no more than before, so newer cells hide its own.
 
 use core::fmt;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use tidegate_durable::FileName;
@@ -22,7 +23,9 @@ use crate::catalog::CATALOG;
 use crate::catalog::Catalog;
 use crate::catalog::Found;
 use crate::catalog::State;
+use crate::catalog::TableName;
 use crate::device::is_of_root;
+use crate::file::LayerFile;
 use crate::file::devices_of;
 use crate::file::read_if_there;
 use crate::file::read_whole;
@@ -35,7 +38,8 @@ use crate::list::Entries;
 use crate::list::is_copy;
 use crate::list::own_part;
 use crate::store::folder_of;
-use crate::store::tags_of;
+use crate::tags::Tags;
+use crate::tags::tags_within;
 use crate::tombstone::precedences;
 use crate::volume::DATA;
 use crate::volume::StoredFile;
@@ -192,12 +196,62 @@ fn complete<V: Volume>(
         is_there
     });
     rebuilt.n_known = state.layers.len();
-    let is_more = adopt_lists(volume, state)?;
+    let mut is_more = adopt_lists(volume, state)?;
+    is_more |= learn_tags(volume, state, rebuilt)?;
     found.sort_by_key(|(layer, ..)| layer.rank());
     for (layer, dir, name) in found {
         take_in(state, rebuilt, layer, (&dir, &name))?;
     }
     Ok(is_more)
+}
+
+/// Takes the names of tags that the catalog does not have any more from the files that it names: whoever
+/// named tags next would name those of these files. Whether there are such.
+fn learn_tags<V: Volume>(
+    volume: &V,
+    state: &mut State,
+    rebuilt: &mut Rebuilt,
+) -> Result<bool, StoreError> {
+    let mut is_more = false;
+    let of_tables = state.layers.values().filter(|layer| layer.database.is_some());
+    for layer in of_tables.cloned().collect::<Vec<_>>() {
+        let dir = volume.dir(&layer.directory());
+        let dir = dir.map_err(StoreError::io("open", layer.directory()))?;
+        let alone = LayerFile::alone(&layer, &dir);
+        let read = alone.open_anew().and_then(|file| {
+            let devices = devices_of(&file, layer.database.as_deref());
+            let devices = devices.map_err(|source| alone.unread(source))?;
+            Ok(tags_within(file.tables(), &devices))
+        });
+        let found = match read {
+            // whoever opens the layer says so
+            Err(error) if error.is_of_file() => continue,
+            found => found?,
+        };
+        let before = state.tables.clone();
+        if learn(state, found) {
+            is_more |= state.tables != before;
+        } else {
+            state.layers.remove(&layer.id);
+            put_aside(rebuilt, &layer, (&dir, &layer.file_name("")))?;
+            is_more = true;
+        }
+    }
+    Ok(is_more)
+}
+
+/// Takes in the names of the tags of a file; `false`, and nothing is changed, where they are others.
+fn learn(state: &mut State, found: BTreeMap<TableName, Vec<Box<str>>>) -> bool {
+    let mut all = Vec::new();
+    for (table, found) in found {
+        let mut tags = Tags::known(state, &table);
+        if !tags.extend(&found) {
+            return false;
+        }
+        all.push((table, tags.names));
+    }
+    state.tables.extend(all);
+    true
 }
 
 /// Copies of deletions that the catalog does not have any more are all that is left of them: a list that
@@ -254,13 +308,7 @@ fn take_in<S: Storage>(
     let (length_bytes, tables, devices, resource) = match read {
         Ok(read) => read,
         Err(error) if !error.is_of_file() => return Err(error),
-        Err(_) => {
-            let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
-            dir.rename(name, &aside).map_err(StoreError::io("rename", layer.path()))?;
-            dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;
-            rebuilt.unread.push(layer.path());
-            return Ok(());
-        }
+        Err(_) => return put_aside(rebuilt, &layer, (dir, name)),
     };
     let Some(range) = devices.extents.range() else {
         return Ok(());
@@ -269,13 +317,8 @@ fn take_in<S: Storage>(
     if layer.database.is_some() && database.is_none() {
         rebuilt.unnamed.insert(layer.folder.to_string());
     }
-    for table in tables.iter().filter(|_| layer.database.is_some()) {
-        let tags = tags_of(table);
-        let key = (layer.database.clone().unwrap_or_default(), table.name.clone());
-        let known = state.tables.entry(key).or_default();
-        if known.len() < tags.len() {
-            *known = tags;
-        }
+    if !learn(state, tags_within(&tables, &devices)) {
+        return put_aside(rebuilt, &layer, (dir, name));
     }
     (layer.range, layer.length_bytes) = (range, length_bytes);
     for kind in [ModsKind::Text, ModsKind::Binary] {
@@ -289,6 +332,19 @@ fn take_in<S: Storage>(
     state.precedence = state.precedence.max(layer.precedence);
     state.layers.insert(layer.id, layer);
     rebuilt.n_found = rebuilt.n_found.saturating_add(1);
+    Ok(())
+}
+
+/// Keeps a file that cannot be read where it counts for nothing.
+fn put_aside<S: Storage>(
+    rebuilt: &mut Rebuilt,
+    layer: &Layer,
+    (dir, name): (&S, &FileName),
+) -> Result<(), StoreError> {
+    let aside = named(format!("{name}{UNREAD_SUFFIX}"))?;
+    dir.rename(name, &aside).map_err(StoreError::io("rename", layer.path()))?;
+    dir.sync_dir().map_err(StoreError::io("sync", layer.directory()))?;
+    rebuilt.unread.push(layer.path());
     Ok(())
 }
 

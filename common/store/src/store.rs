@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_model::Category;
 use tidegate_model::DataType;
 use tidegate_model::Precision;
 use tidegate_model::path;
@@ -28,10 +27,8 @@ use crate::apply::Action;
 use crate::apply::Actions;
 use crate::beside::may_concern;
 use crate::build::finish_beside;
-use crate::build::tag_name;
 use crate::catalog::Catalog;
 use crate::catalog::Change;
-use crate::catalog::TableName;
 use crate::extents::Extents;
 use crate::extents::Names;
 use crate::file::Devices;
@@ -51,6 +48,9 @@ use crate::memory::Points;
 use crate::rebuild::Rebuilt;
 use crate::rebuild::mend_catalog;
 use crate::snapshot::device_id;
+use crate::tags::Tags;
+use crate::tags::disagreement;
+use crate::tags::tags_within;
 use crate::tombstone::Tombstone;
 use crate::tombstone::cuts_of;
 use crate::volume::Volume;
@@ -323,7 +323,8 @@ impl<V: Volume> Store<V> {
         }
         let precedence = self.precedence_of(sequence);
         let known = |device: &Device, name: &str| self.known_type(device, name);
-        let Actions { list, left_out } = Actions::of(&payload.request, precedence, &known);
+        let Actions { list, left_out } =
+            Actions::of(&payload.request, precedence, &known, self.catalog.state());
         let mut deletions = Vec::new();
         for action in list {
             match action {
@@ -333,9 +334,7 @@ impl<V: Volume> Store<V> {
                     points.keep_from(self.catalog.state().horizons.start_of(precedence));
                     self.insert(&points, sequence, arrival_ms)?;
                 }
-                Action::Table { database, table, tags } => {
-                    self.name_tags((database.into(), table.into()), &tags)?;
-                }
+                Action::Table(table, tags) => self.catalog.set_table(&table, &tags)?,
             }
         }
         if !deletions.is_empty() {
@@ -434,13 +433,11 @@ impl<V: Volume> Store<V> {
         layer.range = range;
         // what a sender says of a file of the tree model is none
         layer.database = devices.database().map(Box::from);
+        if let Err(why) = self.name_tags(&tables, &devices)? {
+            return Ok(Err(why));
+        }
         if self.memory.overlaps(extents.iter()) {
             self.flush()?;
-        }
-        for (database, table) in
-            layer.database.iter().flat_map(|it| tables.iter().map(move |table| (it, table)))
-        {
-            self.name_tags((database.clone(), table.name.clone()), &tags_of(table))?;
         }
         self.place(&mut layer, extents);
         let directory = layer.directory();
@@ -529,13 +526,29 @@ impl<V: Volume> Store<V> {
         self.layers.insert(at, Arc::new(layer));
     }
 
-    fn name_tags(&mut self, table: TableName, tags: &[Box<str>]) -> Result<(), StoreError> {
-        let known = self.catalog.state().tables.get(&table);
-        // tags are added to a table, never taken away
-        match known.is_none_or(|known| known.len() < tags.len()) {
-            true => self.catalog.set_table(&table, tags),
-            false => Ok(()),
+    /// Takes in the names of the tags of a file; inside, why its devices would get wrong ones.
+    fn name_tags(
+        &mut self,
+        tables: &[TableSchema],
+        devices: &Devices,
+    ) -> Result<Result<(), String>, StoreError> {
+        let (mut changed, mut wrong) = (Vec::new(), None);
+        for (table, found) in tags_within(tables, devices) {
+            let known = Tags::known(self.catalog.state(), &table);
+            let mut tags = known.clone();
+            let is_alike = tags.extend(&found);
+            if !is_alike {
+                wrong = wrong.or_else(|| Some(disagreement(&table, &known.names, &found)));
+            }
+            if tags != known {
+                changed.push((table, tags, is_alike));
+            }
         }
+        // of a file that is not taken in no name counts
+        for (table, tags, _) in changed.iter().filter(|(.., it)| wrong.is_none() || !it) {
+            self.catalog.set_table(table, tags)?;
+        }
+        Ok(wrong.map_or(Ok(()), |why| Err(format!("cannot be read: {why}"))))
     }
 
     /// The type that a series has now.
@@ -623,12 +636,6 @@ impl<V: Volume> Store<V> {
     pub(crate) fn per_ms(&self) -> i64 {
         self.catalog.state().precision.unwrap_or(Precision::Ms).per_ms()
     }
-}
-
-/// The names of the tags of a table, as files have them.
-pub(crate) fn tags_of(table: &TableSchema) -> Vec<Box<str>> {
-    let tags = table.columns.iter().filter(|column| column.category == Category::Tag);
-    tags.enumerate().map(|(at, column)| tag_name(at, &column.name)).collect()
 }
 
 /// A compressed request may become so long; the listener has refused longer ones.
