@@ -10,6 +10,7 @@ use tidegate_durable::Storage;
 use tidegate_model::DataType;
 use tidegate_store::DeviceScan;
 use tidegate_store::Rows;
+use tidegate_tsfile::BATCH_BYTES;
 use tidegate_tsfile::Batch;
 
 use crate::QueryError;
@@ -72,7 +73,7 @@ impl<'s, S: Storage> Plan<'s, S> {
     pub(crate) fn rows(&self, times: &RangeInclusive<i64>) -> Result<Join<'_, S>, QueryError> {
         let mut inputs = Vec::new();
         for Part { scan, columns, places } in &self.parts {
-            let rows = scan.rows_between(columns, times)?;
+            let rows = scan.rows_between(columns, times)?.one_of(self.parts.len());
             let (batch, values) = (Batch::default(), Vec::new());
             inputs.push(Input { scan, rows, places, batch, row: 0, values, is_over: false });
         }
@@ -145,7 +146,7 @@ impl<S: Storage> Join<'_, S> {
             return Ok(only.scan.next_into(&mut only.rows, out)?);
         }
         out.shape(self.types.iter().copied());
-        while out.len() < BATCH_ROWS {
+        while out.len() < BATCH_ROWS && out.texts_bytes() < BATCH_BYTES {
             for input in &mut self.inputs {
                 input.fill()?;
             }

@@ -32,7 +32,7 @@ pub struct Aggregate {
 /// Points that lie together.
 struct Piece<'s> {
     range: TimeRange,
-    /// If they can answer for themselves.
+    /// If they can answer for themselves. Those of long texts do not say which these are.
     statistics: Option<&'s Statistics>,
 }
 
@@ -70,6 +70,9 @@ impl<S: Storage> DeviceScan<S> {
                 (range, statistics) = (range.union(next.range), None);
             }
             match statistics {
+                Some(statistics) if has_shed_texts(data_type, statistics) => {
+                    self.take_texts(column, range, statistics, &mut found)?;
+                }
                 Some(statistics) => {
                     found.count = found.count.saturating_add(statistics.count.into());
                     merge_past_nan(&mut found.statistics, statistics);
@@ -78,6 +81,30 @@ impl<S: Storage> DeviceScan<S> {
             }
         }
         Ok(found)
+    }
+
+    /// Takes in points that can answer for themselves but for their texts, of which TEXT has the first and
+    /// the last one, and STRING the least and the greatest as well.
+    fn take_texts(
+        &self,
+        column: usize,
+        range: TimeRange,
+        statistics: &Statistics,
+        found: &mut Aggregate,
+    ) -> Result<(), StoreError> {
+        let TimeRange { start, end } = range;
+        let is_of_ends = matches!(found.statistics.values, ValueStatistics::Text { .. });
+        if !is_of_ends || start == end {
+            return self.read_into(column, range, range, found);
+        }
+        let (count, own_count) = (found.count, found.statistics.count);
+        for end in [start, end] {
+            let range = TimeRange { start: end, end };
+            self.read_into(column, range, range, found)?;
+        }
+        found.count = count.saturating_add(statistics.count.into());
+        found.statistics.count = own_count.saturating_add(statistics.count);
+        Ok(())
     }
 
     /// All chunks with points within the times, by their first times.
@@ -140,6 +167,12 @@ impl<S: Storage> DeviceScan<S> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing is said of values of which a file says something.
+fn has_shed_texts(data_type: Option<DataType>, statistics: &Statistics) -> bool {
+    let is_none = |it: &Statistics| matches!(it.values, ValueStatistics::None);
+    is_none(statistics) && !is_none(&Statistics::empty(data_type))
 }
 
 /// The statistics of points. In those of files a NaN in front stays minimum and maximum, as in Java; here

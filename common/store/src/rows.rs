@@ -8,6 +8,7 @@
 use core::ops::Range;
 
 use tidegate_model::DataType;
+use tidegate_tsfile::BATCH_BYTES;
 use tidegate_tsfile::Batch;
 use tidegate_tsfile::BatchColumn;
 use tidegate_tsfile::Rows as FileRows;
@@ -18,6 +19,14 @@ use crate::columns::append;
 use crate::columns::converted;
 use crate::damage::Damage;
 use crate::volume::StoredFile;
+
+/// As much as a page of our own has, which is read at once: less would save nothing.
+const SHARE_BYTES_MIN: usize = 128 << 10;
+
+/// What of so many bytes each of `n` may hold.
+fn share_of(bytes_max: usize, n: usize) -> usize {
+    bytes_max.checked_div(n).unwrap_or(bytes_max).max(SHARE_BYTES_MIN)
+}
 
 /// Where rows come from.
 #[derive(Debug)]
@@ -103,11 +112,12 @@ impl<'s, F: tidegate_durable::StorageFile> Source<'s, F> {
         Ok(true)
     }
 
-    /// Moves rows before `limit` to `out`, `most` at most.
-    fn move_rows(&mut self, limit: Option<i64>, most: usize, out: &mut Batch) {
+    /// Moves rows before `limit` to `out`, `most` at most, and no more than there is room for in bytes.
+    fn move_rows(&mut self, limit: Option<i64>, most: usize, room_bytes: usize, out: &mut Batch) {
         let left = self.batch.times.get(self.row..).unwrap_or_default();
         let n_rows = limit.map_or(left.len(), |limit| left.partition_point(|time| *time < limit));
-        let end = self.row.saturating_add(n_rows.min(most));
+        let rows = self.row..self.row.saturating_add(n_rows.min(most));
+        let end = self.row.saturating_add(self.batch.n_rows_within(rows, room_bytes));
         let rows = self.row..end;
         out.times.extend_from_slice(self.batch.times.get(rows.clone()).unwrap_or_default());
         for (place, out) in self.places.iter().zip(&mut out.columns) {
@@ -147,11 +157,15 @@ pub(crate) struct Group<'s, F> {
 }
 
 impl<F: tidegate_durable::StorageFile> Group<'_, F> {
-    /// The next rows into `out`; `false` behind the last ones.
-    fn next_into(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
+    /// The next rows into `out`, until they have texts of so many bytes; `false` behind the last ones.
+    fn next_into(&mut self, bytes_max: usize, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
         let n_rows_max = rows_of_merge(self.types.len());
         while out.len() < n_rows_max {
+            let room_bytes = bytes_max.saturating_sub(out.texts_bytes());
+            if room_bytes == 0 {
+                break;
+            }
             let Some(time) = self.next_time()? else { break };
             let others = self.sources.iter().filter_map(|source| match source.is_begun {
                 true => source.time().filter(|other| *other > time),
@@ -164,7 +178,8 @@ impl<F: tidegate_durable::StorageFile> Group<'_, F> {
             if n_at_time == 1
                 && let Some(source) = sources.next()
             {
-                source.move_rows(limit, n_rows_max.saturating_sub(out.len()), out);
+                let most = n_rows_max.saturating_sub(out.len());
+                source.move_rows(limit, most, room_bytes, out);
             } else {
                 self.merge_row(time, out);
             }
@@ -231,9 +246,9 @@ impl<F: tidegate_durable::StorageFile> Joined<'_, F> {
         self.batch.times.get(self.row..).unwrap_or_default()
     }
 
-    fn fill(&mut self) -> Result<(), StoreError> {
+    fn fill(&mut self, bytes_max: usize) -> Result<(), StoreError> {
         while !self.is_over && self.left().is_empty() {
-            self.is_over = !self.group.next_into(&mut self.batch)?;
+            self.is_over = !self.group.next_into(bytes_max, &mut self.batch)?;
             self.row = 0;
             self.values.clear();
             self.values.resize(self.batch.columns.len(), 0);
@@ -267,6 +282,8 @@ pub struct Rows<'s, F> {
     types: Vec<DataType>,
     /// Whether a time is a row also without a cell.
     keeps_times: bool,
+    /// How many bytes of texts are gathered at once.
+    bytes_max: usize,
 }
 
 impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
@@ -275,7 +292,15 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
             let (batch, values) = (Batch::default(), Vec::new());
             Joined { group, batch, row: 0, values, is_over: false }
         };
-        Self { groups: groups.into_iter().map(joined).collect(), types, keeps_times }
+        let groups = groups.into_iter().map(joined).collect();
+        Self { groups, types, keeps_times, bytes_max: BATCH_BYTES }
+    }
+
+    /// Lets these rows gather no more than their share of what `n_others` as these may hold together.
+    #[must_use]
+    pub fn one_of(mut self, n_others: usize) -> Self {
+        self.bytes_max = share_of(self.bytes_max, n_others);
+        self
     }
 
     /// The next rows into `batch`, whose own rows are forgotten; `false` behind the last ones.
@@ -284,7 +309,7 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
             let is_there = match self.groups.as_mut_slice() {
                 // one group that has all columns in their order
                 [only] if only.group.columns.iter().copied().eq(0..self.types.len()) => {
-                    only.group.next_into(batch)?
+                    only.group.next_into(self.bytes_max, batch)?
                 }
                 _ => self.join(batch)?,
             };
@@ -304,9 +329,10 @@ impl<'s, F: tidegate_durable::StorageFile> Rows<'s, F> {
     fn join(&mut self, out: &mut Batch) -> Result<bool, StoreError> {
         out.shape(self.types.iter().copied());
         let n_rows_max = rows_of_merge(self.types.len());
-        while out.len() < n_rows_max {
+        let group_bytes_max = share_of(self.bytes_max, self.groups.len());
+        while out.len() < n_rows_max && out.texts_bytes() < self.bytes_max {
             for group in &mut self.groups {
-                group.fill()?;
+                group.fill(group_bytes_max)?;
             }
             let mut lefts = self.groups.iter().map(Joined::left);
             let first = lefts.next().unwrap_or_default();

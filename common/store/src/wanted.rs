@@ -33,6 +33,9 @@ pub(crate) struct Wanted<'s> {
 /// More than so many names are no few: a walk over all series is as good.
 const NAMES_MAX: usize = 16;
 
+/// How long the texts of a statistic are at most that are held.
+const HELD_TEXTS_BYTES: usize = 4096;
+
 /// The file, the time column if the device is aligned, and the wanted series with points.
 pub(crate) type Found<S> =
     (Arc<LayerTsFile<S>>, Option<Arc<SeriesMetadata>>, Vec<Arc<SeriesMetadata>>);
@@ -122,6 +125,8 @@ impl<'s> Wanted<'s> {
     }
 
     fn take(&self, series: Arc<SeriesMetadata>, (time, found): &mut OfDevice) {
+        // all files of a device are held as long as its rows are read
+        let series = series.with_texts_up_to(HELD_TEXTS_BYTES).map_or(series, Arc::new);
         match series.kind {
             SeriesKind::Time => *time = Some(series),
             _ if series.statistics.count > 0 && self.is(&series.measurement) => found.push(series),

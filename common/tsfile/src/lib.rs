@@ -81,6 +81,7 @@ pub use read::index::SeriesKind;
 pub use read::index::SeriesMetadata;
 pub use read::index::TableColumn;
 pub use read::index::TableSchema;
+pub use read::limits::BATCH_BYTES;
 pub use read::limits::Limits;
 pub use read::limits::rows_of_merge;
 pub use read::recover::Recovered;

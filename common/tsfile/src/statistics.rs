@@ -288,6 +288,29 @@ impl Statistics {
         self.end_time = self.end_time.max(other.end_time);
     }
 
+    /// The same, but that nothing is said of the values ([`ValueStatistics::None`]) where that would take
+    /// texts of more than `bytes_max` bytes together: each is as long as a value may be, and to whoever
+    /// looks for times they are a burden.
+    #[must_use]
+    pub fn with_texts_up_to(&self, bytes_max: usize) -> Self {
+        let Self { count, start_time, end_time, .. } = *self;
+        let values = match self.texts_bytes() > bytes_max {
+            true => ValueStatistics::None,
+            false => self.values.clone(),
+        };
+        Self { count, start_time, end_time, values }
+    }
+
+    /// How many bytes its texts have together.
+    pub(crate) fn texts_bytes(&self) -> usize {
+        let texts: &[&[u8]] = match &self.values {
+            ValueStatistics::Text { first, last } => &[first, last],
+            ValueStatistics::String { first, last, min, max } => &[first, last, min, max],
+            _ => &[],
+        };
+        texts.iter().map(|text| text.len()).fold(0, usize::saturating_add)
+    }
+
     /// Whether some point may have a time from `start` to `end`, both included.
     pub fn overlaps(&self, start: i64, end: i64) -> bool {
         self.count > 0 && self.start_time <= end && self.end_time >= start

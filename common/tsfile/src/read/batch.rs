@@ -5,6 +5,7 @@ use core::ops::Range;
 use tidegate_model::DataType;
 use tidegate_model::Value;
 
+use crate::ByteValues;
 use crate::Values;
 
 /// Rows of one device, column by column.
@@ -51,6 +52,35 @@ impl Batch {
     /// How many cells are not null.
     pub fn n_points(&self) -> usize {
         self.columns.iter().map(|column| column.values.len()).sum()
+    }
+
+    /// How many bytes its texts and blobs have together. That takes a look at each column and none at the
+    /// rows.
+    pub fn texts_bytes(&self) -> usize {
+        let texts = self.columns.iter().filter_map(BatchColumn::texts);
+        texts.map(ByteValues::total_bytes).fold(0, usize::saturating_add)
+    }
+
+    /// How many of `rows`, from the first one on, have texts and blobs of `bytes_max` bytes at most, about;
+    /// one at least.
+    pub fn n_rows_within(&self, rows: Range<usize>, bytes_max: usize) -> usize {
+        // as it mostly is
+        if self.texts_bytes() <= bytes_max {
+            return rows.len();
+        }
+        let bytes_of = |rows: Range<usize>| {
+            let columns = self.columns.iter().filter_map(|column| {
+                let own = column.presence.rank(rows.start)..column.presence.rank(rows.end);
+                let lengths = own.filter_map(|at| Some(column.texts()?.get(at)?.len()));
+                column.texts().map(|_| lengths.fold(0, usize::saturating_add))
+            });
+            columns.fold(0, usize::saturating_add)
+        };
+        let mut n_rows = rows.len();
+        while n_rows > 1 && bytes_of(rows.start..rows.start.saturating_add(n_rows)) > bytes_max {
+            n_rows /= 2;
+        }
+        n_rows
     }
 
     /// Forgets the rows and keeps the memory.
@@ -137,6 +167,14 @@ impl BatchColumn {
     pub fn clear(&mut self) {
         self.values.clear();
         self.presence.clear();
+    }
+
+    /// The values, if each has a length of its own.
+    fn texts(&self) -> Option<&ByteValues> {
+        match &self.values {
+            Values::Bytes(values) => Some(values),
+            _ => None,
+        }
     }
 
     /// How many of some rows are not null.

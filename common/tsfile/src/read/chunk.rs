@@ -114,6 +114,15 @@ impl PageHeader {
     pub fn end(&self) -> u64 {
         self.body_offset.saturating_add(self.compressed_bytes.into())
     }
+
+    /// Leaves out of the statistics what only texts take much room for, while a page of them is read.
+    pub(crate) fn forget_texts(&mut self) {
+        if let Some(known) = &mut self.statistics
+            && known.texts_bytes() > 0
+        {
+            *known = known.with_texts_up_to(0);
+        }
+    }
 }
 
 /// The walk over the pages of one chunk.

@@ -292,7 +292,7 @@ impl<R: ReadAt> TsFile<R> {
             None => {
                 let (mut bytes, length_bytes) = (Vec::new(), end.saturating_sub(start));
                 checked_fetch(&self.source, start, length_bytes, self.limits, &mut bytes)?;
-                Block { bytes: bytes.into(), is_aligned, known: Vec::new() }
+                Block { bytes: Arc::new(bytes), is_aligned, known: Vec::new() }
             }
         };
         let position = usize::try_from(start).unwrap_or(usize::MAX);

@@ -276,6 +276,25 @@ pub struct ChunkMetadata {
 }
 
 impl SeriesMetadata {
+    /// The same with [`Statistics::with_texts_up_to`]; `None` if that leaves all as it is.
+    pub fn with_texts_up_to(&self, bytes_max: usize) -> Option<Self> {
+        let all = self.chunks.iter().map(|chunk| &chunk.statistics).chain([&self.statistics]);
+        if !all.into_iter().any(|it| it.texts_bytes() > bytes_max) {
+            return None;
+        }
+        let chunks = self.chunks.iter().map(|ChunkMetadata { offset, statistics }| ChunkMetadata {
+            offset: *offset,
+            statistics: statistics.with_texts_up_to(bytes_max),
+        });
+        Some(Self {
+            kind: self.kind,
+            measurement: self.measurement.clone(),
+            data_type: self.data_type,
+            statistics: self.statistics.with_texts_up_to(bytes_max),
+            chunks: chunks.collect(),
+        })
+    }
+
     /// Reads the metadata of one series if it has this name; else passes over it.
     pub(crate) fn decode_if(
         reader: &mut Reader<'_>,

@@ -21,6 +21,9 @@ pub struct Limits {
 
 /// A batch of numbers has 32 MiB at most.
 const BATCH_CELLS_MAX: usize = 4 << 20;
+/// Rows that are gathered are given once their texts and blobs have so many bytes, though they may be
+/// fewer than could be gathered: a value may be as long as a page.
+pub const BATCH_BYTES: usize = 8 << 20;
 /// More rows at once do not make a merge faster.
 const BATCH_ROWS: usize = 8192;
 

@@ -2,6 +2,7 @@
 //! counts, and a null hides nothing.
 
 use super::batch::Batch;
+use super::limits::BATCH_BYTES;
 use super::rows::ChunkRows;
 use super::rows::Column;
 use super::rows::RowChunk;
@@ -64,7 +65,9 @@ impl Head {
     fn move_rows(&mut self, limit: Option<i64>, most: usize, out: &mut Batch) {
         let left = self.batch.times.get(self.row..).unwrap_or_default();
         let n_rows = limit.map_or(left.len(), |limit| left.partition_point(|time| *time < limit));
-        let end = self.row.saturating_add(n_rows.min(most));
+        let rows = self.row..self.row.saturating_add(n_rows.min(most));
+        let room_bytes = BATCH_BYTES.saturating_sub(out.texts_bytes());
+        let end = self.row.saturating_add(self.batch.n_rows_within(rows, room_bytes));
         out.times.extend_from_slice(self.batch.times.get(self.row..end).unwrap_or_default());
         let columns = out.columns.iter_mut().zip(&self.batch.columns).zip(&mut self.values);
         for ((out, column), value) in columns {
@@ -96,7 +99,7 @@ impl Merge {
         out: &mut Batch,
     ) -> Result<bool, ReadError> {
         let n_rows_max = file.limits.merged_rows_max(self.columns.len());
-        while out.len() < n_rows_max {
+        while out.len() < n_rows_max && out.texts_bytes() < BATCH_BYTES {
             let Some(time) = self.next_time(file, selection)? else { break };
             let later = self.later.last().map(|chunk| chunk.statistics.start_time);
             let others = self.open.iter().filter_map(Head::time).filter(|other| *other > time);

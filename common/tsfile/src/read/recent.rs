@@ -62,7 +62,7 @@ pub(crate) enum Found {
 /// A block of metadata of series as it is in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     /// Whether its device is, by which it says of some series what kind they are.
     pub(crate) is_aligned: bool,
     /// Those of its series that were asked for.

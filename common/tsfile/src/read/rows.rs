@@ -106,6 +106,7 @@ impl Column {
 pub(crate) struct RowChunk {
     /// Marker of the chunk, or of the time chunk.
     pub(crate) offset: u64,
+    /// Without texts, as those of the columns.
     pub(crate) statistics: Statistics,
     is_aligned: bool,
     /// Markers of the value chunks; `None` where the group has none of the column. Their statistics
@@ -124,7 +125,7 @@ impl<R: ReadAt> TsFile<R> {
         let wanted = series.chunks.iter().filter(|chunk| selection.may_want(chunk));
         let chunks = wanted.map(|chunk| RowChunk {
             offset: chunk.offset,
-            statistics: chunk.statistics.clone(),
+            statistics: chunk.statistics.with_texts_up_to(0),
             is_aligned: false,
             columns: Vec::new(),
         });
@@ -154,7 +155,7 @@ impl<R: ReadAt> TsFile<R> {
             .map(|chunk| {
                 selection.may_want(chunk).then(|| RowChunk {
                     offset: chunk.offset,
-                    statistics: chunk.statistics.clone(),
+                    statistics: chunk.statistics.with_texts_up_to(0),
                     is_aligned: true,
                     columns: vec![None; wanted.len()],
                 })
@@ -175,7 +176,7 @@ impl<R: ReadAt> TsFile<R> {
                 }
                 let chunk = chunks.get_mut(own).and_then(Option::as_mut);
                 if let Some(place) = chunk.and_then(|chunk| chunk.columns.get_mut(at)) {
-                    *place = Some((value.offset, value.statistics.clone()));
+                    *place = Some((value.offset, value.statistics.with_texts_up_to(0)));
                 }
             }
         }
@@ -403,8 +404,9 @@ impl ChunkRows {
             return Ok(true);
         }
         while !self.pages.is_after(end)
-            && let Some(page) = self.pages.next(&file.source)?
+            && let Some(mut page) = self.pages.next(&file.source)?
         {
+            page.forget_texts();
             let known = self.statistics_of(&page);
             if known.is_some_and(|known| known.count > 0 && known.start_time > end) {
                 // Times of pages ascend.
@@ -479,7 +481,8 @@ impl ChunkRows {
         let n_before = self.pages.n_passed().saturating_sub(1);
         let columns = self.columns.iter_mut().flatten().map(|column| {
             let Some((pages, _)) = column else { return Ok(None) };
-            let page = pages.nth(&file.source, n_before)?;
+            let mut page = pages.nth(&file.source, n_before)?;
+            page.iter_mut().for_each(PageHeader::forget_texts);
             page.map(Some).ok_or_else(|| {
                 let expected = "as many pages in a value chunk as in its time chunk";
                 let found = format!("fewer in {:?}", pages.header.measurement);
