@@ -65,6 +65,10 @@ impl<V: Volume> Store<V> {
     /// Removes files of former layers that nobody reads any more. Those that are still there afterwards
     /// have another turn.
     pub(crate) fn remove_doomed(&mut self) -> Result<(), StoreError> {
+        // a catalog that somebody has put in its place may name them
+        if self.doomed.is_empty() || !self.catalog.is_in_place() {
+            return Ok(());
+        }
         let (gone, mut kept): (Vec<_>, Vec<_>) =
             self.doomed.drain(..).partition(|layer| Arc::strong_count(layer) == 1);
         let mut outcome = Ok(());

@@ -326,12 +326,10 @@ impl Statistics {
         found.start_time = reader.i64("start time of statistics")?;
         let offset = reader.position();
         found.end_time = reader.i64("end time of statistics")?;
-        // Else whoever asks for some times would be told that there is nothing in them.
-        if (found.count == 0) == (found.start_time <= found.end_time) {
-            let expected = match found.count {
-                0 => "an end time of statistics of no point before their start time",
-                _ => "an end time of statistics not before their start time",
-            };
+        // Else whoever asks for some times would be told that there is nothing in them. Of no point a
+        // file may say any times: the C++ library writes zeros, or those of the chunk before.
+        if found.count > 0 && found.start_time > found.end_time {
+            let expected = "an end time of statistics not before their start time";
             return Err(Error::Value { offset, expected, found: found.end_time });
         }
         let text = |reader: &mut Reader<'_>| {
@@ -483,5 +481,27 @@ fn ends(values: &ByteValues) -> (Box<[u8]>, Box<[u8]>) {
 fn take_if<T: Clone>(condition: bool, own: &mut T, other: &T) {
     if condition {
         own.clone_from(other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The C++ library writes columns without a value so.
+    #[test]
+    fn times_may_be_any_where_there_is_no_point_and_are_in_order_where_there_is_one() {
+        let decoded = |count, start_time, end_time| {
+            let found = Statistics { count, start_time, end_time, values: ValueStatistics::None };
+            let mut bytes = Vec::new();
+            found.encode(&mut Writer::new(&mut bytes));
+            Statistics::decode(&mut Reader::new(&bytes), None).map(|it| it == found)
+        };
+        for times in [(0, 0), (i64::MAX, i64::MIN), (3, 5), (5, 3)] {
+            assert_eq!(decoded(0, times.0, times.1), Ok(true), "{times:?}");
+        }
+        assert_eq!(decoded(2, 3, 5), Ok(true));
+        let expected = "an end time of statistics not before their start time";
+        assert!(decoded(2, 5, 3).unwrap_err().to_string().contains(expected));
     }
 }

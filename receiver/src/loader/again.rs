@@ -311,13 +311,21 @@ impl<S: Storage> Loader<S> {
                 origin,
                 "the directory of a store or its catalog is gone, or another one is in its place"
             );
-            stores.open.remove(&origin);
+            let closed = stores.open.remove(&origin);
+            let is_behind = |again: &Again| again.origins.contains_key(&origin);
+            if let Some(closed) = closed.filter(|_| !stores.again.as_ref().is_some_and(is_behind)) {
+                // else it would not be missed what went into files that are not there any more
+                let next = stores.next_of(&origin);
+                let set = stores.remembered.set(&origin, Known::of(&closed), next);
+                set.map_err(io::Error::other)?;
+            }
             if let Some(again) = &mut stores.again {
                 // it may be another one now
                 again.origins.remove(&origin);
             }
             stores.read_again(&origin, from, None);
         }
+        stores.remembered.sync().map_err(io::Error::other)?;
         self.open_remembered()
     }
 

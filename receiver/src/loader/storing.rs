@@ -293,6 +293,14 @@ impl<S: Storage> Loader<S> {
         let flushed = flushed.and_then(|()| self.let_go(Touched::default()));
         // they may be what the question needs
         let flushed = flushed.and_then(|()| self.find_back());
+        if let Some(stores) =
+            self.stores.as_mut().filter(|it| it.again.is_some() && flushed.is_ok())
+        {
+            // not all is in files that was acknowledged
+            stores.waiting.extend(waiting);
+            stores.may_merge = true;
+            return flushed;
+        }
         for reply in waiting {
             // who asked may have gone
             let _ = reply.try_send(flushed.as_ref().map_err(ToString::to_string).copied());

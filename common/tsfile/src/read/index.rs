@@ -352,8 +352,9 @@ impl SeriesMetadata {
         }
         // By these it is decided which chunks are looked at, and what is counted without a look.
         let counted = chunks.iter().map(|chunk| u64::from(chunk.statistics.count));
-        let start = chunks.iter().map(|chunk| chunk.statistics.start_time).min();
-        let end = chunks.iter().map(|chunk| chunk.statistics.end_time).max();
+        let there = || chunks.iter().map(|chunk| &chunk.statistics).filter(|it| it.count > 0);
+        let start = there().map(|it| it.start_time).min();
+        let end = there().map(|it| it.end_time).max();
         if several
             && (start.is_some_and(|start| start != statistics.start_time)
                 || end.is_some_and(|end| end != statistics.end_time)
