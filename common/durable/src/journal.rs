@@ -185,7 +185,10 @@ impl<S: Storage> Journal<S> {
             Ok(is_own && found.len_bytes()? >= self.bytes())
         };
         // what cannot be looked at is not told to be elsewhere
-        look().unwrap_or_else(|error: std::io::Error| error.kind() != std::io::ErrorKind::NotFound)
+        look().unwrap_or_else(|error: std::io::Error| {
+            use std::io::ErrorKind::{NotADirectory, NotFound};
+            !matches!(error.kind(), NotFound | NotADirectory)
+        })
     }
 
     /// The file's name.

@@ -86,12 +86,7 @@ impl Taken {
 impl Look {
     /// Whether there is a store in `root`; also one that has lost its catalog.
     pub fn is_at(root: &Path) -> bool {
-        Self::has_catalog(root) || root.join(DATA).is_dir()
-    }
-
-    /// Whether there is a store in `root` that has its catalog.
-    pub fn has_catalog(root: &Path) -> bool {
-        root.join(CATALOG).is_file()
+        root.join(CATALOG).is_file() || root.join(DATA).is_dir()
     }
 
     /// Looks at the store in `root`; `None` if there is none. Where rows that are needed cannot be read

@@ -16,7 +16,6 @@ use tidegate_store::Store;
 use tidegate_store::WHOLE_STORE;
 
 use super::Loader;
-use super::remembered::DirectoryId;
 use super::remembered::Found;
 use super::remembered::Known;
 use super::storing::Stores;
@@ -114,6 +113,17 @@ impl Stores {
         self.again.as_ref().is_some_and(|again| record < again.until)
     }
 
+    /// Whether an origin is given records again.
+    fn is_given_again(&self, origin: &str) -> bool {
+        self.again.as_ref().is_some_and(|again| again.origins.contains_key(origin))
+    }
+
+    /// Remembers how far a store is; durable after the next sync.
+    pub(super) fn remember_one(&mut self, origin: &str, known: Known) -> io::Result<()> {
+        let next = self.next_of(origin);
+        self.remembered.set(origin, known, next).map_err(io::Error::other)
+    }
+
     /// A file of a record that is read a second time is there no more.
     fn lacks_file(&mut self, origin: &str, record: Seq) {
         let Some(again) = &mut self.again else { return };
@@ -127,8 +137,7 @@ impl Stores {
     /// Remembers how far the stores are that are open.
     pub(super) fn remember(&mut self) -> io::Result<()> {
         for (origin, store) in &self.open {
-            let is_behind = |again: &Again| again.origins.contains_key(origin);
-            if !self.again.as_ref().is_some_and(is_behind) {
+            if !self.is_given_again(origin) {
                 let known = self.remembered.set(origin, Known::of(store), self.next);
                 known.map_err(io::Error::other)?;
             }
@@ -183,9 +192,7 @@ impl<S: Storage> Loader<S> {
         match (found, known) {
             (Found::Sound, _) | (_, None) => {
                 if base > 0 && known.is_none_or(|known| known.base != base) {
-                    let set =
-                        stores.remembered.set(origin, Known::of(store), stores.next_of(origin));
-                    set.map_err(io::Error::other)?;
+                    stores.remember_one(origin, Known::of(store))?;
                 }
                 Ok(())
             }
@@ -282,8 +289,7 @@ impl<S: Storage> Loader<S> {
         self.report_lost(gaps)?;
         let Some(stores) = &mut self.stores else { return Ok(()) };
         for (known, origin) in known {
-            let set = stores.remembered.set(&origin, known, stores.next);
-            set.map_err(io::Error::other)?;
+            stores.remember_one(&origin, known)?;
         }
         stores.remember()
     }
@@ -293,14 +299,8 @@ impl<S: Storage> Loader<S> {
     pub(super) fn close_moved(&mut self) -> io::Result<()> {
         let from = self.consumer.position().next();
         let Some(stores) = &mut self.stores else { return Ok(()) };
-        let directory = self.places.target.directory();
-        let is_moved = |(origin, store): &(&String, &Store<DirVolume>)| {
-            let found = DirectoryId::of(&directory.join(origin));
-            let is_same = found == stores.directories.get(*origin).copied().flatten();
-            found.is_none() || !is_same || !store.is_in_place()
-        };
-        let moved = stores.open.iter().filter(is_moved).map(|(origin, _)| origin.clone());
-        let moved: Vec<String> = moved.collect();
+        let moved = stores.open.iter().filter(|(_, store)| !store.is_in_place());
+        let moved: Vec<String> = moved.map(|(origin, _)| origin.clone()).collect();
         if moved.is_empty() {
             return Ok(());
         }
@@ -312,12 +312,9 @@ impl<S: Storage> Loader<S> {
                 "the directory of a store or its catalog is gone, or another one is in its place"
             );
             let closed = stores.open.remove(&origin);
-            let is_behind = |again: &Again| again.origins.contains_key(&origin);
-            if let Some(closed) = closed.filter(|_| !stores.again.as_ref().is_some_and(is_behind)) {
+            if let Some(closed) = closed.filter(|_| !stores.is_given_again(&origin)) {
                 // else it would not be missed what went into files that are not there any more
-                let next = stores.next_of(&origin);
-                let set = stores.remembered.set(&origin, Known::of(&closed), next);
-                set.map_err(io::Error::other)?;
+                stores.remember_one(&origin, Known::of(&closed))?;
             }
             if let Some(again) = &mut stores.again {
                 // it may be another one now

@@ -5,19 +5,14 @@
 //! less is not the one that was there, or is an older copy of it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::Serialize;
 use tidegate_durable::OpenError;
 use tidegate_durable::Seq;
 use tidegate_durable::Storage;
-use tidegate_store::Look;
 use tidegate_store::Standing;
 use tidegate_store::Store;
 use tidegate_store::Volume;
@@ -202,25 +197,11 @@ impl Found {
     }
 }
 
-/// The directory of a store that is open: somebody may take it away, or put another one in its place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct DirectoryId {
-    device: u64,
-    inode: u64,
-    /// An inode's number is soon given again.
-    made: Option<SystemTime>,
-}
-
-impl DirectoryId {
-    /// Of a directory with a store in it.
-    pub(super) fn of(directory: &Path) -> Option<Self> {
-        let found = fs::metadata(directory).ok().filter(|_| Look::has_catalog(directory))?;
-        Some(Self { device: found.dev(), inode: found.ino(), made: found.created().ok() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use tidegate_codec::Writer;
     use tidegate_durable::FileName;
     use tidegate_durable::sim::SimStorage;

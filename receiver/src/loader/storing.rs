@@ -49,7 +49,6 @@ use crate::target::Target;
 
 use super::again::Again;
 use super::lacking::tell_kept;
-use super::remembered::DirectoryId;
 use super::remembered::Known;
 use super::remembered::Remembered;
 use super::retention::Retention;
@@ -95,8 +94,6 @@ pub(crate) struct Stores {
     /// What is remembered of the stores, and what of them is read again since it was lost.
     pub(super) remembered: Remembered<DirStorage>,
     pub(super) again: Option<Again>,
-    /// The directories of stores that are open.
-    pub(super) directories: BTreeMap<String, Option<DirectoryId>>,
     /// Gaps of what is missing in stores that were told since the start.
     pub(super) told: BTreeSet<Gap>,
     retention: Retention,
@@ -133,7 +130,6 @@ impl Stores {
             checked: BTreeSet::new(),
             remembered: Remembered::open(&opened.memory, target.id())?,
             again: None,
-            directories: BTreeMap::new(),
             told: BTreeSet::new(),
             retention: Retention::new(config.store_keep_ms, config.store_bytes_max),
             started: Instant::now(),
@@ -505,8 +501,6 @@ impl<S: Storage> Loader<S> {
             }
             let opened = self.open_store(origin)?;
             if let Some(stores) = &mut self.stores {
-                let directory = self.places.target.directory().join(origin);
-                stores.directories.insert(origin.to_owned(), DirectoryId::of(&directory));
                 stores.open.insert(origin.to_owned(), opened);
             }
         }
@@ -542,9 +536,7 @@ impl<S: Storage> Loader<S> {
             // the state was restored from a copy, or made anew under the old id
             tracing::warn!(origin, known, last, "the spool begins anew");
             store.cut_spool(stores.spool, last).map_err(failed)?;
-            let next = stores.next_of(origin);
-            let set = stores.remembered.set(origin, Known::of(&store), next);
-            set.map_err(io::Error::other)?;
+            stores.remember_one(origin, Known::of(&store))?;
         }
         stores.checked.insert(origin.to_owned());
         if store.precision().is_none()
